@@ -1,0 +1,43 @@
+/**
+ * What the rest of the activities know of git: one bare mirror per repository and host. Merging and reading
+ * are plumbing over the mirror; nothing here ever runs git inside a directory that an agent could write.
+ */
+import type { Author } from '../../shared/contracts/merge.ts';
+import type { RepositoryRef } from '../../shared/contracts/run.ts';
+import type { CommitSha } from '../../shared/ids.ts';
+
+/** A process's answer. Output is bytes: paths need not be UTF-8. */
+export type GitOutput = { stdout: Buffer; stderr: string; code: number };
+
+export interface Mirror {
+  /** Absolute path of the bare repository. Its objects may be mounted read-only into sandboxes. */
+  readonly dir: string;
+  readonly repo: RepositoryRef;
+  /** Runs git over the mirror with the hardened environment; throws GitError on a code not in `ok` (default [0]). */
+  git(argv: readonly string[], options?: { stdin?: string | Buffer; ok?: readonly number[]; signal?: AbortSignal }): Promise<GitOutput>;
+  /** The commit that a ref of the *remote* has now, or null. Asks the remote. */
+  readRemoteRef(ref: string): Promise<CommitSha | null>;
+  /** Fetches a branch of the remote and returns its tip. Throws when it does not exist. */
+  fetchBranch(branch: string): Promise<CommitSha>;
+  /** Makes sure that a commit is in the mirror, fetching `ref` from the remote when it is not. */
+  ensureCommit(commit: CommitSha, ref: string): Promise<void>;
+  /** Takes a bundle written by a sandbox (untrusted) into the mirror with fsck; returns the commit it carries. */
+  importBundle(bundle: Buffer, commit: CommitSha, keepRef: string): Promise<void>;
+  /** Writes a commit object by the host's author. The message is passed on stdin. */
+  commitTree(options: { tree: string; parents: readonly CommitSha[]; message: string; author: Author }): Promise<CommitSha>;
+  treeOf(commit: CommitSha): Promise<string>;
+  /** Paths that differ, as git names them (UTF-8 lossy). */
+  changedFiles(from: CommitSha, to: CommitSha): Promise<string[]>;
+  mergeBase(a: CommitSha, b: CommitSha): Promise<CommitSha | null>;
+  /** Pushes one commit to a ref of the remote, whatever it had (work refs only, never a branch). */
+  pushWork(commit: CommitSha, ref: string): Promise<void>;
+  /** Deletes refs of the remote; one that is not there is no error. */
+  deleteRemoteRefs(refs: readonly string[]): Promise<void>;
+  /** Refs of the remote below a prefix. */
+  listRemoteRefs(prefix: string): Promise<Map<string, CommitSha>>;
+}
+
+export interface Mirrors {
+  /** The mirror of a repository, made (cloned) when it is not there yet. */
+  open(repo: RepositoryRef): Promise<Mirror>;
+}

@@ -1,0 +1,102 @@
+/** The schema of `temporal.config.ts` (data only) and its defaults. Pure; loading is the CLI's and worker's. */
+import { z } from 'zod';
+import { ROLES } from './contracts/agent.ts';
+import { RunSettingsInput } from './settings.ts';
+
+/** USD per million tokens. */
+export const Price = z.strictObject({
+  input: z.number().nonnegative(),
+  cachedInput: z.number().nonnegative().optional(),
+  output: z.number().nonnegative(),
+});
+export type Price = z.infer<typeof Price>;
+
+const Models = z
+  .strictObject(Object.fromEntries([...ROLES, 'default'].map((role) => [role, z.string().min(1).optional()])))
+  .refine((models) => Object.values(models).some((m) => m !== undefined), 'name at least one model')
+  .transform((models) => models as Partial<Record<(typeof ROLES)[number] | 'default', string>>);
+
+/** One LLM endpoint. Configuration names the variable of a key; only `LLM_ENDPOINTS` may hold the key itself. */
+export const EndpointConfig = z.strictObject({
+  name: z.string().min(1),
+  provider: z.enum(['openai', 'anthropic']),
+  baseUrl: z.url().optional(),
+  apiKeyEnv: z.string().min(1).optional(),
+  /** By role; `default` serves the roles that are not named. Absent: the list of models is said and it stops. */
+  models: Models.optional(),
+  weight: z.number().positive().default(1),
+  price: Price.optional(),
+});
+export type EndpointConfig = z.infer<typeof EndpointConfig>;
+
+/** As above, with a key in place: for the environment variable `LLM_ENDPOINTS` only. */
+export const EndpointFromEnv = EndpointConfig.extend({ apiKey: z.string().min(1).optional() });
+export type EndpointFromEnv = z.infer<typeof EndpointFromEnv>;
+
+const SandboxLimits = z.strictObject({
+  memoryMb: z.number().int().positive().default(4_096),
+  processes: z.number().int().positive().default(512),
+  fileSizeMb: z.number().int().positive().default(1_024),
+  /** CPU seconds of one command. */
+  cpuSeconds: z.number().int().positive().default(3_600),
+  /** What of a command's output is kept for the model, in bytes; the whole is in a file in the sandbox. */
+  outputBytes: z.number().int().positive().default(30_000),
+  /** Free space that must be left on the host's disk, or writing commands are refused. */
+  minFreeDiskMb: z.number().int().nonnegative().default(512),
+});
+export type SandboxLimits = z.infer<typeof SandboxLimits>;
+
+export const Config = z.strictObject({
+  temporal: z
+    .strictObject({
+      address: z.string().optional(),
+      namespace: z.string().optional(),
+      /** Path of a module whose default export is a PayloadCodec[]; used by clients and workers alike. */
+      payloadCodecs: z.string().optional(),
+    })
+    .prefault({}),
+  taskQueue: z.string().min(1).default('agentswarm'),
+  worker: z
+    .strictObject({
+      /** LLM calls and other I/O at once in this process. */
+      maxActivities: z.number().int().positive().default(400),
+      maxCachedWorkflows: z.number().int().positive().default(600),
+      /** Longer than an LLM call: a worker that is asked to stop finishes what was paid for. */
+      shutdownGraceSeconds: z.number().positive().default(300),
+    })
+    .prefault({}),
+  sandbox: z
+    .strictObject({
+      provider: z.enum(['local']).default('local'),
+      /** Leases at once on this host. */
+      maxSandboxes: z.number().int().positive().default(32),
+      /** Further slots for conflict agents only, so that waiting tasks can never starve them. */
+      reservedSlots: z.number().int().positive().default(2),
+      /** true: run without isolation where bubblewrap is missing. Every report says so. */
+      unsafe: z.boolean().default(false),
+      limits: SandboxLimits.prefault({}),
+    })
+    .prefault({}),
+  llm: z
+    .strictObject({
+      endpoints: z.array(EndpointConfig).default([]),
+      /** A stream that is silent for so long is given up and asked for again. */
+      idleSeconds: z.number().positive().default(120),
+      maxOutputTokens: z.number().int().positive().default(16_000),
+      /** The transcript is compacted beyond this many input tokens. */
+      compactTokens: z.number().int().positive().default(150_000),
+    })
+    .prefault({}),
+  run: RunSettingsInput.prefault({}),
+  /** Where mirrors, sandboxes, journals and the embedded server's data are. Default: the user's state folder. */
+  stateDir: z.string().optional(),
+});
+export type Config = z.infer<typeof Config>;
+export type ConfigInput = z.input<typeof Config>;
+
+/** Types the data of `temporal.config.ts`. */
+export const defineConfig = (config: ConfigInput): ConfigInput => config;
+
+export const sandboxQueue = (taskQueue: string): string => `${taskQueue}-sandbox`;
+export const reservedQueue = (taskQueue: string): string => `${taskQueue}-sandbox-reserved`;
+export const hostQueue = (taskQueue: string, hostId: string): string => `${taskQueue}-host-${hostId}`;

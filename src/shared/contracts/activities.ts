@@ -1,0 +1,108 @@
+/**
+ * The activities, as workflows see them: their names on the wire, requests and results. Implementations are
+ * `createXActivities(deps)` in src/activities and say `satisfies XActivities`.
+ */
+import type { Chain, CommitSha } from '../ids.ts';
+import type { ActRequest, ActResult, Message, ThinkRequest, ThinkResult, ToolCall, ToolResult } from './agent.ts';
+import type { AnswerRequest, LandRequest, LandResult, MergeRequest } from './merge.ts';
+import type { Scratchpad } from './plan.ts';
+import type { PlannerInput, PreparedRun, RunContext, SpecSource } from './run.ts';
+import type { AdoptRequest, CollectRequest, CollectResult, HoldRequest, HoldResult } from './sandbox.ts';
+import type { Handoff, TaskResult, TaskSpec } from './task.ts';
+
+/** What a planner's conversation has already been told about the repository. */
+export type RepositoryView = {
+  /** The target's tip that the conversation knows. */
+  tip: CommitSha;
+  /** Content hashes of the spec and guidance files by path: only what changed is sent again. */
+  files: Record<string, string>;
+};
+
+/** What is new for the planner since its last plan, oldest first. */
+export type PlanningNews = {
+  handoffs: { taskId: string; attempt: number; handoff: Handoff }[];
+  /** One line each: "task a landed as 1234567", "task b: conflict in x.ts after 2 tries". */
+  events: string[];
+  /** What people said with `steer`. */
+  steering: string[];
+  /** The open tasks with their status and scope: these scopes are locked. */
+  open: { id: string; status: string; scope: string[] }[];
+};
+
+/** How a child or ancestor stands on the server. */
+export type ChainStatus =
+  | { kind: 'running' }
+  | { kind: 'completed'; result: TaskResult | null }
+  | { kind: 'failed'; reason: string }
+  /** No workflow of that id, or the id belongs to another chain by now. */
+  | { kind: 'missing' };
+
+/** On the run's task queue. */
+export interface RunActivities {
+  /** Resolves settings, mirrors the repository, creates the target branch. Fails for good on bad input. */
+  prepareRun(request: { input: PlannerInput; root: Chain }): Promise<PreparedRun>;
+  /** The first messages of a planner's conversation: role, spec, file tree, recent commits. */
+  briefPlanner(request: {
+    run: RunContext;
+    spec: SpecSource;
+    /** Given when a conversation starts anew (it had become too long): the memory to go on from. */
+    resume?: { scratchpad: Scratchpad; tasks: { id: string; description: string; status: string; branch: string }[] };
+  }): Promise<{ messages: Message[]; view: RepositoryView }>;
+  /** The message that opens a further round of planning: only what changed. */
+  briefReplan(request: {
+    run: RunContext;
+    spec: SpecSource;
+    view: RepositoryView;
+    news: PlanningNews;
+  }): Promise<{ message: Message; view: RepositoryView }>;
+  /** The first messages of a task's agent. */
+  briefWorker(request: {
+    run: RunContext;
+    task: TaskSpec;
+    attempt: number;
+    previous?: { summary: string };
+    guidance: string[];
+  }): Promise<{ messages: Message[] }>;
+  /** The first messages of a conflict agent: both sides' intent (the task; the landed commits of these files). */
+  briefConflict(request: {
+    run: RunContext;
+    task: TaskSpec;
+    handoff: Handoff;
+    base: CommitSha;
+    tip: CommitSha;
+    files: string[];
+  }): Promise<{ messages: Message[] }>;
+  /** A planner's read-only tools, over the mirror at one commit. */
+  inspect(request: { run: RunContext; commit: CommitSha; calls: ToolCall[] }): Promise<{ results: ToolResult[] }>;
+  /** How each of these workflows stands, in the same order. */
+  describeChains(request: { chains: Chain[] }): Promise<ChainStatus[]>;
+  /** Deletes refs of the run, reads the target back. `keep` are refs of work that did not land. */
+  finishRun(request: { run: RunContext; keep: string[] }): Promise<{ tip: CommitSha | null; kept: string[] }>;
+}
+
+/** On the run's task queue. */
+export interface LlmActivities {
+  think(request: ThinkRequest): Promise<ThinkResult>;
+}
+
+/** On the run's task queue. */
+export interface MergeActivities {
+  /** signalWithStart of the queue of this repository and branch. */
+  enqueueMerge(request: {
+    repo: RunContext['repo'];
+    target: string;
+    entry: MergeRequest;
+  }): Promise<void>;
+  /** Merges, pushes by compare-and-swap, reads back. Idempotent by Swarm-Change. */
+  landBatch(request: LandRequest): Promise<LandResult>;
+  /** Signals `outcome` to each requester's chain; one that has ended is no error. */
+  answerRequesters(request: AnswerRequest): Promise<void>;
+}
+
+/** `holdSandbox` on the sandbox queue (or the reserved one); the others on the host's own queue. */
+export interface SandboxActivities {
+  holdSandbox(request: HoldRequest): Promise<HoldResult>;
+  adoptSandbox(request: AdoptRequest): Promise<HoldResult>;
+  act(request: ActRequest): Promise<ActResult>;
+  collectWork(request: CollectRequest): Promise<CollectResult>;
+}

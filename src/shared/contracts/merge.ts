@@ -1,0 +1,86 @@
+/** The merge queue's messages: one queue for each repository and branch, for all runs. */
+import { z } from 'zod';
+import { Chain, CommitSha } from '../ids.ts';
+import { RepositoryRef } from './run.ts';
+
+export const Author = z.object({ name: z.string().min(1), email: z.string().min(1) });
+export type Author = z.infer<typeof Author>;
+
+/** Signal `enqueue`: land this commit. `id` is `<change's first run id>/<try>`: the same id is one request. */
+export const MergeRequest = z.object({
+  id: z.string().min(1),
+  /** The task whose change it is, who gets the answer. Its firstRunId is the `Swarm-Change`. */
+  requester: Chain,
+  /** The run's root: entries of a run that was terminated are dropped. */
+  root: Chain,
+  commit: CommitSha,
+  ref: z.string().min(1),
+  base: CommitSha,
+  priority: z.number().int().min(1).max(10),
+  /** First line and body of the landing commit. */
+  subject: z.string().min(1),
+  body: z.string(),
+  author: Author,
+});
+export type MergeRequest = z.infer<typeof MergeRequest>;
+
+/** What became of one request. A conflict is a *content* conflict that git reported, with its files. */
+export const MergeOutcome = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('landed'), commit: CommitSha }),
+  z.object({ kind: z.literal('conflicted'), files: z.array(z.string()).min(1), tip: CommitSha }),
+  /** Nothing of it is left to land: the branch already has the same content. */
+  z.object({ kind: z.literal('empty') }),
+  z.object({ kind: z.literal('refused'), reason: z.string() }),
+  z.object({ kind: z.literal('dropped'), reason: z.string() }),
+]);
+export type MergeOutcome = z.infer<typeof MergeOutcome>;
+
+/** Signal `outcome`, from the queue to a requester. */
+export const MergeAnswer = z.object({ id: z.string(), outcome: MergeOutcome });
+export type MergeAnswer = z.infer<typeof MergeAnswer>;
+
+export const LandRequest = z.object({
+  repo: RepositoryRef,
+  target: z.string().min(1),
+  /** In the order in which they are merged onto the tip. */
+  entries: z.array(MergeRequest).min(1),
+});
+export type LandRequest = z.infer<typeof LandRequest>;
+
+export const LandResult = z.object({
+  /** The target's tip as read back after the push. */
+  tip: CommitSha,
+  /** One for each entry, in the same order. */
+  outcomes: z.array(MergeAnswer),
+  /** How often somebody else's push overtook ours. */
+  overtaken: z.number().int().nonnegative(),
+});
+export type LandResult = z.infer<typeof LandResult>;
+
+export const AnswerRequest = z.object({
+  answers: z.array(z.object({ requester: Chain, answer: MergeAnswer })),
+});
+export type AnswerRequest = z.infer<typeof AnswerRequest>;
+
+/** Input of the `mergeQueue` workflow; `state` only after continue-as-new. */
+export const MergeQueueInput = z.object({
+  repo: RepositoryRef,
+  target: z.string().min(1),
+  state: z
+    .object({
+      waiting: z.array(MergeRequest),
+      /** Answers already given, newest last: a requester that asks again is answered from here. */
+      answered: z.array(z.object({ id: z.string(), outcome: MergeOutcome })),
+      landed: z.number().int(),
+    })
+    .optional(),
+});
+export type MergeQueueInput = z.infer<typeof MergeQueueInput>;
+
+/** Query `snapshot` of a merge queue. */
+export type MergeQueueSnapshot = {
+  target: string;
+  waiting: { id: string; subject: string; priority: number }[];
+  landing: string[];
+  landed: number;
+};

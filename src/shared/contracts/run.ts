@@ -1,0 +1,93 @@
+/** A run: what a person asks for, what it is resolved to, what it reports. */
+import { z } from 'zod';
+import { Chain, CommitSha } from '../ids.ts';
+import { RunSettings, RunSettingsInput } from '../settings.ts';
+
+/** A string is a path in the repository; `{text}` is the text itself. */
+export const SpecSource = z.union([
+  z.string().min(1, 'the path of the spec is empty'),
+  z.strictObject({ text: z.string().min(1, 'the text of the spec is empty').max(400_000) }),
+]);
+export type SpecSource = z.infer<typeof SpecSource>;
+
+/** Input of the `planner` workflow, as a person writes it. Unknown fields are refused. */
+export const PlannerInput = z.strictObject({
+  /** A URL (https, ssh, git@host:path) or an absolute path of a bare or ordinary repository. */
+  repo: z.string().min(1, 'repo is empty'),
+  spec: SpecSource,
+  base: z.string().min(1).optional(),
+  branch: z.string().min(1).optional(),
+  settings: RunSettingsInput.optional(),
+});
+export type PlannerInput = z.infer<typeof PlannerInput>;
+
+export const RepositoryRef = z.object({
+  /** As git takes it: a URL without user info, or a real path. */
+  location: z.string().min(1),
+  /** See repositoryKey(). */
+  key: z.string().min(1),
+});
+export type RepositoryRef = z.infer<typeof RepositoryRef>;
+
+/** What every part of a run needs to know; resolved once by `prepareRun` and kept. */
+export const RunContext = z.object({
+  root: Chain,
+  repo: RepositoryRef,
+  /** The commit that the run started from. */
+  base: CommitSha,
+  /** The branch that work lands on, without `refs/heads/`. */
+  target: z.string().min(1),
+  settings: RunSettings,
+});
+export type RunContext = z.infer<typeof RunContext>;
+
+export const PreparedRun = z.object({
+  context: RunContext,
+  /** Said to the person at once and in the report: "main is checked out in …, so work lands on …". */
+  notes: z.array(z.string()),
+  /** Whether sandboxes here run without isolation because the user said so. */
+  unsafe: z.boolean(),
+});
+export type PreparedRun = z.infer<typeof PreparedRun>;
+
+const TaskReport = z.object({
+  id: z.string(),
+  description: z.string(),
+  status: z.enum(['pending', 'assigned', 'running', 'complete', 'failed', 'cancelled']),
+  branch: z.enum(['none', 'queued', 'landed', 'conflicted', 'ejected']),
+  attempts: z.number().int(),
+  /** How often its branch met a content conflict. */
+  conflicts: z.number().int(),
+  commit: z.string().optional(),
+  /** Where work that did not land is kept. */
+  ref: z.string().optional(),
+  reason: z.string().optional(),
+});
+export type TaskReport = z.infer<typeof TaskReport>;
+
+/** The result of the `planner` workflow, printed by `--json`. Times in ms since the epoch. */
+export const RunReport = z.object({
+  run: z.string(),
+  status: z.enum(['complete', 'incomplete', 'failed', 'cancelled']),
+  reason: z.string().optional(),
+  repo: z.string(),
+  target: z.string(),
+  base: z.string(),
+  /** The target's tip, read back from the remote at the end. */
+  tip: z.string().optional(),
+  tasks: z.array(TaskReport),
+  landed: z.number().int(),
+  replans: z.number().int(),
+  retries: z.number().int(),
+  conflicts: z.number().int(),
+  peakParallel: z.number().int(),
+  inputTokens: z.number().int(),
+  cachedInputTokens: z.number().int(),
+  outputTokens: z.number().int(),
+  costUsd: z.number(),
+  startedAt: z.number(),
+  endedAt: z.number(),
+  notes: z.array(z.string()),
+  unsafe: z.boolean(),
+});
+export type RunReport = z.infer<typeof RunReport>;

@@ -1,0 +1,29 @@
+/** Query `snapshot` of a planner: everything that a person watching needs, as plain JSON. */
+import type { TaskReport } from './run.ts';
+import type { Scratchpad } from './plan.ts';
+
+export const PHASES = ['preparing', 'planning', 'running', 'finalizing', 'done'] as const;
+export type Phase = (typeof PHASES)[number];
+
+export type RunSnapshot = {
+  run: string;
+  phase: Phase;
+  /** Absent when the run is not paused. */
+  paused?: { since: number; reason: string };
+  repo: string;
+  target: string;
+  /** What the run waits for, in words. */
+  waitingFor: string;
+  tasks: TaskReport[];
+  counts: Record<TaskReport['status'], number>;
+  landed: number;
+  queued: number;
+  replans: number;
+  inputTokens: number;
+  outputTokens: number;
+  costUsd: number;
+  startedAt: number;
+  scratchpad: Scratchpad;
+  notes: string[];
+  unsafe: boolean;
+};

@@ -1,0 +1,94 @@
+/**
+ * Names that cross process boundaries: task ids, workflow ids, refs, repository keys. Pure.
+ * They are costly to change once histories and remotes hold them.
+ */
+import { z } from 'zod';
+
+/** `[a-z0-9][a-z0-9-]{0,39}`: safe as one component of a ref, a path and a workflow id. */
+export const TaskId = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'a task id is 1 to 40 of a-z, 0-9 and -, and does not start with -');
+
+/** A full object name in lower case: 40 hex digits (SHA-1) or 64 (SHA-256). */
+export const CommitSha = z.string().regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/, 'a commit is 40 or 64 hex digits');
+export type CommitSha = z.infer<typeof CommitSha>;
+
+/**
+ * One chain of continue-as-new runs. Workflow ids are reused (a run started again, a reset), so whoever
+ * sends or receives a message is named by both parts.
+ */
+export const Chain = z.object({ workflowId: z.string().min(1), firstRunId: z.string().min(1) });
+export type Chain = z.infer<typeof Chain>;
+
+export const sameChain = (a: Chain, b: Chain): boolean =>
+  a.workflowId === b.workflowId && a.firstRunId === b.firstRunId;
+
+export const taskWorkflowId = (parentId: string, taskId: string, attempt: number): string =>
+  `${parentId}/${taskId}.${attempt}`;
+
+export const agentWorkflowId = (taskId: string): string => `${taskId}/agent`;
+
+export const conflictAgentWorkflowId = (taskId: string, attempt: number): string => `${taskId}/conflict.${attempt}`;
+
+export const mergeQueueWorkflowId = (repositoryKey: string, branch: string): string =>
+  `merge-queue/${repositoryKey}#${branch}`;
+
+/**
+ * The part of a task's workflow id below its run, as one ref component: `run/group.1/alpha.2` is
+ * `group.1_alpha.2` (in git `refs/x/a` and `refs/x/a/b` cannot both exist).
+ */
+export function taskPath(runId: string, workflowId: string): string {
+  const prefix = `${runId}/`;
+  if (!workflowId.startsWith(prefix)) throw new Error(`workflow "${workflowId}" is not below run "${runId}"`);
+  return workflowId.slice(prefix.length).replaceAll('/', '_');
+}
+
+/**
+ * A run id as one component of a ref. What git's check-ref-format allows stays as it is; anything else is
+ * replaced by `-`, and a hash of the original is appended so that two run ids never share a component.
+ */
+export function refComponent(runId: string): string {
+  const safe = runId
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/\.{2,}/g, '-')
+    .replace(/^[.-]+/, '')
+    .replace(/(\.lock|\.)$/, '-')
+    .slice(0, 100);
+  return safe === runId ? safe : `${safe}${safe.endsWith('-') ? '' : '-'}${fnv1a(runId)}`;
+}
+
+/** 32-bit FNV-1a over UTF-16 code units, 8 hex digits. Source: Fowler, Noll, Vo, draft-eastlake-fnv. */
+function fnv1a(text: string): string {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return (hash >>> 0).toString(16).padStart(8, '0');
+}
+
+export const RUN_REFS = 'refs/agentswarm/runs';
+
+/** Where a task's work in flight is on the remote: `refs/agentswarm/runs/<run>/<task path>`. */
+export const taskRef = (runId: string, workflowId: string): string =>
+  `${RUN_REFS}/${refComponent(runId)}/${taskPath(runId, workflowId)}`;
+
+export const runRefPrefix = (runId: string): string => `${RUN_REFS}/${refComponent(runId)}/`;
+
+export const defaultBranch = (runId: string): string => `agentswarm/${refComponent(runId)}`;
+
+/** Trailers of every landing commit. Only `Swarm-Change` decides that something has already landed. */
+export const TASK_TRAILER = 'Swarm-Task';
+export const CHANGE_TRAILER = 'Swarm-Change';
+
+/**
+ * One key per repository: host in lower case; scheme, user, port-less defaults, `.git` and trailing slashes
+ * dropped. A local path (which the caller has made real) is its own key.
+ */
+export function repositoryKey(location: string): string {
+  if (location.startsWith('/')) return stripTail(location);
+  const scp = /^(?:[^@/]+@)?([^:/]+):(?!\/\/)(.+)$/.exec(location);
+  if (scp?.[1] && scp[2]) return `${scp[1].toLowerCase()}/${stripTail(scp[2]).replace(/^\/+/, '')}`;
+  const url = new URL(location);
+  if (url.protocol === 'file:') return stripTail(decodeURIComponent(url.pathname));
+  return `${url.host.toLowerCase()}${stripTail(url.pathname)}`;
+}
+
+const stripTail = (path: string): string => path.replace(/\/+$/, '').replace(/\.git$/, '').replace(/\/+$/, '');

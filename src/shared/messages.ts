@@ -1,0 +1,37 @@
+/**
+ * The messages between workflows, people and workflows. Names on the wire have no suffix; the exported
+ * definitions do. Signals go between workflows and carry an id; all that people send is an update.
+ */
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { Message, SandboxRef, TranscriptRange } from './contracts/agent.ts';
+import type { MergeAnswer, MergeQueueSnapshot, MergeRequest } from './contracts/merge.ts';
+import type { LeasedMessage } from './contracts/sandbox.ts';
+import type { RunSnapshot } from './contracts/snapshot.ts';
+import type { HandoffMessage, OutcomeMessage } from './contracts/task.ts';
+
+/** Task to planner. */
+export const handoffSignal = defineSignal<[HandoffMessage]>('handoff');
+/** Task to planner. */
+export const taskOutcomeSignal = defineSignal<[OutcomeMessage]>('outcome');
+/** Merge queue to task. */
+export const mergeOutcomeSignal = defineSignal<[MergeAnswer]>('outcome');
+/** Task to merge queue. */
+export const enqueueSignal = defineSignal<[MergeRequest]>('enqueue');
+/** The lease's activity to the task. */
+export const leasedSignal = defineSignal<[LeasedMessage]>('leased');
+/** Task to its agent: work goes on in this sandbox. */
+export const sandboxSignal = defineSignal<[SandboxRef]>('sandbox');
+
+export const steerUpdate = defineUpdate<string, [{ text: string }]>('steer');
+export const pauseUpdate = defineUpdate<string, [{ reason?: string }?]>('pause');
+export const resumeUpdate = defineUpdate<string, []>('resume');
+
+export const snapshotQuery = defineQuery<RunSnapshot>('snapshot');
+export const mergeQueueSnapshotQuery = defineQuery<MergeQueueSnapshot>('snapshot');
+export const transcriptQuery = defineQuery<Message[], [TranscriptRange?]>('transcript');
+
+/** Workflow types on the wire. */
+export const WORKFLOW = { planner: 'planner', task: 'task', agent: 'agent', mergeQueue: 'mergeQueue' } as const;
+
+/** Key of the root's memo that says since when and why a run is paused; `think` waits while it is set. */
+export const PAUSED_MEMO = 'paused';

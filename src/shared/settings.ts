@@ -1,0 +1,84 @@
+/**
+ * Settings of a run, in layers: the run's input, over `agentswarm.json` in the repository (read at the base
+ * commit only, so that a task cannot change its own rules), over `run` in the worker's `temporal.config.ts`,
+ * over the defaults here. Resolved once by `prepareRun`. Pure.
+ */
+import { z } from 'zod';
+import { Limits } from './contracts/agent.ts';
+
+const Setup = z.strictObject({
+  /** Shell command, run in a sandbox of its own at the root of the work tree. */
+  command: z.string().min(1),
+  /** Files whose content makes the key: the same content gets the same result. */
+  keyFiles: z.array(z.string().min(1)).default([]),
+  network: z.enum(['none', 'full']).default('none'),
+  timeoutMinutes: z.number().positive().default(15),
+});
+export type Setup = z.infer<typeof Setup>;
+
+const shape = {
+  /** Tasks at once. */
+  maxWorkers: z.number().int().min(1).max(1_000),
+  /** How often a task is tried in all. */
+  maxAttempts: z.number().int().min(1).max(10),
+  /** How often a conflict agent tries to resolve one task's conflicts. */
+  conflictTries: z.number().int().min(0).max(5),
+  /** New handoffs after which the planner plans again. */
+  replanAfter: z.number().int().min(1),
+  /** Planning failures in a row after which the run pauses. */
+  planningFailures: z.number().int().min(1),
+  /** Limits of one agent, by role. */
+  agent: z.strictObject({ planner: Limits, worker: Limits, conflict: Limits }).partial(),
+  setup: Setup.nullable(),
+  /** Author and committer of the landing commits. */
+  author: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }),
+  /** Continue-as-new of planners after this many history events, where the server does not ask sooner. */
+  historyEvents: z.number().int().min(100).max(40_000),
+  /** A task that said nothing for so long is asked after, in seconds. */
+  childSilenceSeconds: z.number().min(1),
+};
+
+export const RunSettingsInput = z.strictObject(shape).partial();
+export type RunSettingsInput = z.infer<typeof RunSettingsInput>;
+
+export const RunSettings = z.object({
+  ...shape,
+  agent: z.object({ planner: Limits, worker: Limits, conflict: Limits }),
+});
+export type RunSettings = z.infer<typeof RunSettings>;
+
+export const DEFAULT_RUN_SETTINGS: RunSettings = {
+  maxWorkers: 8,
+  maxAttempts: 2,
+  conflictTries: 2,
+  replanAfter: 3,
+  planningFailures: 10,
+  agent: {
+    planner: { turns: 60, tokens: 4_000_000, minutes: 60 },
+    worker: { turns: 150, tokens: 8_000_000, minutes: 120 },
+    conflict: { turns: 60, tokens: 2_000_000, minutes: 45 },
+  },
+  setup: null,
+  author: { name: 'AgentSwarm', email: 'agentswarm@localhost' },
+  historyEvents: 4_000,
+  childSilenceSeconds: 120,
+};
+
+/** The first layer that names a key wins; `agent` is merged by role. */
+export function resolveRunSettings(...layers: readonly (RunSettingsInput | undefined)[]): RunSettings {
+  const resolved: RunSettings = { ...DEFAULT_RUN_SETTINGS };
+  for (const layer of [...layers].reverse()) {
+    if (layer === undefined) continue;
+    const { agent, ...rest } = layer;
+    Object.assign(resolved, Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)));
+    if (agent !== undefined) resolved.agent = { ...resolved.agent, ...agent };
+  }
+  return RunSettings.parse(resolved);
+}
+
+/** A zod error as lines that name the key: `settings.maxWorkers: expected number, received string`. */
+export function describeIssues(error: z.ZodError, root: string): string {
+  return error.issues
+    .map((issue) => `${[root, ...issue.path.map(String)].filter((part) => part !== '').join('.')}: ${issue.message}`)
+    .join('\n');
+}
