@@ -82,9 +82,6 @@ export const Config = z.strictObject({
       endpoints: z.array(EndpointConfig).default([]),
       /** A stream that is silent for so long is given up and asked for again. */
       idleSeconds: z.number().positive().default(120),
-      maxOutputTokens: z.number().int().positive().default(16_000),
-      /** The transcript is compacted beyond this many input tokens. */
-      compactTokens: z.number().int().positive().default(150_000),
     })
     .prefault({}),
   run: RunSettingsInput.prefault({}),

@@ -36,6 +36,10 @@ const shape = {
   historyEvents: z.number().int().min(100).max(40_000),
   /** A task that said nothing for so long is asked after, in seconds. */
   childSilenceSeconds: z.number().min(1),
+  /** An agent's transcript is compacted when a call's input was longer than this, in tokens. */
+  compactTokens: z.number().int().min(1_000),
+  /** Upper bound of one answer, in tokens. */
+  maxOutputTokens: z.number().int().min(256),
 };
 
 export const RunSettingsInput = z.strictObject(shape).partial();
@@ -62,6 +66,8 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
   author: { name: 'AgentSwarm', email: 'agentswarm@localhost' },
   historyEvents: 4_000,
   childSilenceSeconds: 120,
+  compactTokens: 150_000,
+  maxOutputTokens: 16_000,
 };
 
 /** The first layer that names a key wins; `agent` is merged by role. */
