@@ -93,7 +93,3 @@ export type ConfigInput = z.input<typeof Config>;
 
 /** Types the data of `temporal.config.ts`. */
 export const defineConfig = (config: ConfigInput): ConfigInput => config;
-
-export const sandboxQueue = (taskQueue: string): string => `${taskQueue}-sandbox`;
-export const reservedQueue = (taskQueue: string): string => `${taskQueue}-sandbox-reserved`;
-export const hostQueue = (taskQueue: string, hostId: string): string => `${taskQueue}-host-${hostId}`;

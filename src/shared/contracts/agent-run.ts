@@ -1,0 +1,54 @@
+/** Input and result of the `agent` workflow: the agent loop of one task, as the task's child. */
+import { z } from 'zod';
+import { Chain, CommitSha } from '../ids.ts';
+import { AgentHandoff, Checkpoint, Message, SandboxRef } from './agent.ts';
+import { RunContext } from './run.ts';
+import { AgentMetrics, Handoff, TaskSpec } from './task.ts';
+
+/** What the agent is there for, and what its first messages are made from. */
+export const AgentBrief = z.discriminatedUnion('role', [
+  z.object({
+    role: z.literal('worker'),
+    attempt: z.number().int().min(1),
+    previous: z.object({ summary: z.string() }).optional(),
+    guidance: z.array(z.string()),
+  }),
+  z.object({
+    role: z.literal('conflict'),
+    handoff: Handoff,
+    base: CommitSha,
+    tip: CommitSha,
+    files: z.array(z.string()),
+  }),
+]);
+export type AgentBrief = z.infer<typeof AgentBrief>;
+
+/** Carried through continue-as-new, at a compaction. */
+const AgentCarry = z.object({
+  messages: z.array(Message),
+  turn: z.number().int(),
+  number: z.number().int(),
+  metrics: AgentMetrics,
+  startedAt: z.number(),
+  checkpoint: Checkpoint.optional(),
+});
+
+export const AgentInput = z.object({
+  run: RunContext,
+  task: TaskSpec,
+  /** From the root planner down to the task. */
+  ancestors: z.array(Chain).min(1),
+  brief: AgentBrief,
+  sandbox: SandboxRef,
+  /** Where checkpoints are kept on the remote. */
+  ref: z.string(),
+  carry: AgentCarry.optional(),
+});
+export type AgentInput = z.infer<typeof AgentInput>;
+
+export const AgentResult = z.object({
+  handoff: AgentHandoff,
+  metrics: AgentMetrics,
+  checkpoint: Checkpoint.optional(),
+});
+export type AgentResult = z.infer<typeof AgentResult>;

@@ -1,0 +1,18 @@
+/** What the agent loop itself tells a model. */
+export const LOOP_TEXT = {
+  lastTurn: (reached: string, closing: string): string =>
+    `${reached} This is your last turn: call ${closing} now. Say honestly what is done and what is not.`,
+  callATool: (closing: string): string =>
+    `You answered without calling a tool. Nobody reads plain text here: go on with a tool, or end with ${closing}.`,
+  stall: (times: number, closing: string): string =>
+    `The same call has given the same result ${times} times in a row. Do something else, or end with ${closing}; ` +
+    'one more repetition stops you.',
+  afterClosing: (closing: string): string => `Not run: it stood beside ${closing}, which ends the work.`,
+  noResultYet: 'Not run.',
+  compact:
+    'The conversation is near its limit and will be replaced by what you write now. Write, for yourself: the task and ' +
+    'its acceptance criteria; decisions taken and why; files touched and their state; commands that matter and what ' +
+    'they showed; open problems; the next steps. Plain text, no tool call.',
+  resumed: (summary: string): string =>
+    `The conversation so far was replaced by this summary, which you wrote yourself. The work tree is as you left it.\n\n${summary}`,
+} as const;

@@ -1,0 +1,56 @@
+/**
+ * How workflows call activities: queues, deadlines, retries. Every wait has a deadline or a heartbeat.
+ * `think` is on the workflow's own queue, so that it can be dispatched eagerly.
+ */
+import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
+import type { LlmActivities, MergeActivities, RunActivities, SandboxActivities } from '../shared/contracts/activities.ts';
+
+const RETRY = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
+
+/** Activities that read and prepare: given up after ten minutes of failures that might pass. */
+export const runActivities = proxyActivities<RunActivities>({
+  startToCloseTimeout: '10m',
+  scheduleToCloseTimeout: '30m',
+  retry: { ...RETRY, maximumAttempts: 10 },
+});
+
+/**
+ * An outage of all models costs time, never work: retried for as long as the run lives, each attempt
+ * bounded by its heartbeat. A dead worker is noticed after 30 s.
+ */
+export const thinkOptions: ActivityOptions = {
+  startToCloseTimeout: '24h',
+  heartbeatTimeout: '30s',
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry: RETRY,
+};
+export const llmActivities = proxyActivities<LlmActivities>(thinkOptions);
+
+/** A remote that is away delays landings and fails none: retried for as long as the queue lives. */
+export const mergeActivities = proxyActivities<MergeActivities>({
+  startToCloseTimeout: '30m',
+  heartbeatTimeout: '2m',
+  retry: RETRY,
+});
+
+/** Slots are the concurrency limiter, so a lease waits in its queue as long as it takes. */
+export const holdOptions: ActivityOptions = {
+  startToCloseTimeout: '7d',
+  heartbeatTimeout: '10s',
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry: { maximumAttempts: 1 },
+};
+
+export const adoptOptions: ActivityOptions = { ...holdOptions, scheduleToStartTimeout: '5s' };
+
+/** One turn's tools; a single command may take 30 minutes. */
+export const actOptions: ActivityOptions = {
+  startToCloseTimeout: '2h',
+  scheduleToStartTimeout: '90s',
+  heartbeatTimeout: '15s',
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry: { ...RETRY, maximumAttempts: 5 },
+};
+
+export const sandboxActivities = (queue: string, options: ActivityOptions): SandboxActivities =>
+  proxyActivities<SandboxActivities>({ ...options, taskQueue: queue });

@@ -1,0 +1,174 @@
+/**
+ * The agent of one task, as the task's child: the loop, over whichever sandbox the task holds now. It
+ * continues as new when its transcript is compacted.
+ */
+import {
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  isCancellation,
+  log,
+  setHandler,
+  TimeoutFailure,
+} from '@temporalio/workflow';
+import type { ActResult, AgentHandoff, Message, ToolCall, ToolResult } from '../shared/contracts/agent.ts';
+import { AgentInput, type AgentResult } from '../shared/contracts/agent-run.ts';
+import { FailureType, failureTypeOf, terminal } from '../shared/failures.ts';
+import { LOOP_TEXT } from '../shared/loop-text.ts';
+import { sandboxSignal, transcriptQuery } from '../shared/messages.ts';
+import { parseArguments } from '../shared/tools.ts';
+import { actOptions, runActivities, sandboxActivities } from './activities.ts';
+import { type Conversation, type LoopEnd, newConversation, ownChain, runAgent, think } from './agent-loop.ts';
+import { parseInput } from './input.ts';
+
+/** How long an agent waits for its task to find it another sandbox; slots may be taken for hours. */
+const SANDBOX_DEADLINE = '12h';
+
+export async function agent(raw: AgentInput): Promise<AgentResult> {
+  const input = parseInput(AgentInput, raw, 'agent');
+  const { run, task, brief } = input;
+  let sandbox = input.sandbox;
+  let checkpoint = input.carry?.checkpoint;
+  let talk: Conversation | undefined;
+
+  setHandler(sandboxSignal, (next) => {
+    if (next.epoch > sandbox.epoch) sandbox = next;
+  });
+  setHandler(transcriptQuery, (range) => talk?.messages.slice(range?.from ?? 0, range?.to) ?? []);
+
+  talk = input.carry === undefined ? newConversation(await firstMessages(input), Date.now()) : { ...input.carry, inputTokens: 0 };
+  const limits = run.settings.agent[brief.role];
+
+  async function act(turn: number, calls: ToolCall[]): Promise<ToolResult[]> {
+    for (;;) {
+      const used = sandbox;
+      const done = await actOnce(used, turn, calls);
+      if (typeof done === 'object') {
+        if (done.checkpoint !== undefined) checkpoint = done.checkpoint;
+        return done.results;
+      }
+      log.info('no answer from the sandbox; waiting for another', { sandbox: used.id, epoch: used.epoch, why: done });
+      const moved = await condition(() => sandbox.epoch > used.epoch, done === 'gone' ? SANDBOX_DEADLINE : '30s');
+      if (!moved && done === 'gone') {
+        throw terminal(FailureType.SandboxGone, `No sandbox within ${SANDBOX_DEADLINE} after ${used.id} was lost.`);
+      }
+    }
+  }
+
+  async function actOnce(used: typeof sandbox, turn: number, calls: ToolCall[]): Promise<ActResult | 'gone' | 'timeout'> {
+    const scope = new CancellationScope();
+    let moved = false;
+    try {
+      const running = scope.run(() =>
+        sandboxActivities(used.queue, { ...actOptions, summary: summaryOf(calls) }).act({
+          sandbox: used,
+          turn,
+          calls,
+          repo: run.repo,
+          restore: checkpoint,
+          ref: input.ref,
+        }),
+      );
+      // A lease elsewhere means that this host is lost: its queue would answer too late, or never.
+      const watch = new CancellationScope();
+      void watch
+        .run(() => condition(() => sandbox.id !== used.id))
+        .then(
+          () => {
+            moved = true;
+            scope.cancel();
+          },
+          () => undefined,
+        );
+      try {
+        return await running;
+      } finally {
+        watch.cancel();
+      }
+    } catch (error) {
+      if (moved) return 'gone';
+      if (isCancellation(error)) throw error;
+      if (failureTypeOf(error) === FailureType.SandboxGone) return 'gone';
+      if (isTimeout(error)) return 'timeout';
+      throw error;
+    }
+  }
+
+  const end = await runAgent<AgentHandoff>({
+    role: brief.role,
+    conversation: talk,
+    agent: ownChain(),
+    ancestors: input.ancestors,
+    limits,
+    maxOutputTokens: run.settings.maxOutputTokens,
+    compactTokens: run.settings.compactTokens,
+    act,
+    close: (call) => parseArguments('submit_handoff', call.arguments),
+  });
+
+  if (end.kind === 'compact') {
+    const messages = await compact(input, talk);
+    const { turn, number, metrics, startedAt } = talk;
+    return continueAsNew<typeof agent>({
+      ...input,
+      sandbox,
+      carry: { messages, turn, number: number + 1, metrics, startedAt, checkpoint },
+    });
+  }
+  return { handoff: handoffOf(end), metrics: talk.metrics, checkpoint };
+}
+
+async function firstMessages({ run, task, brief }: AgentInput): Promise<Message[]> {
+  if (brief.role === 'worker') {
+    const { attempt, previous, guidance } = brief;
+    return (await runActivities.briefWorker({ run, task, attempt, previous, guidance })).messages;
+  }
+  const { handoff, base, tip, files } = brief;
+  return (await runActivities.briefConflict({ run, task, handoff, base, tip, files })).messages;
+}
+
+/** The model's own summary in place of the transcript, behind the first messages. */
+async function compact(input: AgentInput, talk: Conversation): Promise<Message[]> {
+  talk.messages.push({ role: 'user', text: LOOP_TEXT.compact });
+  const answer = await think(
+    {
+      role: input.brief.role,
+      conversation: talk,
+      agent: ownChain(),
+      ancestors: input.ancestors,
+      maxOutputTokens: input.run.settings.maxOutputTokens,
+    },
+    [],
+  );
+  const first = talk.messages.findIndex((message) => message.role === 'assistant');
+  return [...talk.messages.slice(0, first), { role: 'user', text: LOOP_TEXT.resumed(answer.message.text) }];
+}
+
+function handoffOf(end: Exclude<LoopEnd<AgentHandoff>, { kind: 'compact' }>): AgentHandoff {
+  if (end.kind === 'closed') return end.value;
+  return {
+    status: end.by === 'useless' ? 'failed' : 'partial',
+    summary: `The agent was stopped before it handed off. ${end.reason}`,
+    concerns: [end.reason],
+    suggestions: [],
+  };
+}
+
+function summaryOf(calls: readonly ToolCall[]): string {
+  const [first] = calls;
+  if (first === undefined) return 'no calls';
+  const parsed = first.name === 'bash' ? parseArguments('bash', first.arguments) : undefined;
+  const what = parsed?.ok === true ? `bash: ${parsed.value.command}` : first.name;
+  const more = calls.length > 1 ? ` (+${calls.length - 1})` : '';
+  return `${what.replace(/\s+/g, ' ').slice(0, 100)}${more}`;
+}
+
+function isTimeout(error: unknown): boolean {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++) {
+    if (at instanceof TimeoutFailure) return true;
+    if (at instanceof ApplicationFailure) return false;
+  }
+  return false;
+}
+

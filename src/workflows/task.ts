@@ -1,0 +1,343 @@
+/**
+ * One unit of work: leases a sandbox, lets an agent work in it, brings the work to the remote, gives the
+ * sandbox back, hands off, and sees the branch landed. Never continues as new: an open lease would die.
+ */
+import {
+  ApplicationFailure,
+  CancellationScope,
+  ChildWorkflowCancellationType,
+  executeChild,
+  getExternalWorkflowHandle,
+  isCancellation,
+  log,
+  setCurrentDetails,
+  setHandler,
+} from '@temporalio/workflow';
+import type { AgentBrief, AgentResult } from '../shared/contracts/agent-run.ts';
+import type { MergeAnswer, MergeOutcome } from '../shared/contracts/merge.ts';
+import type { CollectResult, LeasedMessage, SandboxStart } from '../shared/contracts/sandbox.ts';
+import {
+  addMetrics,
+  type BranchOutcome,
+  type Handoff,
+  NO_METRICS,
+  TaskInput,
+  type TaskResult,
+} from '../shared/contracts/task.ts';
+import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
+import { agentWorkflowId, conflictAgentWorkflowId, taskRef } from '../shared/ids.ts';
+import { handoffSignal, leasedSignal, mergeOutcomeSignal, sandboxSignal, taskOutcomeSignal } from '../shared/messages.ts';
+import { actOptions, sandboxActivities } from './activities.ts';
+import type { agent } from './agent.ts';
+import { ownChain } from './agent-loop.ts';
+import { parseInput } from './input.ts';
+import { isLeased, Lease } from './lease.ts';
+import { Landing } from './landing.ts';
+import { queueNames } from './queues.ts';
+
+export async function task(raw: TaskInput): Promise<TaskResult> {
+  const input = parseInput(TaskInput, raw, 'task');
+  return await new Task(input).run();
+}
+
+/** What a sandbox was used for, with what came out of it. */
+type Work = { agent: AgentResult; collected: CollectResult; leased: LeasedMessage };
+
+class Task {
+  private readonly chain = ownChain();
+  private readonly ref: string;
+  private readonly landing: Landing;
+  private readonly input: TaskInput;
+  private lease: Lease | undefined;
+  private epoch = 0;
+  private agentId: string | undefined;
+
+  constructor(input: TaskInput) {
+    this.input = input;
+    this.ref = taskRef(input.run.root.workflowId, this.chain.workflowId);
+    this.landing = new Landing({ run: input.run, task: input.task, chain: this.chain, ancestors: input.ancestors, ref: this.ref });
+    setHandler(leasedSignal, async (message) => this.lease?.leased(message));
+    setHandler(mergeOutcomeSignal, (answer: MergeAnswer) => this.landing.answered(answer));
+  }
+
+  async run(): Promise<TaskResult> {
+    const { task, attempt, previous, guidance } = this.input;
+    setCurrentDetails(`**${task.id}** attempt ${attempt}\n\n${task.description}`);
+    const start: SandboxStart =
+      previous?.commit === undefined
+        ? { kind: 'tip' }
+        : { kind: 'commit', commit: previous.commit, ref: taskRef(this.input.run.root.workflowId, this.previousId()) };
+    const brief: AgentBrief = {
+      role: 'worker',
+      attempt,
+      guidance,
+      ...(previous === undefined ? {} : { previous: { summary: previous.summary } }),
+    };
+    const { handoff, base } = await this.attempt(start, brief);
+    const queued = handoff.status === 'complete' && handoff.commit !== undefined;
+    await this.tellHandoff(handoff, queued);
+    if (!queued || handoff.commit === undefined || base === undefined) {
+      return { handoff, outcome: { kind: 'none' }, conflictMetrics: NO_METRICS };
+    }
+    const landed = await this.land(handoff, handoff.commit, base);
+    await this.tellOutcome(landed);
+    return { handoff, outcome: landed.outcome, conflictMetrics: landed.metrics };
+  }
+
+  /** The agent's work as a handoff; what fails on the way becomes a failed handoff, save a cancellation. */
+  private async attempt(start: SandboxStart, brief: AgentBrief): Promise<{ handoff: Handoff; base?: string }> {
+    try {
+      const work = await this.work(start, brief, agentWorkflowId(this.chain.workflowId), queueNames().sandbox, (text) => ({
+        subject: this.subject(),
+        body: text,
+      }));
+      const { agent, collected } = work;
+      return {
+        base: work.leased.base,
+        handoff: {
+          ...agent.handoff,
+          filesChanged: collected.filesChanged,
+          metrics: agent.metrics,
+          ...(collected.commit === undefined ? {} : { commit: collected.commit }),
+        },
+      };
+    } catch (error) {
+      if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
+      const reason = rootMessage(error);
+      log.error('task failed', { task: this.input.task.id, reason });
+      return {
+        handoff: {
+          status: 'failed',
+          summary: `The task could not be worked on: ${reason}`,
+          concerns: [reason],
+          suggestions: [],
+          filesChanged: [],
+          metrics: NO_METRICS,
+        },
+      };
+    }
+  }
+
+  /** Lease, agent, collect, give back. The sandbox is given back whatever happens. */
+  private async work(
+    start: SandboxStart,
+    brief: AgentBrief | ((leased: LeasedMessage) => AgentBrief),
+    agentId: string,
+    queue: string,
+    message: (summary: string) => { subject: string; body: string },
+  ): Promise<Work> {
+    const { run, task, ancestors } = this.input;
+    const lease = new Lease({
+      request: { run, holder: this.chain, ancestors, start },
+      queue,
+      priority: task.priority,
+      epoch: this.epoch,
+      onLeased: (leased) => this.moved(leased),
+    });
+    this.lease = lease;
+    lease.open();
+    try {
+      const leased = leasedOrThrow(await lease.ready());
+      this.agentId = agentId;
+      const agent = await this.runAgent(typeof brief === 'function' ? brief(leased) : brief, agentId, lease);
+      const collected = await this.collect(lease, agent, message(agent.handoff.summary));
+      return { agent, collected, leased };
+    } finally {
+      this.agentId = undefined;
+      await lease.release();
+      this.epoch = lease.lastEpoch;
+      this.lease = undefined;
+    }
+  }
+
+  private async runAgent(brief: AgentBrief, workflowId: string, lease: Lease): Promise<AgentResult> {
+    const { run, task, ancestors } = this.input;
+    const scope = new CancellationScope();
+    const running = scope.run(() =>
+      executeChild<typeof agent>('agent', {
+        workflowId,
+        args: [
+          {
+            run,
+            task,
+            ancestors: [...ancestors, this.chain],
+            brief,
+            sandbox: leasedOrThrow(lease.current ?? { kind: 'released' }).sandbox,
+            ref: this.ref,
+          },
+        ],
+        cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+        parentClosePolicy: 'REQUEST_CANCEL',
+        staticSummary: `${brief.role} of ${task.id}`,
+      }),
+    );
+    // A lease that cannot be had again ends the agent; one that moves is told to it by `moved`.
+    const lost = lease.whenEnded().then((end) => {
+      if (end.kind !== 'released') scope.cancel();
+    });
+    try {
+      return await running;
+    } catch (error) {
+      if (lease.end !== undefined && lease.end.kind !== 'released') leasedOrThrow(lease.end);
+      throw error;
+    } finally {
+      void lost.catch(() => undefined);
+    }
+  }
+
+  private async collect(
+    lease: Lease,
+    agent: AgentResult,
+    message: { subject: string; body: string },
+  ): Promise<CollectResult> {
+    const { run, task } = this.input;
+    for (let tries = 1; ; tries++) {
+      const { sandbox, base } = leasedOrThrow(await lease.ready());
+      try {
+        const activities = sandboxActivities(sandbox.queue, { ...actOptions, summary: 'collect the work' });
+        return await activities.collectWork({
+          run,
+          sandbox,
+          base,
+          restore: agent.checkpoint,
+          task,
+          change: this.chain,
+          ref: this.ref,
+          ...message,
+        });
+      } catch (error) {
+        if (isCancellation(error) || tries >= 5 || failureTypeOf(error) !== FailureType.SandboxGone) throw error;
+        await lease.another(sandbox.epoch);
+      }
+    }
+  }
+
+  /** Queue, wait, resolve conflicts with an agent of their own, until the branch has landed or cannot. */
+  private async land(handoff: Handoff, commit: string, base: string) {
+    const { settings } = this.input.run;
+    let metrics = NO_METRICS;
+    let conflicts = 0;
+    let at = { commit, base };
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await this.landing.land({ ...at, attempt, subject: this.subject(), body: handoff.summary });
+      if (outcome.kind !== 'conflicted') return { outcome: this.final(outcome), metrics, conflicts };
+      conflicts += 1;
+      let resolved: { commit: string; base: string } | undefined;
+      while (resolved === undefined && conflicts <= settings.conflictTries) {
+        const tried = await this.resolve(handoff, at, outcome.files, conflicts);
+        metrics = addMetrics(metrics, tried.metrics);
+        resolved = tried.resolved;
+        if (resolved === undefined) conflicts += 1;
+      }
+      if (resolved === undefined) {
+        return { outcome: this.final(outcome), metrics, conflicts: Math.min(conflicts, settings.conflictTries) };
+      }
+      at = resolved;
+    }
+  }
+
+  /** One try of a conflict agent, in a fresh sandbox with the merge in progress, on a reserved slot. */
+  private async resolve(handoff: Handoff, at: { commit: string; base: string }, files: string[], number: number) {
+    const agentId = conflictAgentWorkflowId(this.chain.workflowId, number);
+    try {
+      const work = await this.work(
+        { kind: 'merge', theirs: at.commit, ref: this.ref },
+        (leased) => ({ role: 'conflict', handoff, base: at.base, tip: leased.base, files }),
+        agentId,
+        queueNames().reserved,
+        (text) => ({ subject: this.subject(), body: `${handoff.summary}\n\nConflicts resolved: ${text}` }),
+      );
+      const { agent, collected, leased } = work;
+      const done = agent.handoff.status === 'complete' && collected.unresolved.length === 0;
+      return {
+        metrics: agent.metrics,
+        resolved: done && collected.commit !== undefined ? { commit: collected.commit, base: leased.base } : undefined,
+      };
+    } catch (error) {
+      if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
+      log.warn('a conflict could not be resolved', { task: this.input.task.id, number, reason: rootMessage(error) });
+      return { metrics: NO_METRICS, resolved: undefined };
+    }
+  }
+
+  private final(outcome: MergeOutcome): BranchOutcome {
+    switch (outcome.kind) {
+      case 'landed':
+        return { kind: 'landed', commit: outcome.commit };
+      case 'empty':
+        return { kind: 'none' };
+      case 'conflicted':
+        return { kind: 'conflicted', files: outcome.files, ref: this.ref };
+      case 'refused':
+        return { kind: 'ejected', reason: outcome.reason, ref: this.ref, refused: true };
+      case 'dropped':
+        return { kind: 'ejected', reason: outcome.reason, ref: this.ref, refused: false };
+    }
+  }
+
+  private async moved(leased: LeasedMessage): Promise<void> {
+    if (this.agentId === undefined) return;
+    try {
+      await getExternalWorkflowHandle(this.agentId).signal(sandboxSignal, leased.sandbox);
+    } catch (error) {
+      log.info('the agent had ended before it was told of its sandbox', { reason: rootMessage(error) });
+    }
+  }
+
+  private async tellHandoff(handoff: Handoff, queued: boolean): Promise<void> {
+    const { task, attempt } = this.input;
+    const id = `${this.chain.firstRunId}/handoff`;
+    await this.tell(() =>
+      this.parent().signal(handoffSignal, { id, sender: this.chain, taskId: task.id, attempt, handoff, queued }),
+    );
+  }
+
+  private async tellOutcome(landed: Awaited<ReturnType<Task['land']>>): Promise<void> {
+    const { task, attempt } = this.input;
+    const { outcome, metrics: conflictMetrics, conflicts } = landed;
+    const id = `${this.chain.firstRunId}/outcome`;
+    await this.tell(() =>
+      this.parent().signal(taskOutcomeSignal, {
+        id,
+        sender: this.chain,
+        taskId: task.id,
+        attempt,
+        outcome,
+        conflictMetrics,
+        conflicts,
+      }),
+    );
+  }
+
+  /** A parent that has closed cannot be told; the result of this workflow says the same. */
+  private async tell(send: () => Promise<void>): Promise<void> {
+    try {
+      await send();
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.warn('the parent could not be told', { parent: this.input.parent.workflowId, reason: rootMessage(error) });
+    }
+  }
+
+  private parent() {
+    return getExternalWorkflowHandle(this.input.parent.workflowId);
+  }
+
+  private subject(): string {
+    const { id, description } = this.input.task;
+    const [line = ''] = description.trim().split('\n');
+    return `${id}: ${line.length > 100 ? `${line.slice(0, 99)}…` : line}`;
+  }
+
+  private previousId(): string {
+    const { workflowId } = this.chain;
+    return `${workflowId.slice(0, workflowId.lastIndexOf('.'))}.${this.input.attempt - 1}`;
+  }
+}
+
+function leasedOrThrow(ready: LeasedMessage | NonNullable<Lease['end']>): LeasedMessage {
+  if (isLeased(ready)) return ready;
+  if (ready.kind === 'failed') throw ready.error instanceof Error ? ready.error : new ApplicationFailure(String(ready.error));
+  if (ready.kind === 'orphaned') throw terminal(FailureType.Orphaned, 'The run that this task works for has ended.');
+  throw terminal(FailureType.SandboxGone, 'The sandbox was given back before the work in it was collected.');
+}
