@@ -13,6 +13,8 @@ export const FailureType = {
   RepositoryUnusable: 'RepositoryUnusable',
   /** No endpoint, wrong key, unknown model. */
   ModelUnusable: 'ModelUnusable',
+  /** A model's answer is larger than what a history can hold. */
+  AnswerTooLarge: 'AnswerTooLarge',
   /** The run that an agent works for has ended or is another one by now. */
   Orphaned: 'Orphaned',
   /** The sandbox is gone: its folder, its host or its lease. The holder gets another and goes on. */

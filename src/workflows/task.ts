@@ -172,16 +172,15 @@ class Task {
       }),
     );
     // A lease that cannot be had again ends the agent; one that moves is told to it by `moved`.
-    const lost = lease.whenEnded().then((end) => {
+    const stopWith = (end: NonNullable<Lease['end']>) => {
       if (end.kind !== 'released') scope.cancel();
-    });
+    };
+    void lease.whenEnded().then(stopWith, () => undefined);
     try {
       return await running;
     } catch (error) {
       if (lease.end !== undefined && lease.end.kind !== 'released') leasedOrThrow(lease.end);
       throw error;
-    } finally {
-      void lost.catch(() => undefined);
     }
   }
 

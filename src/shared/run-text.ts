@@ -1,0 +1,50 @@
+import type { RunSnapshot } from './contracts/snapshot.ts';
+
+/** What a run says of its tasks, to the planner's model and to people. */
+export const RUN_TEXT = {
+  landed: (id: string, commit: string): string => `Task ${id} landed as ${commit.slice(0, 10)}.`,
+  nothingLeft: (id: string): string => `Task ${id}: the branch already had all that it changed.`,
+  retried: (id: string, attempt: number): string => `Task ${id} is tried again (attempt ${attempt}).`,
+  failed: (id: string, attempts: number, reason: string): string =>
+    `Task ${id} failed for good after ${attempts} attempt${attempts === 1 ? '' : 's'}: ${reason.slice(0, 500)}`,
+  blocked: (id: string): string => `Task ${id} is blocked; see its handoff. It is not tried again by itself.`,
+  conflicted: (id: string, files: readonly string[]): string =>
+    `Task ${id} conflicts with what has landed in ${files.slice(0, 10).join(', ')}, and nobody could resolve it. Its work did not land.`,
+  ejected: (id: string, reason: string): string => `Task ${id} did not land: ${reason.slice(0, 500)}`,
+  cancelled: (id: string, because: string): string => `Task ${id} is cancelled: it depends on ${because}, which did not land.`,
+  dependencyFailed: (because: string): string => `depends on ${because}, which did not land`,
+  lostWhileQueued: (reason: string): string => `its workflow ended while its branch waited to land (${reason}); it may have landed`,
+  noResult: 'its workflow ended without a result that can be read',
+  missing: 'its workflow is not on the server any more',
+  cancelledByPerson: 'the run was cancelled',
+  planningKeepsFailing: (times: number, reason: string): string =>
+    `Planning failed ${times} times in a row, the last time: ${reason}`,
+  modelUnusable: (reason: string): string => `No model can be used: ${reason}`,
+  emptyPlan: 'The plan has no tasks, is not done, and nothing is under way: the run would stand still. Add tasks or set done.',
+  refused: (target: string, reason: string): string => `The remote refuses pushes to ${target}: ${reason}`,
+} as const;
+
+/** What a planner answers to people, and shows in Temporal's Web UI. */
+export const PLANNER_TEXT = {
+  steered: 'Noted. The planner reads it in its next round; tasks that start from now on are told too.',
+  steerWhat: 'steer needs a text: {"text": "…"}',
+  pausedByPerson: 'a person paused it',
+  paused: 'Paused. Calls in flight end; nothing new is started until it is resumed.',
+  cannotPause: 'The run is paused already, or not prepared yet.',
+  resumed: 'Resumed.',
+  notPaused: 'The run is not paused.',
+  details: (snapshot: RunSnapshot): string => {
+    const { counts, scratchpad } = snapshot;
+    const lines = snapshot.tasks.map(
+      ({ id, status, branch, attempts }) => `| ${id} | ${status} | ${branch} | ${attempts} |`,
+    );
+    return [
+      `**${snapshot.phase}**${snapshot.paused === undefined ? '' : ` (paused: ${snapshot.paused.reason})`}; waits for ${snapshot.waitingFor}`,
+      `${counts.running + counts.assigned} at work, ${counts.pending} pending, ${snapshot.queued} to land, ${snapshot.landed} landed`,
+      `### Scratchpad\n**Goals** ${scratchpad.goals}\n\n**State** ${scratchpad.state}\n\n**Reasoning** ${scratchpad.reasoning}\n\n**Intelligence** ${scratchpad.intelligence}`,
+      ['| task | status | branch | attempt |', '|---|---|---|---|', ...lines.slice(-100)].join('\n'),
+    ]
+      .join('\n\n')
+      .slice(0, 18_000);
+  },
+} as const;

@@ -1,0 +1,5 @@
+/** The workflows, by their types on the wire. */
+export { agent } from './agent.ts';
+export { mergeQueue } from './merge-queue.ts';
+export { planner } from './planner.ts';
+export { task } from './task.ts';

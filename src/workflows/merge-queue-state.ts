@@ -1,0 +1,98 @@
+/**
+ * What a merge queue knows and decides: what waits, what is a batch, what was answered. No await, plain JSON.
+ * Invariants: 1. an id is in one place only: waiting, landing or answered. 2. Nothing leaves without an answer.
+ */
+import type { MergeAnswer, MergeOutcome, MergeQueueInput, MergeQueueSnapshot, MergeRequest } from '../shared/contracts/merge.ts';
+import type { Chain } from '../shared/ids.ts';
+
+/** One push may carry so many; more wait for the next batch, so that first answers come soon. */
+export const MAX_BATCH = 50;
+/** How many answers are remembered for requesters that ask again. */
+const MAX_ANSWERED = 300;
+
+type State = NonNullable<MergeQueueInput['state']>;
+
+export class MergeQueueState {
+  private waiting: MergeRequest[];
+  private landing: MergeRequest[] = [];
+  private answered: MergeAnswer[];
+  private landed: number;
+  /** Answers that are known and not sent yet: to those who asked again for something already decided. */
+  private unsent: { requester: Chain; answer: MergeAnswer }[] = [];
+  private readonly target: string;
+
+  constructor(input: MergeQueueInput) {
+    this.target = input.target;
+    this.waiting = [...(input.state?.waiting ?? [])];
+    this.answered = [...(input.state?.answered ?? [])];
+    this.landed = input.state?.landed ?? 0;
+  }
+
+  /** A request, or the same one again: it is one entry, and one already decided is answered again. */
+  add(entry: MergeRequest): void {
+    const known = this.answered.find((answer) => answer.id === entry.id);
+    if (known !== undefined) this.unsent.push({ requester: entry.requester, answer: known });
+    else if (![...this.waiting, ...this.landing].some((other) => other.id === entry.id)) this.waiting.push(entry);
+  }
+
+  get hasWork(): boolean {
+    return this.waiting.length > 0 || this.unsent.length > 0;
+  }
+
+  get owesAnswers(): boolean {
+    return this.unsent.length > 0;
+  }
+
+  /** All that waits, by priority then age, up to MAX_BATCH; they are being landed from here on. */
+  takeBatch(): MergeRequest[] {
+    const byPriority = this.waiting
+      .map((entry, age) => ({ entry, age }))
+      .sort((a, b) => a.entry.priority - b.entry.priority || a.age - b.age)
+      .map(({ entry }) => entry);
+    this.landing = byPriority.slice(0, MAX_BATCH);
+    const taken = new Set(this.landing.map((entry) => entry.id));
+    this.waiting = this.waiting.filter((entry) => !taken.has(entry.id));
+    return this.landing;
+  }
+
+  /** The outcomes of the batch that is being landed. An entry without one goes back to wait. */
+  decided(outcomes: readonly MergeAnswer[]): void {
+    const byId = new Map(outcomes.map((answer) => [answer.id, answer]));
+    for (const entry of this.landing) {
+      const answer = byId.get(entry.id);
+      if (answer === undefined) {
+        this.waiting.unshift(entry);
+        continue;
+      }
+      if (answer.outcome.kind === 'landed') this.landed += 1;
+      this.answered.push(answer);
+      this.unsent.push({ requester: entry.requester, answer });
+    }
+    this.landing = [];
+    this.answered = this.answered.slice(-MAX_ANSWERED);
+  }
+
+  /** The whole batch failed for good, in one way. */
+  decidedAll(outcome: MergeOutcome): void {
+    this.decided(this.landing.map(({ id }) => ({ id, outcome })));
+  }
+
+  takeAnswers(): { requester: Chain; answer: MergeAnswer }[] {
+    const answers = this.unsent;
+    this.unsent = [];
+    return answers;
+  }
+
+  toJSON(): State {
+    return { waiting: [...this.landing, ...this.waiting], answered: this.answered, landed: this.landed };
+  }
+
+  snapshot(): MergeQueueSnapshot {
+    return {
+      target: this.target,
+      waiting: this.waiting.map(({ id, subject, priority }) => ({ id, subject, priority })),
+      landing: this.landing.map(({ id }) => id),
+      landed: this.landed,
+    };
+  }
+}

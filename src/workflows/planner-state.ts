@@ -1,0 +1,443 @@
+/**
+ * What a planner knows and decides: tasks, their branches, what the planner's model has not seen yet. No
+ * await; the whole state is plain JSON. Invariants:
+ * 1. Every change of a status goes through the state machines.
+ * 2. A message counts once, and only from the chain that this run started for that attempt.
+ * 3. A settled task shrinks to what the report needs.
+ */
+import type { ChainStatus, PlanningNews } from '../shared/contracts/activities.ts';
+import type { Plan, Scratchpad } from '../shared/contracts/plan.ts';
+import type { TaskReport } from '../shared/contracts/run.ts';
+import {
+  addMetrics,
+  type AgentMetrics,
+  type BranchOutcome,
+  type Handoff,
+  type HandoffMessage,
+  NO_METRICS,
+  type OutcomeMessage,
+  type TaskSpec,
+} from '../shared/contracts/task.ts';
+import { hopelessTasks, isActive, isSettled, type PlanningInput, readyTasks } from '../shared/decisions/dispatch.ts';
+import { type Chain, sameChain, taskRef } from '../shared/ids.ts';
+import { RUN_TEXT } from '../shared/run-text.ts';
+import { type BranchState, nextBranchState, nextTaskStatus, type TaskStatus } from '../shared/task-machine.ts';
+
+export type TaskRecord = {
+  spec: TaskSpec;
+  status: TaskStatus;
+  branch: BranchState;
+  attempt: number;
+  /** The workflow of the current attempt, once it has started. */
+  child?: Chain;
+  /** When it was last heard of, in ms since the epoch. */
+  heardAt: number;
+  conflicts: number;
+  commit?: string;
+  ref?: string;
+  reason?: string;
+  previous?: { commit?: string; summary: string };
+};
+
+/** Ids that orphans of an earlier run of the same id may still hold. */
+const MAX_TAKEN_IDS = 5;
+
+export type Paused = { since: number; reason: string };
+
+type State = {
+  tasks: TaskRecord[];
+  scratchpad: Scratchpad;
+  done: boolean;
+  planned: number;
+  retries: number;
+  conflicts: number;
+  peak: number;
+  failuresInRow: number;
+  metrics: AgentMetrics;
+  handoffs: PlanningNews['handoffs'];
+  events: string[];
+  troubles: number;
+  steering: string[];
+  guidance: string[];
+  paused?: Paused;
+  /** Set when the remote refuses pushes: nothing more is started, and the run ends with this reason. */
+  refused?: string;
+};
+
+const NOTHING: State = {
+  tasks: [],
+  scratchpad: { goals: '', state: '', reasoning: '', intelligence: '' },
+  done: false,
+  planned: 0,
+  retries: 0,
+  conflicts: 0,
+  peak: 0,
+  failuresInRow: 0,
+  metrics: NO_METRICS,
+  handoffs: [],
+  events: [],
+  troubles: 0,
+  steering: [],
+  guidance: [],
+};
+
+export class PlannerState {
+  private readonly state: State;
+  private readonly limits: { runId: string; maxWorkers: number; maxAttempts: number; replanAfter: number };
+
+  constructor(limits: PlannerState['limits'], carried?: unknown) {
+    this.limits = limits;
+    this.state = carried === undefined ? structured(NOTHING) : structured(carried as State);
+  }
+
+  toJSON(): State {
+    return this.state;
+  }
+
+  get tasks(): readonly TaskRecord[] {
+    return this.state.tasks;
+  }
+  get scratchpad(): Scratchpad {
+    return this.state.scratchpad;
+  }
+  get metrics(): AgentMetrics {
+    return this.state.metrics;
+  }
+  get paused(): Paused | undefined {
+    return this.state.paused;
+  }
+  get refused(): string | undefined {
+    return this.state.refused;
+  }
+  get guidance(): readonly string[] {
+    return this.state.guidance;
+  }
+
+  // What people say.
+
+  pause(now: number, reason: string): void {
+    this.state.paused = { since: now, reason };
+  }
+  resume(): void {
+    delete this.state.paused;
+    this.state.failuresInRow = 0;
+  }
+  steer(text: string): void {
+    this.state.steering.push(text);
+    this.state.guidance = [...this.state.guidance, text].slice(-20);
+  }
+
+  // Planning.
+
+  planningInput(): PlanningInput {
+    const { tasks, done, planned, handoffs, troubles, steering } = this.state;
+    return {
+      planned,
+      done,
+      active: tasks.filter(isActive).length,
+      pending: tasks.filter((task) => task.status === 'pending').length,
+      queued: tasks.filter((task) => task.branch === 'queued').length,
+      maxWorkers: this.limits.maxWorkers,
+      newHandoffs: handoffs.length,
+      newTroubles: troubles,
+      steering: steering.length,
+      replanAfter: this.limits.replanAfter,
+    };
+  }
+
+  /** What the planner's model has not seen; it is taken out, and given back by `untold` when planning failed. */
+  takeNews(): PlanningNews & { troubles: number } {
+    const { handoffs, events, steering, troubles } = this.state;
+    Object.assign(this.state, { handoffs: [], events: [], steering: [], troubles: 0 });
+    const open = this.state.tasks
+      .filter((task) => !isSettled(task))
+      .map(({ spec, status, branch }) => ({
+        id: spec.id,
+        status: branch === 'queued' ? 'waiting to land' : status,
+        scope: spec.scope,
+      }));
+    return { handoffs, events, steering, troubles, open };
+  }
+
+  untold(news: PlanningNews & { troubles: number }): void {
+    this.state.handoffs = [...news.handoffs, ...this.state.handoffs];
+    this.state.events = [...news.events, ...this.state.events];
+    this.state.steering = [...news.steering, ...this.state.steering];
+    this.state.troubles += news.troubles;
+  }
+
+  applyPlan(plan: Plan, now: number): void {
+    this.state.scratchpad = plan.scratchpad;
+    this.state.done = plan.done;
+    this.state.planned += 1;
+    this.state.failuresInRow = 0;
+    for (const spec of plan.tasks) {
+      this.state.tasks.push({ spec, status: 'pending', branch: 'none', attempt: 1, heardAt: now, conflicts: 0 });
+    }
+  }
+
+  /** Counts a round of planning that gave no plan; returns how many there were in a row. */
+  planningFailed(): number {
+    this.state.failuresInRow += 1;
+    return this.state.failuresInRow;
+  }
+
+  spent(metrics: AgentMetrics): void {
+    this.state.metrics = addMetrics(this.state.metrics, metrics);
+  }
+
+  // Dispatch.
+
+  ready(): TaskRecord[] {
+    if (this.state.paused !== undefined || this.state.refused !== undefined) return [];
+    for (const { id, because } of hopelessTasks(this.dispatchTasks())) {
+      this.close(this.find(id), 'cancelled', RUN_TEXT.dependencyFailed(because));
+      this.trouble(RUN_TEXT.cancelled(id, because));
+    }
+    return readyTasks(this.dispatchTasks(), this.limits.maxWorkers).map((id) => this.find(id));
+  }
+
+  assigned(id: string, now: number): void {
+    const task = this.find(id);
+    task.status = nextTaskStatus(task.status, 'assigned');
+    task.heardAt = now;
+    this.state.peak = Math.max(this.state.peak, this.state.tasks.filter(isActive).length);
+  }
+
+  started(id: string, child: Chain): void {
+    const task = this.find(id);
+    task.status = nextTaskStatus(task.status, 'running');
+    task.child = child;
+  }
+
+  /** The attempt's workflow could not be started: its id is taken by another chain. The next number is tried. */
+  notStarted(id: string, reason: string): void {
+    const task = this.find(id);
+    task.status = nextTaskStatus(nextTaskStatus(task.status, 'running'), 'failed');
+    if (task.attempt >= this.limits.maxAttempts + MAX_TAKEN_IDS) return this.settleFailed(task, reason);
+    task.status = nextTaskStatus(task.status, 'pending');
+    task.attempt += 1;
+  }
+
+  // What tasks say.
+
+  handoff(message: HandoffMessage, now: number): void {
+    const task = this.expecting(message.taskId, message.attempt, message.sender);
+    if (task === undefined || task.status !== 'running') return;
+    this.handedOff(task, message.handoff, message.queued, now);
+  }
+
+  outcome(message: OutcomeMessage, now: number): void {
+    const task = this.expecting(message.taskId, message.attempt, message.sender);
+    if (task === undefined || task.branch !== 'queued') return;
+    this.spent(message.conflictMetrics);
+    this.ended(task, message.outcome, message.conflicts, now);
+  }
+
+  /** Tasks that said nothing since `before`, with the chain to ask after. */
+  silent(before: number): { id: string; child: Chain }[] {
+    return this.state.tasks.flatMap(({ spec, child, status, branch, heardAt }) =>
+      child !== undefined && heardAt < before && (status === 'running' || branch === 'queued')
+        ? [{ id: spec.id, child }]
+        : [],
+    );
+  }
+
+  /** What the server says of a task that was asked after: a lost one becomes a failed handoff. */
+  found(id: string, child: Chain, standing: ChainStatus, now: number): void {
+    const task = this.find(id);
+    if (task.child === undefined || !sameChain(task.child, child)) return;
+    task.heardAt = now;
+    switch (standing.kind) {
+      case 'running':
+        return;
+      case 'completed': {
+        if (standing.result === null) return this.lost(task, RUN_TEXT.noResult, now);
+        const { handoff, outcome, conflictMetrics } = standing.result;
+        if (task.status === 'running') this.handedOff(task, handoff, outcome.kind !== 'none', now);
+        if (task.branch === 'queued') {
+          this.spent(conflictMetrics);
+          this.ended(task, outcome, task.conflicts, now);
+        }
+        return;
+      }
+      case 'failed':
+        return this.lost(task, standing.reason, now);
+      case 'missing':
+        return this.lost(task, RUN_TEXT.missing, now);
+    }
+  }
+
+  /** The children that may still run. */
+  openChildren(): Chain[] {
+    return this.state.tasks.flatMap(({ child, status, branch }) =>
+      child !== undefined && (status === 'running' || status === 'assigned' || branch === 'queued') ? [child] : [],
+    );
+  }
+
+  /** At a cancellation of the run: whatever is open is given up. */
+  cancelOpen(reason: string): void {
+    for (const task of this.state.tasks) {
+      if (task.status === 'pending' || isActive(task)) this.close(task, 'cancelled', reason);
+      if (task.branch === 'queued') task.branch = nextBranchState(task.branch, 'ejected');
+    }
+  }
+
+  /** Refs of work that is on the remote and did not land. */
+  keptRefs(): string[] {
+    return this.state.tasks.flatMap(({ ref, branch }) => (ref !== undefined && branch !== 'landed' ? [ref] : []));
+  }
+
+  counts(): Record<TaskStatus, number> & { landed: number; queued: number } {
+    const counts = { pending: 0, assigned: 0, running: 0, complete: 0, failed: 0, cancelled: 0, landed: 0, queued: 0 };
+    for (const task of this.state.tasks) {
+      counts[task.status] += 1;
+      if (task.branch === 'landed') counts.landed += 1;
+      if (task.branch === 'queued') counts.queued += 1;
+    }
+    return counts;
+  }
+
+  totals(): Pick<State, 'planned' | 'retries' | 'conflicts' | 'peak' | 'done'> {
+    const { planned, retries, conflicts, peak, done } = this.state;
+    return { planned, retries, conflicts, peak, done };
+  }
+
+  reports(): TaskReport[] {
+    return this.state.tasks.map(({ spec, status, branch, attempt, conflicts, commit, ref, reason }) => ({
+      id: spec.id,
+      description: spec.description,
+      status,
+      branch,
+      attempts: attempt,
+      conflicts,
+      ...(commit === undefined ? {} : { commit }),
+      ...(ref === undefined || branch === 'landed' ? {} : { ref }),
+      ...(reason === undefined ? {} : { reason }),
+    }));
+  }
+
+  private handedOff(task: TaskRecord, handoff: Handoff, queued: boolean, now: number): void {
+    task.heardAt = now;
+    this.spent(handoff.metrics);
+    this.state.handoffs.push({ taskId: task.spec.id, attempt: task.attempt, handoff });
+    if (handoff.status === 'complete') {
+      task.status = nextTaskStatus(task.status, 'complete');
+      if (queued) task.branch = nextBranchState(task.branch, 'queued');
+      else this.shrink(task);
+      return;
+    }
+    task.status = nextTaskStatus(task.status, 'failed');
+    if (handoff.commit !== undefined && task.child !== undefined) {
+      task.ref = taskRef(this.limits.runId, task.child.workflowId);
+    }
+    if (handoff.status === 'blocked') {
+      task.reason = handoff.summary;
+      this.trouble(RUN_TEXT.blocked(task.spec.id));
+      this.shrink(task);
+    } else {
+      this.retryOrSettle(task, handoff.summary, handoff.commit);
+    }
+  }
+
+  private ended(task: TaskRecord, outcome: BranchOutcome, conflicts: number, now: number): void {
+    task.heardAt = now;
+    task.conflicts = conflicts;
+    this.state.conflicts += conflicts;
+    const { id } = task.spec;
+    switch (outcome.kind) {
+      case 'landed':
+        task.branch = nextBranchState(task.branch, 'landed');
+        task.commit = outcome.commit;
+        this.state.events.push(RUN_TEXT.landed(id, outcome.commit));
+        break;
+      case 'none':
+        task.branch = nextBranchState(nextBranchState(task.branch, 'ejected'), 'none');
+        this.state.events.push(RUN_TEXT.nothingLeft(id));
+        break;
+      case 'conflicted':
+        task.branch = nextBranchState(task.branch, 'conflicted');
+        task.ref = outcome.ref;
+        task.reason = RUN_TEXT.conflicted(id, outcome.files);
+        this.trouble(task.reason);
+        break;
+      case 'ejected':
+        task.branch = nextBranchState(task.branch, 'ejected');
+        task.ref = outcome.ref;
+        task.reason = outcome.reason;
+        if (outcome.refused) this.state.refused = outcome.reason;
+        this.trouble(RUN_TEXT.ejected(id, outcome.reason));
+        break;
+    }
+    this.shrink(task);
+  }
+
+  /** Its workflow ended without a word. */
+  private lost(task: TaskRecord, reason: string, now: number): void {
+    task.heardAt = now;
+    if (task.branch === 'queued') {
+      task.branch = nextBranchState(task.branch, 'ejected');
+      task.reason = RUN_TEXT.lostWhileQueued(reason);
+      this.trouble(RUN_TEXT.ejected(task.spec.id, task.reason));
+      return;
+    }
+    task.status = nextTaskStatus(task.status, 'failed');
+    this.retryOrSettle(task, reason, undefined);
+  }
+
+  private retryOrSettle(task: TaskRecord, summary: string, commit: string | undefined): void {
+    const { id } = task.spec;
+    if (task.attempt >= this.limits.maxAttempts) return this.settleFailed(task, summary);
+    task.status = nextTaskStatus(task.status, 'pending');
+    task.attempt += 1;
+    task.previous = { summary, ...(commit === undefined ? {} : { commit }) };
+    delete task.child;
+    this.state.retries += 1;
+    this.state.events.push(RUN_TEXT.retried(id, task.attempt));
+  }
+
+  private settleFailed(task: TaskRecord, reason: string): void {
+    task.reason = reason;
+    this.trouble(RUN_TEXT.failed(task.spec.id, task.attempt, reason));
+    this.shrink(task);
+  }
+
+  private close(task: TaskRecord, to: 'cancelled', reason: string): void {
+    task.status = nextTaskStatus(task.status, to);
+    task.reason = reason;
+  }
+
+  private trouble(event: string): void {
+    this.state.events.push(event);
+    this.state.troubles += 1;
+  }
+
+  private expecting(id: string, attempt: number, sender: Chain): TaskRecord | undefined {
+    const task = this.state.tasks.find(({ spec }) => spec.id === id);
+    if (task?.child === undefined || task.attempt !== attempt || !sameChain(task.child, sender)) return undefined;
+    return task;
+  }
+
+  private find(id: string): TaskRecord {
+    const task = this.state.tasks.find(({ spec }) => spec.id === id);
+    if (task === undefined) throw new Error(`no task "${id}"`);
+    return task;
+  }
+
+  private dispatchTasks() {
+    return this.state.tasks.map(({ spec, status, branch }) => ({ ...spec, status, branch }));
+  }
+
+  private shrink(task: TaskRecord): void {
+    const { id, description, priority } = task.spec;
+    const [line = ''] = description.trim().split('\n');
+    task.spec = { id, description: line.slice(0, 160), scope: [], acceptance: [], priority, dependsOn: task.spec.dependsOn };
+    delete task.previous;
+    if (task.reason !== undefined) task.reason = task.reason.slice(0, 1_000);
+  }
+}
+
+/** A copy that shares nothing with the input (the workflow sandbox has no structuredClone). */
+function structured(state: State): State {
+  return JSON.parse(JSON.stringify(state)) as State;
+}

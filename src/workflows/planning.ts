@@ -1,0 +1,144 @@
+/**
+ * One round of planning: the planner's model sees what is new, looks around in the repository at one commit,
+ * and submits a plan that passes the rules. The conversation only grows at its end, until it is begun anew.
+ */
+import type { RepositoryView } from '../shared/contracts/activities.ts';
+import type { Plan } from '../shared/contracts/plan.ts';
+import type { RunContext, SpecSource } from '../shared/contracts/run.ts';
+import type { ToolCall } from '../shared/contracts/agent.ts';
+import type { AgentMetrics } from '../shared/contracts/task.ts';
+import { checkPlan } from '../shared/plan-rules.ts';
+import { RUN_TEXT } from '../shared/run-text.ts';
+import { parseArguments } from '../shared/tools.ts';
+import { runActivities } from './activities.ts';
+import { baselineOf, type Conversation, newConversation, ownChain, runAgent, transcriptChars } from './agent-loop.ts';
+import type { PlannerState } from './planner-state.ts';
+
+/** Carried through continue-as-new; absent before the first round and after a conversation that got too long. */
+export type PlanningTalk = { talk: Conversation; view: RepositoryView };
+
+export type PlanningEnd = { kind: 'planned'; plan: Plan } | { kind: 'failed'; reason: string };
+
+/** Above this the conversation is begun anew at the next round: the carried state stays below 512 kB. */
+const MAX_CARRIED_CHARS = 250_000;
+
+export class Planning {
+  current: PlanningTalk | undefined;
+  private turns: number;
+  private number: number;
+  private readonly run: RunContext;
+  private readonly spec: SpecSource;
+
+  constructor(run: RunContext, spec: SpecSource, carried?: { current?: PlanningTalk; turns: number; number: number }) {
+    this.run = run;
+    this.spec = spec;
+    this.current = carried?.current;
+    this.turns = carried?.turns ?? 0;
+    this.number = carried?.number ?? 0;
+  }
+
+  toJSON(): { current?: PlanningTalk; turns: number; number: number } {
+    const { current, turns, number } = this;
+    const fits = current !== undefined && transcriptChars(current.talk.messages) <= MAX_CARRIED_CHARS;
+    return { ...(fits ? { current } : {}), turns, number };
+  }
+
+  /** Throws what the activities throw for good; a model that gives no usable plan is `failed`. */
+  async round(state: PlannerState): Promise<PlanningEnd> {
+    const news = state.takeNews();
+    try {
+      const { talk, view } = await this.opened(state, news);
+      const end = await this.loop(state, talk, view);
+      if (end.kind === 'failed') state.untold(news);
+      return end;
+    } catch (error) {
+      state.untold(news);
+      throw error;
+    }
+  }
+
+  private async opened(state: PlannerState, news: ReturnType<PlannerState['takeNews']>): Promise<PlanningTalk> {
+    const { run, spec } = this;
+    if (this.current !== undefined) {
+      const { message, view } = await runActivities.briefReplan({ run, spec, view: this.current.view, news });
+      this.current.talk.messages.push(message);
+      this.current.view = view;
+      return this.current;
+    }
+    const begun = state.totals().planned > 0;
+    const tasks = state
+      .reports()
+      .map(({ id, description, status, branch }) => ({ id, description: description.slice(0, 200), status, branch }));
+    const { messages, view } = await runActivities.briefPlanner({
+      run,
+      spec,
+      ...(begun ? { resume: { scratchpad: state.scratchpad, tasks } } : {}),
+    });
+    const talk = { ...newConversation(messages, Date.now()), turn: this.turns, number: this.number };
+    this.current = { talk, view };
+    if (begun || news.steering.length > 0) {
+      const told = await runActivities.briefReplan({ run, spec, view, news });
+      talk.messages.push(told.message);
+    }
+    return this.current;
+  }
+
+  private async loop(state: PlannerState, talk: Conversation, view: RepositoryView): Promise<PlanningEnd> {
+    const { settings } = this.run;
+    const spent = talk.metrics;
+    const end = await runAgent<Plan>({
+      role: 'planner',
+      conversation: talk,
+      agent: ownChain(),
+      ancestors: [this.run.root],
+      limits: settings.agent.planner,
+      since: baselineOf(talk, Date.now()),
+      maxOutputTokens: settings.maxOutputTokens,
+      compactTokens: settings.compactTokens,
+      act: async (_turn, calls) => (await runActivities.inspect({ run: this.run, commit: view.tip, calls })).results,
+      close: (call) => this.accept(call, state),
+    });
+    this.turns = talk.turn;
+    state.spent(difference(talk.metrics, spent));
+    switch (end.kind) {
+      case 'closed':
+        return { kind: 'planned', plan: end.value };
+      case 'compact':
+        this.forget();
+        return { kind: 'failed', reason: 'The conversation got too long; it is begun anew from the scratchpad.' };
+      case 'stopped':
+        this.forget();
+        return { kind: 'failed', reason: end.reason };
+    }
+  }
+
+  /** The next round begins a new conversation; turn numbers go on, as they are part of Idempotency-Keys. */
+  private forget(): void {
+    this.current = undefined;
+    this.number += 1;
+  }
+
+  private accept(call: ToolCall, state: PlannerState): { ok: true; value: Plan } | { ok: false; error: string } {
+    const parsed = parseArguments('submit_plan', call.arguments);
+    if (!parsed.ok) return parsed;
+    const plan = parsed.value;
+    const known = state.tasks.map(({ spec, status }) => ({ id: spec.id, status, description: spec.description }));
+    const { errors } = checkPlan(plan, known);
+    const { active, pending, queued } = state.planningInput();
+    if (plan.tasks.length === 0 && !plan.done && active + pending + queued === 0) errors.push(RUN_TEXT.emptyPlan);
+    if (errors.length === 0) return { ok: true, value: plan };
+    return { ok: false, error: `The plan is not usable:\n${errors.map((e) => `- ${e}`).join('\n')}\nSubmit it again, corrected.` };
+  }
+}
+
+function difference(a: AgentMetrics, b: AgentMetrics): AgentMetrics {
+  return {
+    turns: a.turns - b.turns,
+    toolCalls: a.toolCalls - b.toolCalls,
+    inputTokens: a.inputTokens - b.inputTokens,
+    cachedInputTokens: a.cachedInputTokens - b.cachedInputTokens,
+    outputTokens: a.outputTokens - b.outputTokens,
+    costUsd: Math.max(0, a.costUsd - b.costUsd),
+    durationMs: a.durationMs - b.durationMs,
+  };
+}

@@ -1,0 +1,106 @@
+/** A run's state as people see it: the snapshot while it goes on, the report at its end. Pure. */
+import type { PreparedRun, RunReport } from '../shared/contracts/run.ts';
+import type { Phase, RunSnapshot } from '../shared/contracts/snapshot.ts';
+import { RUN_TEXT } from '../shared/run-text.ts';
+import type { PlannerState } from './planner-state.ts';
+
+export function snapshotOf(run: {
+  run: string;
+  phase: Phase;
+  planning: boolean;
+  repo: string;
+  prepared: PreparedRun | undefined;
+  state: PlannerState | undefined;
+  startedAt: number;
+}): RunSnapshot {
+  const { state, prepared } = run;
+  const counts = state?.counts();
+  const { landed = 0, queued = 0 } = counts ?? {};
+  return {
+    run: run.run,
+    phase: run.phase,
+    ...(state?.paused === undefined ? {} : { paused: state.paused }),
+    repo: prepared?.context.repo.location ?? run.repo,
+    target: prepared?.context.target ?? '',
+    waitingFor: waitingFor(run),
+    tasks: state?.reports() ?? [],
+    counts: {
+      pending: counts?.pending ?? 0,
+      assigned: counts?.assigned ?? 0,
+      running: counts?.running ?? 0,
+      complete: counts?.complete ?? 0,
+      failed: counts?.failed ?? 0,
+      cancelled: counts?.cancelled ?? 0,
+    },
+    landed,
+    queued,
+    replans: Math.max(0, (state?.totals().planned ?? 0) - 1),
+    inputTokens: state?.metrics.inputTokens ?? 0,
+    outputTokens: state?.metrics.outputTokens ?? 0,
+    costUsd: state?.metrics.costUsd ?? 0,
+    startedAt: run.startedAt,
+    scratchpad: state?.scratchpad ?? { goals: '', state: '', reasoning: '', intelligence: '' },
+    notes: prepared?.notes ?? [],
+    unsafe: prepared?.unsafe ?? false,
+  };
+}
+
+function waitingFor({ state, phase, planning }: Parameters<typeof snapshotOf>[0]): string {
+  if (phase === 'done') return 'nothing: the run has ended';
+  if (state === undefined) return 'the repository: it is being fetched and checked';
+  if (state.paused !== undefined) return `a person: paused because ${state.paused.reason}`;
+  const { active, queued, pending } = state.planningInput();
+  const parts = [
+    planning ? 'the plan' : '',
+    active > 0 ? `${active} task${active === 1 ? '' : 's'} at work` : '',
+    queued > 0 ? `${queued} branch${queued === 1 ? '' : 'es'} to land` : '',
+    pending > 0 ? `${pending} pending task${pending === 1 ? '' : 's'}` : '',
+  ];
+  return parts.filter((part) => part !== '').join(', ') || 'its end';
+}
+
+export function reportOf(run: {
+  state: PlannerState;
+  prepared: PreparedRun;
+  startedAt: number;
+  endedAt: number;
+  tip: string | null;
+}): RunReport {
+  const { state, prepared } = run;
+  const { context, notes, unsafe } = prepared;
+  const tasks = state.reports();
+  const { landed } = state.counts();
+  const { retries, conflicts, peak, planned } = state.totals();
+  const open = tasks.filter(
+    (task) => !(task.status === 'complete' && (task.branch === 'landed' || task.branch === 'none')),
+  );
+  const reason =
+    state.refused !== undefined
+      ? RUN_TEXT.refused(context.target, state.refused)
+      : open.length > 0
+        ? `not landed: ${open.map(({ id }) => id).join(', ')}`
+        : undefined;
+  return {
+    run: context.root.workflowId,
+    status: state.refused !== undefined ? 'failed' : open.length > 0 ? 'incomplete' : 'complete',
+    ...(reason === undefined ? {} : { reason }),
+    repo: context.repo.location,
+    target: context.target,
+    base: context.base,
+    ...(run.tip === null ? {} : { tip: run.tip }),
+    tasks,
+    landed,
+    replans: Math.max(0, planned - 1),
+    retries,
+    conflicts,
+    peakParallel: peak,
+    inputTokens: state.metrics.inputTokens,
+    cachedInputTokens: state.metrics.cachedInputTokens,
+    outputTokens: state.metrics.outputTokens,
+    costUsd: state.metrics.costUsd,
+    startedAt: run.startedAt,
+    endedAt: run.endedAt,
+    notes,
+    unsafe,
+  };
+}
