@@ -1,0 +1,165 @@
+/** One bare mirror: what Mirror promises, by git's plumbing. */
+import type { Author } from '../../shared/contracts/merge.ts';
+import type { RepositoryRef } from '../../shared/contracts/run.ts';
+import { CommitSha } from '../../shared/ids.ts';
+import { takeBundle } from './bundle.ts';
+import type { GitOutput, Mirror } from './contract.ts';
+import { GitError } from './errors.ts';
+import { branchRef, checkRef, tipRef } from './names.ts';
+import type { Git, GitOptions } from './run-git.ts';
+import { retryOnLock } from './stale-locks.ts';
+
+/** How many refs go on one command line. */
+const REFS_AT_ONCE = 200;
+const REMOTE_COMMANDS = new Set(['fetch', 'push', 'ls-remote']);
+
+export function createMirror({ dir, repo, git }: { dir: string; repo: RepositoryRef; git: Git }): Mirror {
+  const { location } = repo;
+  const latestFetch = new Map<string, { waiting?: Promise<CommitSha>; running: Promise<unknown> }>();
+
+  function run(argv: readonly string[], options: GitOptions = {}): Promise<GitOutput> {
+    const remote = REMOTE_COMMANDS.has(argv[0] ?? '') ? { remote: location } : {};
+    return retryOnLock(dir, () => git(argv, { gitDir: dir, ...remote, ...options }));
+  }
+
+  async function line(argv: readonly string[], options?: GitOptions): Promise<string> {
+    return (await run(argv, options)).stdout.toString('utf8').trim();
+  }
+
+  async function has(commit: CommitSha): Promise<boolean> {
+    return (await run(['cat-file', '-e', `${sha(commit)}^{commit}`], { ok: [0, 1, 128] })).code === 0;
+  }
+
+  async function listRemote(patterns: readonly string[]): Promise<Map<string, CommitSha>> {
+    const { stdout } = await run(['ls-remote', '--', location, ...patterns]);
+    const refs = new Map<string, CommitSha>();
+    for (const row of stdout.toString('utf8').split('\n')) {
+      const [commit, ref] = row.split('\t');
+      if (commit !== undefined && ref !== undefined) refs.set(ref, CommitSha.parse(commit));
+    }
+    return refs;
+  }
+
+  async function fetchNow(branch: string): Promise<CommitSha> {
+    // Not below refs/heads: a branch `a` that became `a/b` on the remote must not be in the way.
+    const local = tipRef(branch);
+    await run([...FETCH, '--', location, `+${branchRef(branch)}:${local}`]);
+    return CommitSha.parse(await line(['rev-parse', '--verify', `${local}^{commit}`]));
+  }
+
+  const mirror: Mirror = {
+    dir,
+    repo,
+    git: run,
+
+    async readRemoteRef(ref) {
+      return (await listRemote([ref])).get(ref) ?? null;
+    },
+
+    /** Callers that come while a fetch runs share the next one: theirs must begin after they asked. */
+    async fetchBranch(branch) {
+      await checkRef(git, branchRef(branch));
+      const current = latestFetch.get(branch);
+      if (current?.waiting !== undefined) return current.waiting;
+      const before = current?.running ?? Promise.resolve();
+      const slot: { waiting?: Promise<CommitSha>; running: Promise<unknown> } = { running: before };
+      const fetching = before
+        .catch(() => undefined)
+        .then(() => {
+          delete slot.waiting;
+          return fetchNow(branch);
+        });
+      slot.waiting = fetching;
+      slot.running = fetching;
+      latestFetch.set(branch, slot);
+      return fetching;
+    },
+
+    async ensureCommit(commit, ref) {
+      if (await has(commit)) return;
+      await checkRef(git, ref);
+      // Without a ref of its own in the mirror: gc is off, so nothing prunes it.
+      await run([...FETCH, '--', location, ref]);
+      if (await has(commit)) return;
+      throw new GitError({
+        argv: ['fetch', location, ref],
+        on: location,
+        code: 0,
+        output: `the ref is there, but it does not contain commit ${commit}`,
+      });
+    },
+
+    async importBundle(bundle, commit, keepRef) {
+      await checkRef(git, keepRef);
+      await takeBundle(run, dir, bundle, sha(commit));
+      await run(['update-ref', '--', keepRef, sha(commit)]);
+    },
+
+    async commitTree({ tree, parents, message, author }) {
+      const argv = ['commit-tree', sha(tree), ...parents.flatMap((parent) => ['-p', sha(parent)])];
+      return CommitSha.parse(await line(argv, { stdin: message, env: identity(author) }));
+    },
+
+    async treeOf(commit) {
+      return line(['rev-parse', '--verify', `${sha(commit)}^{tree}`]);
+    },
+
+    async changedFiles(from, to) {
+      const argv = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', sha(from), sha(to)];
+      const { stdout } = await run(argv);
+      return stdout.toString('utf8').split('\0').filter((path) => path !== '');
+    },
+
+    async mergeBase(a, b) {
+      const { stdout, code } = await run(['merge-base', sha(a), sha(b)], { ok: [0, 1] });
+      return code === 0 ? CommitSha.parse(stdout.toString('utf8').trim()) : null;
+    },
+
+    async pushWork(commit, ref) {
+      await checkRef(git, ref);
+      if (ref.startsWith('refs/heads/')) throw new Error(`a branch is only moved by compare-and-swap, not ${ref}`);
+      await run([...PUSH, '--', location, `+${sha(commit)}:${ref}`]);
+    },
+
+    async deleteRemoteRefs(refs) {
+      for (let i = 0; i < refs.length; i += REFS_AT_ONCE) {
+        const wanted = refs.slice(i, i + REFS_AT_ONCE);
+        for (const ref of wanted) await checkRef(git, ref);
+        const there = await listRemote(wanted);
+        const doomed = wanted.filter((ref) => there.has(ref));
+        if (doomed.length === 0) continue;
+        try {
+          await run([...PUSH, '--', location, ...doomed.map((ref) => `:${ref}`)]);
+        } catch (error) {
+          // Somebody else may have deleted one of them meanwhile, which fails the whole push.
+          const left = await listRemote(doomed);
+          const still = doomed.filter((ref) => left.has(ref));
+          if (still.length === 0) continue;
+          if (still.length === doomed.length) throw error;
+          await run([...PUSH, '--', location, ...still.map((ref) => `:${ref}`)]);
+        }
+      }
+    },
+
+    async listRemoteRefs(prefix) {
+      const refs = await listRemote([`${prefix}*`]);
+      return new Map([...refs].filter(([ref]) => ref.startsWith(prefix) && !ref.endsWith('^{}')));
+    },
+  };
+  return mirror;
+}
+
+const FETCH = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head'];
+const PUSH = ['push', '--porcelain', '--no-verify'];
+
+/** Object names come from histories and models: nothing else may get into an argument. */
+const sha = (name: string): CommitSha => CommitSha.parse(name);
+
+function identity({ name, email }: Author): Record<string, string> {
+  return {
+    GIT_AUTHOR_NAME: name,
+    GIT_AUTHOR_EMAIL: email,
+    GIT_COMMITTER_NAME: name,
+    GIT_COMMITTER_EMAIL: email,
+  };
+}
