@@ -1,0 +1,201 @@
+/** The activity `think`: one turn's LLM call, paid once. */
+import { Context } from '@temporalio/activity';
+import { CancelledFailure } from '@temporalio/common';
+import type { Config } from '../../shared/config.ts';
+import type { LlmActivities } from '../../shared/contracts/activities.ts';
+import { type Message, ThinkRequest, type ThinkResult } from '../../shared/contracts/agent.ts';
+import { FailureType, terminal } from '../../shared/failures.ts';
+import type { Log } from '../log.ts';
+import type { ChainWatch } from '../temporal/chains.ts';
+import { idempotencyKey, questionKey, toResult } from './answer.ts';
+import type { Endpoint } from './endpoints.ts';
+import { completeSomewhere } from './failover.ts';
+import { type Flight, Flights, type Ticket } from './flights.ts';
+import { createJournal } from './journal.ts';
+import { createPricing } from './prices.ts';
+import { createProvider } from './providers/create.ts';
+import { toolDefinitions } from './providers/tools.ts';
+import { Router } from './router.ts';
+import { type TranscriptSource, Transcripts } from './transcript.ts';
+
+const HEARTBEAT_MS = 3_000;
+const PAUSE_CHECK_MS = 3_000;
+
+export type LlmDeps = {
+  /** Checked: each has a model for the roles that it serves. */
+  endpoints: readonly Endpoint[];
+  /** A folder of this host; made when needed. */
+  journalDir: string;
+  transcript: TranscriptSource;
+  chains: ChainWatch;
+  config: Pick<Config['llm'], 'idleSeconds'>;
+  log: Log;
+};
+
+/**
+ * `think` waits as long as it takes: through outages of all endpoints and while the run is paused. It wants a
+ * heartbeat timeout (of 30 s or more) and a long startToClose.
+ */
+export function createLlmActivities(deps: LlmDeps): LlmActivities {
+  const { endpoints, chains, config, log } = deps;
+  const providers = new Map(endpoints.map((endpoint) => [endpoint, createProvider(endpoint)]));
+  const router = new Router(endpoints);
+  const transcripts = new Transcripts(deps.transcript);
+  const journal = createJournal(deps.journalDir, log);
+  const pricing = createPricing(log);
+  const flights = new Flights<ThinkResult>();
+
+  async function answer(request: ThinkRequest, messages: Message[], key: string, flight: Flight): Promise<ThinkResult> {
+    const fields = { workflowId: request.agent.workflowId, turn: request.turn, role: request.role };
+    const journalled = await journal.read(key);
+    if (journalled !== null) {
+      log.info({ ...fields, endpoint: journalled.endpoint }, 'LLM answer taken from the journal: not asked again');
+      return journalled;
+    }
+    const answered = await completeSomewhere(
+      {
+        role: request.role,
+        conversation: JSON.stringify([request.agent.workflowId, request.agent.firstRunId]),
+        messages,
+        tools: toolDefinitions(request.tools),
+        maxOutputTokens: request.maxOutputTokens,
+        idempotencyKey: idempotencyKey(request),
+        signal: flight.cancelled,
+        idleMs: config.idleSeconds * 1_000,
+        gate: async () => {
+          await waitUntilWanted(request, chains, flight);
+          flight.status = 'waiting for the model';
+        },
+        sleep: (ms, why) => sleep(ms, flight, `no LLM endpoint answers, next try in ${Math.ceil(ms / 1_000)} s: ${why}`),
+      },
+      { router, providers, log },
+    );
+    const result = toResult(answered, request, messages, pricing);
+    await journal.write(key, result);
+    log.info(
+      {
+        ...fields,
+        endpoint: result.endpoint,
+        model: result.model,
+        attempts: result.attempts,
+        durationMs: result.durationMs,
+        ...result.usage,
+        costUsd: result.costUsd,
+        stop: result.stop,
+        toolCalls: result.message.toolCalls.length,
+      },
+      'LLM call',
+    );
+    return result;
+  }
+
+  return {
+    async think(input) {
+      const parsed = ThinkRequest.safeParse(input);
+      if (!parsed.success) throw terminal(FailureType.Invariant, `think was asked wrongly: ${parsed.error.message}`);
+      const request = parsed.data;
+      const context = Context.current();
+      const { workflowExecution } = context.info;
+      if (workflowExecution === undefined) throw terminal(FailureType.Invariant, 'think runs for a workflow only.');
+      let status = 'reading the transcript';
+      let ticket: Ticket<ThinkResult> | undefined;
+      const beat = (): void => context.heartbeat({ status: ticket?.status ?? status });
+      beat();
+      const timer = setInterval(beat, HEARTBEAT_MS);
+      try {
+        const messages = await transcripts.get({
+          ...workflowExecution,
+          conversation: request.conversation,
+          count: request.messageCount,
+        });
+        throwIfEnded(context);
+        const key = questionKey(request, messages);
+        status = 'starting';
+        ticket = flights.join(key, (flight) => answer(request, messages, key, flight));
+        followCancellation(context, ticket, request, chains);
+        return await ticket.answer;
+      } finally {
+        clearInterval(timer);
+        ticket?.release(attemptEnded());
+      }
+    },
+  } satisfies LlmActivities;
+}
+
+/**
+ * Only a requested cancellation aborts the provider's call, and the end of the workflow itself. A worker that
+ * shuts down, or an attempt that the server has given up, ends what waits and finishes what is paid for.
+ */
+function followCancellation(
+  context: Context,
+  ticket: Ticket<ThinkResult>,
+  request: ThinkRequest,
+  chains: ChainWatch,
+): void {
+  const onCancel = async (): Promise<void> => {
+    if (isRequested(context)) {
+      ticket.cancel(new CancelledFailure('CANCELLED'));
+      return;
+    }
+    if (context.cancellationDetails?.notFound === true) {
+      // Gone from the server: timed out there, or its workflow has ended, and then nobody wants the answer.
+      const ancestors = [...request.ancestors, request.agent];
+      const check = await chains.check(ancestors, { fresh: true }).catch(() => null);
+      if (check?.kind === 'orphaned') {
+        ticket.cancel(orphaned(check.by.workflowId, check.status));
+        return;
+      }
+    }
+    ticket.release(attemptEnded());
+  };
+  if (context.cancellationSignal.aborted) void onCancel();
+  else context.cancellationSignal.addEventListener('abort', () => void onCancel(), { once: true });
+}
+
+/** A CancelledFailure is thrown for a requested cancellation only: any other reason leaves the work to a retry. */
+function throwIfEnded(context: Context): void {
+  if (!context.cancellationSignal.aborted) return;
+  if (isRequested(context)) throw new CancelledFailure('CANCELLED');
+  throw attemptEnded();
+}
+
+function isRequested({ cancellationDetails, cancellationSignal }: Context): boolean {
+  if (cancellationDetails !== undefined) return cancellationDetails.cancelRequested;
+  return cancellationSignal.reason instanceof CancelledFailure && cancellationSignal.reason.message === 'CANCELLED';
+}
+
+const attemptEnded = (): Error =>
+  new Error('The LLM call was not made: this attempt has ended (its worker shuts down, or the server gave it up).');
+
+/** Waits while the run is paused; throws Orphaned when an ancestor no longer runs as the chain that started it. */
+async function waitUntilWanted(request: ThinkRequest, chains: ChainWatch, flight: Flight): Promise<void> {
+  for (;;) {
+    flight.cancelled.throwIfAborted();
+    flight.abandoned.throwIfAborted();
+    const check = await chains.check(request.ancestors);
+    if (check.kind === 'orphaned') throw orphaned(check.by.workflowId, check.status);
+    if (!check.paused) return;
+    await sleep(PAUSE_CHECK_MS, flight, 'the run is paused');
+  }
+}
+
+const orphaned = (workflowId: string, status: string) =>
+  terminal(FailureType.Orphaned, `The LLM call was not made: ${workflowId}, which it was for, is ${status}.`);
+
+/** Rejects with the reason when the flight is cancelled or nobody waits for it any more. */
+async function sleep(ms: number, flight: Flight, status: string): Promise<void> {
+  flight.status = status;
+  const signal = AbortSignal.any([flight.cancelled, flight.abandoned]);
+  signal.throwIfAborted();
+  await new Promise<void>((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+}

@@ -1,0 +1,108 @@
+/**
+ * One call in flight per question and process, whoever asks again: a retry of an activity whose first attempt is
+ * still at it joins that attempt's call. Answers are kept for an hour, for retries whose completion was lost.
+ */
+const KEEP_MS = 3_600_000;
+const MAX_KEPT = 2_000;
+
+export interface Flight {
+  /** Aborted when someone asked for the work to be cancelled: the provider's call ends at once. */
+  readonly cancelled: AbortSignal;
+  /** Aborted when nobody waits any more: what is on the wire is finished, nothing new is begun. */
+  readonly abandoned: AbortSignal;
+  /** What it is doing, for heartbeats. */
+  status: string;
+}
+
+export class Ticket<T> {
+  readonly answer: Promise<T>;
+  readonly #entry: Entry<T>;
+  #holds = true;
+
+  constructor(entry: Entry<T>) {
+    this.#entry = entry;
+    this.answer = entry.answer;
+    entry.holders++;
+  }
+
+  get status(): string {
+    return this.#entry.flight.status;
+  }
+
+  /** For all that share the flight: they are attempts of one activity. */
+  cancel(reason: Error): void {
+    this.#entry.cancelled.abort(reason);
+    this.release(reason);
+  }
+
+  /** This attempt no longer counts: its worker stops, or the server has given it up. May be called again. */
+  release(reason: Error): void {
+    if (!this.#holds) return;
+    this.#holds = false;
+    this.#entry.holders--;
+    if (this.#entry.holders === 0) this.#entry.abandoned.abort(reason);
+  }
+}
+
+async function takeOver<T>(from: Entry<T>, flight: Flight, begin: (flight: Flight) => Promise<T>): Promise<T> {
+  flight.status = 'waiting for the call of an earlier attempt';
+  const pass = (): void => from.cancelled.abort(flight.cancelled.reason);
+  flight.cancelled.addEventListener('abort', pass, { once: true });
+  try {
+    return await from.answer;
+  } catch {
+    // Whatever became of it is its own attempt's matter: this one asks for itself, unless it was cancelled.
+    flight.cancelled.throwIfAborted();
+    return await begin(flight);
+  } finally {
+    flight.cancelled.removeEventListener('abort', pass);
+  }
+}
+
+type Entry<T> = {
+  answer: Promise<T>;
+  flight: Flight;
+  cancelled: AbortController;
+  abandoned: AbortController;
+  holders: number;
+  keptUntil: number;
+};
+
+export class Flights<T> {
+  readonly #entries = new Map<string, Entry<T>>();
+
+  /** Joins the flight of this key, takes its kept answer, or begins one. */
+  join(key: string, begin: (flight: Flight) => Promise<T>, now = Date.now()): Ticket<T> {
+    this.#forget(now);
+    const known = this.#entries.get(key);
+    if (known !== undefined && !(known.abandoned.signal.aborted && known.keptUntil === Infinity)) {
+      return new Ticket(known);
+    }
+    // An abandoned one finishes what is on the wire and keeps that answer: it is waited for, not doubled.
+    return new Ticket(this.#begin(key, known === undefined ? begin : (flight) => takeOver(known, flight, begin)));
+  }
+
+  #begin(key: string, begin: (flight: Flight) => Promise<T>): Entry<T> {
+    const cancelled = new AbortController();
+    const abandoned = new AbortController();
+    const flight: Flight = { cancelled: cancelled.signal, abandoned: abandoned.signal, status: 'starting' };
+    const entry: Entry<T> = { answer: begin(flight), flight, cancelled, abandoned, holders: 0, keptUntil: Infinity };
+    this.#entries.set(key, entry);
+    entry.answer.then(
+      () => {
+        entry.keptUntil = Date.now() + KEEP_MS;
+      },
+      () => {
+        if (this.#entries.get(key) === entry) this.#entries.delete(key);
+      },
+    );
+    return entry;
+  }
+
+  #forget(now: number): void {
+    for (const [key, entry] of this.#entries) {
+      const settled = entry.keptUntil !== Infinity;
+      if (settled && (entry.keptUntil < now || this.#entries.size > MAX_KEPT)) this.#entries.delete(key);
+    }
+  }
+}

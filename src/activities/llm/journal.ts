@@ -1,0 +1,89 @@
+/**
+ * Answers on the host's disk, written before an activity returns: a hint for the attempt after a crash, not a
+ * store. Without it a call is made again, so nothing here fails a call.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { ThinkResult } from '../../shared/contracts/agent.ts';
+import type { Log } from '../log.ts';
+
+/** Longer than a server is down. */
+const KEEP_MS = 7 * 24 * 3_600_000;
+const PRUNE_EVERY_MS = 3_600_000;
+
+const Entry = z.object({ version: z.literal(1), key: z.string(), result: ThinkResult });
+
+export interface Journal {
+  read(key: string): Promise<ThinkResult | null>;
+  /** On disk (synced, renamed into place) when it resolves. */
+  write(key: string, result: ThinkResult): Promise<void>;
+}
+
+export function createJournal(dir: string, log: Log): Journal {
+  let prunedAt = 0;
+  const fileOf = (key: string): string => path.join(dir, `${createHash('sha256').update(key).digest('hex')}.json`);
+
+  async function pruneSometimes(): Promise<void> {
+    if (Date.now() - prunedAt < PRUNE_EVERY_MS) return;
+    prunedAt = Date.now();
+    await prune(dir, Date.now() - KEEP_MS);
+  }
+
+  return {
+    async read(key) {
+      try {
+        const entry = Entry.parse(JSON.parse(await readFile(fileOf(key), 'utf8')));
+        return entry.key === key ? entry.result : null;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+          log.warn({ err: error, file: fileOf(key) }, 'a journalled answer cannot be read: the call is made again');
+        }
+        return null;
+      }
+    },
+    async write(key, result) {
+      try {
+        await mkdir(dir, { recursive: true, mode: 0o700 });
+        await writeDurably(fileOf(key), JSON.stringify({ version: 1, key, result }));
+        await pruneSometimes();
+      } catch (error) {
+        log.warn({ err: error, dir }, 'an answer cannot be journalled: if this worker dies now, it is asked for again');
+      }
+    },
+  };
+}
+
+async function writeDurably(file: string, text: string): Promise<void> {
+  const partial = `${file}.${randomUUID()}.partial`;
+  try {
+    const handle = await open(partial, 'wx', 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(partial, file);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
+  }
+  const folder = await open(path.dirname(file), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Removes entries, and what a crash left half-written, that are older than `before` (ms since the epoch). */
+async function prune(dir: string, before: number): Promise<void> {
+  for (const name of await readdir(dir)) {
+    if (!/^[0-9a-f]{64}\.json(\.[0-9a-f-]+\.partial)?$/.test(name)) continue;
+    const file = path.join(dir, name);
+    const found = await stat(file).catch(() => null);
+    if (found !== null && found.mtimeMs < before) await unlink(file).catch(() => undefined);
+  }
+}

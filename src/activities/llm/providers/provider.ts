@@ -1,0 +1,83 @@
+/** What the two protocols have in common: one request, streamed, answered whole or not at all. */
+import type { Message, ThinkResult } from '../../../shared/contracts/agent.ts';
+import { FailureType, terminal } from '../../../shared/failures.ts';
+import type { TokenCount } from '../../../shared/llm-usage.ts';
+import type { ToolDefinition } from './tools.ts';
+
+export type CompletionRequest = {
+  model: string;
+  messages: readonly Message[];
+  tools: readonly ToolDefinition[];
+  maxOutputTokens: number;
+  idempotencyKey: string;
+  /** Aborts the request; nobody is asked again. */
+  signal: AbortSignal;
+  /** The longest silence on the wire, the time to the first byte included. */
+  idleMs: number;
+};
+
+/** A tool call as the provider gave it: id and name may be missing. */
+export type RawToolCall = { id: string; name: string; arguments: string };
+
+export type Completion = {
+  text: string;
+  toolCalls: RawToolCall[];
+  stop: ThinkResult['stop'];
+  /** null when the endpoint does not report usage. */
+  tokens: TokenCount | null;
+};
+
+export interface Provider {
+  /**
+   * Sends one request and reads its stream to the end. A stream that breaks is discarded whole.
+   * Throws a ProviderFailure, a terminal AnswerTooLarge, or the signal's reason.
+   */
+  complete(request: CompletionRequest): Promise<Completion>;
+  /** The models that the endpoint lists. Throws a ProviderFailure. */
+  listModels(signal: AbortSignal): Promise<string[]>;
+  /** Whether the endpoint knows a model, for aliases that its list does not have. Throws a ProviderFailure. */
+  hasModel(model: string, signal: AbortSignal): Promise<boolean>;
+}
+
+/** Temporal's blob limit is 2 MiB; a larger answer could never be recorded. In UTF-8 bytes of JSON. */
+export const MAX_ANSWER_BYTES = 1_500_000;
+
+/** Collects a streamed answer and stops one that could never be recorded. */
+export class AnswerCollector {
+  text = '';
+  readonly calls: RawToolCall[] = [];
+  #characters = 0;
+
+  addText(piece: string): void {
+    this.#grow(piece);
+    this.text += piece;
+  }
+
+  addArguments(call: RawToolCall, piece: string): void {
+    this.#grow(piece);
+    call.arguments += piece;
+  }
+
+  newCall(id: string, name: string): RawToolCall {
+    this.#grow(id + name);
+    const call = { id, name, arguments: '' };
+    this.calls.push(call);
+    return call;
+  }
+
+  #grow(piece: string): void {
+    this.#characters += piece.length;
+    if (this.#characters > MAX_ANSWER_BYTES) throw answerTooLarge(this.#characters);
+  }
+}
+
+export const answerTooLarge = (size: number) =>
+  terminal(
+    FailureType.AnswerTooLarge,
+    `The model's answer has ${size} bytes or more; at most ${MAX_ANSWER_BYTES} can be recorded.`,
+    'Lower llm.maxOutputTokens, or ask for smaller steps.',
+  );
+
+/** Header values are ASCII; run ids, which are part of the key, are whatever a person chose. */
+export const headerSafe = (key: string): string =>
+  key.toWellFormed().replace(/[^\x21-\x7e]/gu, (character) => encodeURIComponent(character));
