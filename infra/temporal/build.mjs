@@ -52,7 +52,16 @@ export async function buildServer({ go, target, say }) {
   try {
     const result = await run(
       go,
-      ['build', '-v', '-trimpath', '-ldflags', `-s -w -X ${CLI_VERSION_VARIABLE}=${version}`, '-o', temporary, CLI_COMMAND],
+      [
+        'build',
+        '-v',
+        '-trimpath',
+        '-ldflags',
+        `-s -w -X ${CLI_VERSION_VARIABLE}=${version}`,
+        '-o',
+        temporary,
+        CLI_COMMAND,
+      ],
       {
         cwd: HERE,
         env: { ...process.env, GOFLAGS: '-mod=readonly', GOWORK: 'off', CGO_ENABLED: '0' },

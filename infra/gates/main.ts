@@ -1,0 +1,77 @@
+/**
+ * `npm test`, `npm run test:long` and `npm run check`: every gate in one command, each with its time, and a last
+ * line `N passed, N failed` that counts tests, and a gate that fails as one failure.
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { closingLine, COUNTS_FILE_VARIABLE, type Counts, parseCounts } from './counts.ts';
+import { STATIC_GATES } from './gates.ts';
+import { runCaptured, runInherited } from './processes.ts';
+
+const ROOT = dirname(dirname(import.meta.dirname));
+const MODES = ['test', 'test:long', 'check'] as const;
+type Mode = (typeof MODES)[number];
+
+/** At once. Two cores are what the time limits are meant for. */
+const PARALLEL = 2;
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const seconds = (since: number): string => `${((Date.now() - since) / 1_000).toFixed(1)} s`;
+
+/** How many failed. What a gate says is shown when it fails. */
+async function runStaticGates(): Promise<number> {
+  const waiting = [...STATIC_GATES];
+  let failed = 0;
+  const lane = async (): Promise<void> => {
+    for (let gate = waiting.shift(); gate !== undefined; gate = waiting.shift()) {
+      const started = Date.now();
+      const { ok, output } = await runCaptured(gate.command, ROOT);
+      say(`${ok ? 'ok    ' : 'FAILED'} ${gate.name} (${seconds(started)})`);
+      if (ok) continue;
+      failed++;
+      say(`\n${output.trimEnd()}\n\n  ${gate.name}: ${gate.remedy}\n`);
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, lane));
+  return failed;
+}
+
+/** The tests' counts; a run that broke without saying them is one failure. */
+async function runTests(mode: 'test' | 'test:long', args: readonly string[]): Promise<Counts> {
+  const started = Date.now();
+  const folder = await mkdtemp(join(tmpdir(), 'agentswarm-gates-'));
+  const countsFile = join(folder, 'counts.json');
+  try {
+    const code = await runInherited(['vitest', 'run', ...args], ROOT, {
+      [COUNTS_FILE_VARIABLE]: countsFile,
+      ...(mode === 'test:long' ? { AGENTSWARM_LONG_TESTS: '1' } : {}),
+    });
+    const counts = parseCounts(await readFile(countsFile, 'utf8').catch(() => ''));
+    const ok = code === 0 && counts !== null;
+    say(`${ok ? 'ok    ' : 'FAILED'} tests (${seconds(started)})`);
+    if (counts === null) return { passed: 0, failed: 1, skipped: 0 };
+    return { ...counts, failed: code === 0 ? counts.failed : Math.max(1, counts.failed) };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function main(mode: Mode, args: readonly string[]): Promise<number> {
+  const started = Date.now();
+  const failedGates = mode === 'test:long' ? 0 : await runStaticGates();
+  const counts = mode === 'check' ? null : await runTests(mode, args);
+  say(`all gates took ${seconds(started)}`);
+  if (counts === null) {
+    say(failedGates === 0 ? 'all gates passed' : `${failedGates} of ${STATIC_GATES.length} gates failed`);
+    return failedGates === 0 ? 0 : 1;
+  }
+  const failed = counts.failed + failedGates;
+  say(closingLine({ ...counts, failed }));
+  return failed === 0 ? 0 : 1;
+}
+
+const [mode = 'test', ...args] = process.argv.slice(2);
+const known = MODES.find((each) => each === mode);
+if (known === undefined) throw new Error(`There is no mode "${mode}"; one of ${MODES.join(', ')}.`);
+process.exitCode = await main(known, args);
