@@ -52,9 +52,10 @@ export function refComponent(runId: string): string {
     .replace(/[^A-Za-z0-9._-]+/g, '-')
     .replace(/\.{2,}/g, '-')
     .replace(/^[.-]+/, '')
-    .replace(/(\.lock|\.)$/, '-')
-    .slice(0, 100);
-  return safe === runId ? safe : `${safe}${safe.endsWith('-') ? '' : '-'}${fnv1a(runId)}`;
+    .slice(0, 100)
+    .replace(/(\.lock|\.)$/, '-');
+  if (safe === runId) return safe;
+  return `${safe === '' ? 'run' : safe}${safe.endsWith('-') ? '' : '-'}${fnv1a(runId)}`;
 }
 
 /** 32-bit FNV-1a over UTF-16 code units, 8 hex digits. Source: Fowler, Noll, Vo, draft-eastlake-fnv. */

@@ -23,7 +23,7 @@ export const leasedSignal = defineSignal<[LeasedMessage]>('leased');
 export const sandboxSignal = defineSignal<[SandboxRef]>('sandbox');
 
 export const steerUpdate = defineUpdate<string, [{ text: string }]>('steer');
-export const pauseUpdate = defineUpdate<string, [{ reason?: string }?]>('pause');
+export const pauseUpdate = defineUpdate<string, [{ reason?: string }]>('pause');
 export const resumeUpdate = defineUpdate<string, []>('resume');
 
 export const snapshotQuery = defineQuery<RunSnapshot>('snapshot');

@@ -234,7 +234,8 @@ class Planner {
     if (chars > MAX_CARRIED_CHARS) {
       throw terminal(FailureType.Invariant, `The run's state has ${chars} characters; at most ${MAX_CARRIED_CHARS} are carried on.`);
     }
-    const memo = state.paused === undefined ? {} : { [PAUSED_MEMO]: state.paused };
+    const { [PAUSED_MEMO]: _paused, ...others } = workflowInfo().memo ?? {};
+    const memo = state.paused === undefined ? others : { ...others, [PAUSED_MEMO]: state.paused };
     await makeContinueAsNewFunc<typeof planner>({ memo })({ ...input, carried });
   }
 
@@ -251,6 +252,7 @@ class Planner {
     this.phase = 'finalizing';
     const { state, prepared } = this;
     if (state === undefined || prepared === undefined) return;
+    await this.round?.catch(() => undefined);
     let open = state.openChildren();
     for (let looks = 0; open.length > 0 && looks < 60; looks++) {
       if (looks % 10 === 0) await Promise.all(open.map((child) => this.cancelChild(child)));
@@ -293,15 +295,18 @@ class Planner {
         this.hear((state) => state.steer(text));
         return PLANNER_TEXT.steered;
       },
-      { validator: (said) => refuseUnless(typeof said?.text === 'string' && said.text.trim() !== '', PLANNER_TEXT.steerWhat) },
+      { validator: (said: { text: string } | undefined) => refuseUnless(typeof said?.text === 'string' && said.text.trim() !== '', PLANNER_TEXT.steerWhat) },
     );
     setHandler(
       pauseUpdate,
-      (said) => {
+      (said: { reason?: string } | undefined) => {
         this.pause(said?.reason ?? PLANNER_TEXT.pausedByPerson);
         return PLANNER_TEXT.paused;
       },
-      { validator: () => refuseUnless(this.state !== undefined && this.state.paused === undefined, PLANNER_TEXT.cannotPause) },
+      {
+        validator: (_said: { reason?: string }) =>
+          refuseUnless(this.state !== undefined && this.state.paused === undefined, PLANNER_TEXT.cannotPause),
+      },
     );
     setHandler(
       resumeUpdate,

@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest';
+import type { MergeRequest } from '../../src/shared/contracts/merge.ts';
+import { MAX_BATCH, MergeQueueState } from '../../src/workflows/merge-queue-state.ts';
+
+const SHA = 'a'.repeat(40);
+const entry = (id: string, priority = 5): MergeRequest => ({
+  id,
+  requester: { workflowId: `run/${id}.1`, firstRunId: id },
+  root: { workflowId: 'run', firstRunId: 'root' },
+  commit: SHA,
+  ref: `refs/agentswarm/runs/run/${id}.1`,
+  base: SHA,
+  priority,
+  subject: id,
+  body: '',
+  author: { name: 'A', email: 'a@localhost' },
+});
+const fresh = () => new MergeQueueState({ repo: { location: '/x', key: '/x' }, target: 'main' });
+
+describe('the merge queue', () => {
+  test('takes what waits by priority, then age', () => {
+    const queue = fresh();
+    for (const [id, priority] of [['a', 5], ['b', 1], ['c', 5], ['d', 1]] as const) queue.add(entry(id, priority));
+    expect(queue.takeBatch().map(({ id }) => id)).toEqual(['b', 'd', 'a', 'c']);
+  });
+
+  test('the same request twice is one entry, waiting or being landed', () => {
+    const queue = fresh();
+    queue.add(entry('a'));
+    queue.add(entry('a'));
+    expect(queue.takeBatch()).toHaveLength(1);
+    queue.add(entry('a'));
+    expect(queue.takeBatch()).toHaveLength(0);
+  });
+
+  test('a requester that asks again after the decision is answered again, also after continue-as-new', () => {
+    const queue = fresh();
+    queue.add(entry('a'));
+    queue.takeBatch();
+    queue.decided([{ id: 'a', outcome: { kind: 'landed', commit: SHA } }]);
+    expect(queue.takeAnswers()).toHaveLength(1);
+    const next = new MergeQueueState({
+      repo: { location: '/x', key: '/x' },
+      target: 'main',
+      state: JSON.parse(JSON.stringify(queue.toJSON())),
+    });
+    next.add(entry('a'));
+    expect(next.takeBatch()).toHaveLength(0);
+    expect(next.takeAnswers()).toEqual([
+      { requester: entry('a').requester, answer: { id: 'a', outcome: { kind: 'landed', commit: SHA } } },
+    ]);
+  });
+
+  test('an entry that the landing said nothing of waits again, before the others', () => {
+    const queue = fresh();
+    for (const id of ['a', 'b']) queue.add(entry(id));
+    queue.takeBatch();
+    queue.add(entry('c'));
+    queue.decided([{ id: 'b', outcome: { kind: 'empty' } }]);
+    expect(queue.takeAnswers().map(({ answer }) => answer.id)).toEqual(['b']);
+    expect(queue.takeBatch().map(({ id }) => id)).toEqual(['a', 'c']);
+  });
+
+  test('every request is answered exactly once over batches that are bounded', () => {
+    const queue = fresh();
+    const ids = Array.from({ length: MAX_BATCH * 2 + 7 }, (_, i) => `t${i}`);
+    for (const id of ids) queue.add(entry(id));
+    const answered: string[] = [];
+    while (queue.hasWork) {
+      const batch = queue.takeBatch();
+      expect(batch.length).toBeLessThanOrEqual(MAX_BATCH);
+      queue.decided(batch.map(({ id }) => ({ id, outcome: { kind: 'landed', commit: SHA } })));
+      answered.push(...queue.takeAnswers().map(({ answer }) => answer.id));
+    }
+    expect(answered.sort()).toEqual(ids.sort());
+    expect(queue.snapshot().landed).toBe(ids.length);
+  });
+});
