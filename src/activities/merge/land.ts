@@ -1,0 +1,121 @@
+/**
+ * Lands a batch: merges every entry onto the running tip, pushes once by compare-and-swap, reads back.
+ *
+ * 1. An outcome says `landed` only after the remote's branch was read and contains the commit.
+ * 2. The branch moves from exactly the tip that was read to a descendant of it, or not at all.
+ * 3. A change whose Swarm-Change is on the branch is landed, and is not landed again.
+ * 4. A conflict is git's own report of one, with its files; any other failure is thrown, and tried again.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { LandRequest, LandResult, MergeOutcome, MergeRequest } from '../../shared/contracts/merge.ts';
+import { FailureType, terminal } from '../../shared/failures.ts';
+import { type CommitSha, RUN_REFS } from '../../shared/ids.ts';
+import type { Mirror } from '../git/contract.ts';
+import { GitError } from '../git/errors.ts';
+import { branchRef } from '../git/names.ts';
+import { pushBranch } from '../git/push.ts';
+import { type Plan, planBatch, planRefused } from './plan.ts';
+
+export type LandOptions = {
+  log?: Logger;
+  signal?: AbortSignal;
+  /** How often the batch is put onto a new tip before it is left to a later attempt. */
+  maxTries?: number;
+};
+
+/**
+ * @throws terminal RepositoryUnusable when the branch is gone; GitError or Error (retryable) when the remote could
+ * not be asked, was always faster, or does not have what it said it took.
+ */
+export async function landBatch(mirror: Mirror, request: LandRequest, options: LandOptions = {}): Promise<LandResult> {
+  const { target, entries } = request;
+  const { log, signal, maxTries = 12 } = options;
+  let overtaken = 0;
+  for (let attempt = 1; attempt <= maxTries; attempt++) {
+    signal?.throwIfAborted();
+    const tip = await fetchTarget(mirror, target);
+    const plan = await planBatch(mirror, tip, entries, signal);
+    const result = (outcomes: MergeOutcome[], at: CommitSha): LandResult => ({
+      tip: at,
+      outcomes: entries.map((entry, i) => ({ id: entry.id, outcome: outcomeAt(outcomes, i, entry) })),
+      overtaken,
+    });
+    if (plan.tip === tip) {
+      await dropWorkRefs(mirror, entries, plan, log);
+      return result(plan.outcomes, tip);
+    }
+    const answer = await pushBranch(mirror, { branch: target, expected: tip, next: plan.tip }, signal);
+    // Whatever the answer was, or that it was lost: the ref tells.
+    const now = await mirror.readRemoteRef(branchRef(target));
+    if (now !== null && (now === plan.tip || (await containsTip(mirror, target, plan.tip)))) {
+      await dropWorkRefs(mirror, entries, plan, log);
+      return result(plan.outcomes, now);
+    }
+    log?.info({ target, answer: answer.kind, read: tip, now, attempt }, 'the push did not move the branch');
+    if (answer.kind === 'pushed') {
+      throw new Error(`${mirror.repo.location} took ${plan.tip} for ${target}, but the branch read back is ${now}`);
+    }
+    if (now !== tip) {
+      overtaken++;
+      continue;
+    }
+    switch (answer.kind) {
+      case 'refused':
+        return result(await planRefused(mirror, tip, entries, plan, answer.reason, signal), tip);
+      case 'unclear':
+        throw answer.error;
+      case 'stale':
+        // Stale and yet the same: the remote's ref was locked by someone for a moment.
+        await sleep(100 * attempt, undefined, { signal });
+    }
+  }
+  throw new Error(
+    `${target} of ${mirror.repo.location} was moved by others each of ${maxTries} times between our read and push`,
+  );
+}
+
+async function fetchTarget(mirror: Mirror, target: string): Promise<CommitSha> {
+  try {
+    return await mirror.fetchBranch(target);
+  } catch (error) {
+    if (!(error instanceof GitError) || error.kind !== 'not-found') throw error;
+    // "Not found" may be the repository; asking for the ref tells the two apart, and throws for the first.
+    if ((await mirror.readRemoteRef(branchRef(target))) !== null) throw error;
+    throw terminal(
+      FailureType.RepositoryUnusable,
+      `branch ${target} of ${mirror.repo.location} does not exist any more, so nothing can land on it`,
+      'Create it again (from the last landed commit), or start a run on another branch.',
+      error,
+    );
+  }
+}
+
+/** Whether the remote's branch, which is not ours exactly, contains ours: someone pushed on top of it at once. */
+async function containsTip(mirror: Mirror, target: string, ours: CommitSha): Promise<boolean> {
+  const theirs = await fetchTarget(mirror, target);
+  return (await mirror.git(['merge-base', '--is-ancestor', ours, theirs], { ok: [0, 1] })).code === 0;
+}
+
+/** Best effort: refs that stay behind are swept with their run. */
+async function dropWorkRefs(
+  mirror: Mirror,
+  entries: readonly MergeRequest[],
+  plan: Plan,
+  log: Logger | undefined,
+): Promise<void> {
+  const done = entries.filter((_, i) => ['landed', 'empty'].includes(plan.outcomes[i]?.kind ?? ''));
+  const refs = [...new Set(done.map(({ ref }) => ref))].filter((ref) => ref.startsWith(`${RUN_REFS}/`));
+  if (refs.length === 0) return;
+  try {
+    await mirror.deleteRemoteRefs(refs);
+  } catch (error) {
+    log?.warn({ err: error, refs }, 'work refs of what has landed could not be deleted');
+  }
+}
+
+function outcomeAt(outcomes: readonly MergeOutcome[], i: number, entry: MergeRequest): MergeOutcome {
+  const outcome = outcomes[i];
+  if (outcome === undefined) throw new Error(`request ${entry.id} got no outcome`);
+  return outcome;
+}

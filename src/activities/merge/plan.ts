@@ -1,0 +1,117 @@
+/** What a batch makes of a tip: the commits to push and every entry's outcome if the push is taken. */
+import type { MergeOutcome, MergeRequest } from '../../shared/contracts/merge.ts';
+import { landingMessage } from '../../shared/commit-message.ts';
+import type { CommitSha } from '../../shared/ids.ts';
+import type { Mirror } from '../git/contract.ts';
+import { GitError } from '../git/errors.ts';
+import { landedChanges, presentCommits } from './landed-changes.ts';
+import { mergeOnto } from './merge-onto.ts';
+
+export type Plan = {
+  /** The tip with all that merges on top; the tip itself when there is nothing to push. */
+  tip: CommitSha;
+  /** One for each entry, true once the push is read back. */
+  outcomes: MergeOutcome[];
+};
+
+/** In the entries' order, each onto what those before it made. Nothing leaves the mirror. */
+export async function planBatch(
+  mirror: Mirror,
+  tip: CommitSha,
+  entries: readonly MergeRequest[],
+  signal?: AbortSignal,
+): Promise<Plan> {
+  const landed = await landedChanges(mirror, tip, entries.map(({ base }) => base), signal);
+  const missing = await fetchWork(mirror, entries.filter((entry) => !landed.has(entry.requester.firstRunId)), signal);
+  let running = tip;
+  let tree = await mirror.treeOf(tip);
+  const outcomes: MergeOutcome[] = [];
+  for (const entry of entries) {
+    const change = entry.requester.firstRunId;
+    const before = landed.get(change);
+    const gone = missing.get(entry.commit);
+    if (before !== undefined) {
+      outcomes.push({ kind: 'landed', commit: before });
+      continue;
+    }
+    if (gone !== undefined) {
+      outcomes.push({ kind: 'dropped', reason: gone });
+      continue;
+    }
+    const merged = await mergeOnto(mirror, { tip: running, base: entry.base, work: entry.commit }, signal);
+    if (merged.kind === 'conflict') {
+      outcomes.push({ kind: 'conflicted', files: merged.files, tip: running });
+    } else if (merged.tree === tree) {
+      outcomes.push({ kind: 'empty' });
+    } else {
+      running = await mirror.commitTree({
+        tree: merged.tree,
+        parents: [running],
+        message: landingMessage({ ...entry, task: entry.requester.workflowId, change }),
+        author: entry.author,
+      });
+      tree = merged.tree;
+      landed.set(change, running);
+      outcomes.push({ kind: 'landed', commit: running });
+    }
+  }
+  return { tip: running, outcomes };
+}
+
+/**
+ * Outcomes when the remote refused the push for good. What was judged on top of refused commits is judged again
+ * on the tip alone: a conflict with something that never landed is none.
+ */
+export async function planRefused(
+  mirror: Mirror,
+  tip: CommitSha,
+  entries: readonly MergeRequest[],
+  plan: Plan,
+  reason: string,
+  signal?: AbortSignal,
+): Promise<MergeOutcome[]> {
+  const before = await landedChanges(mirror, tip, entries.map(({ base }) => base), signal);
+  const outcomes: MergeOutcome[] = [];
+  for (const [i, entry] of entries.entries()) {
+    const planned = plan.outcomes[i];
+    const commit = before.get(entry.requester.firstRunId);
+    if (commit !== undefined) {
+      outcomes.push({ kind: 'landed', commit });
+    } else if (planned?.kind === 'conflicted' || planned?.kind === 'empty') {
+      const alone = await planBatch(mirror, tip, [entry], signal);
+      const outcome = alone.outcomes[0];
+      outcomes.push(outcome === undefined || outcome.kind === 'landed' ? { kind: 'refused', reason } : outcome);
+    } else {
+      outcomes.push(planned?.kind === 'dropped' ? planned : { kind: 'refused', reason });
+    }
+  }
+  return outcomes;
+}
+
+/**
+ * Gets the work that is not in this host's mirror.
+ * @returns why, for each commit that the remote does not have any more: one lost commit must not stop a batch.
+ * @throws GitError when the remote could not be asked.
+ */
+async function fetchWork(
+  mirror: Mirror,
+  entries: readonly MergeRequest[],
+  signal?: AbortSignal,
+): Promise<Map<CommitSha, string>> {
+  const lost = new Map<CommitSha, string>();
+  const wanted = entries.flatMap(({ commit, base }) => [commit, base]);
+  const present = new Set(await presentCommits(mirror, wanted, signal));
+  for (const { commit, base, ref } of entries) {
+    try {
+      if (!present.has(commit)) await mirror.ensureCommit(commit, ref);
+      // The work stands on its base, so whoever has the one got the other with it.
+      if (!present.has(base)) await mirror.ensureCommit(base, ref);
+    } catch (error) {
+      if (!(error instanceof GitError)) throw error;
+      if (error.kind !== 'not-found' && error.code !== 0) throw error;
+      const now = await mirror.readRemoteRef(ref);
+      lost.set(commit, `commit ${commit} is not on the remote any more: ${ref} is ${now ?? 'deleted'}`);
+    }
+  }
+  return lost;
+}
