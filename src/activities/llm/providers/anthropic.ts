@@ -19,7 +19,7 @@ const ReportedUsage = z.object({
 type ReportedUsage = z.infer<typeof ReportedUsage>;
 
 const StreamEvent = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('message_start'), message: z.object({ usage: z.unknown() }) }),
+  z.object({ type: z.literal('message_start'), message: z.object({ usage: z.unknown().optional() }) }),
   z.object({
     type: z.literal('content_block_start'),
     index: z.number(),
@@ -28,7 +28,7 @@ const StreamEvent = z.discriminatedUnion('type', [
       text: z.string().nullish(),
       id: z.string().nullish(),
       name: z.string().nullish(),
-      input: z.unknown(),
+      input: z.unknown().optional(),
     }),
   }),
   z.object({
@@ -39,7 +39,7 @@ const StreamEvent = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('message_delta'),
     delta: z.object({ stop_reason: z.string().nullish() }),
-    usage: z.unknown(),
+    usage: z.unknown().optional(),
   }),
 ]);
 

@@ -25,7 +25,7 @@ const Chunk = z.object({
   choices: z
     .array(z.object({ delta: Delta.nullish(), finish_reason: z.string().nullish() }))
     .nullish(),
-  usage: z.unknown(),
+  usage: z.unknown().optional(),
 });
 const count = z.number().int().nonnegative();
 const ReportedUsage = z.object({
