@@ -46,18 +46,16 @@ export function checkPlan(
   }
   const cycle = findCycle(new Map(plan.tasks.map((task) => [task.id, task.dependsOn])));
   if (cycle !== null) errors.push(`these tasks wait for each other: ${cycle.join(' → ')}`);
-  if (plan.tasks.length === 0 && !plan.done && !known.some(isOpen))
-    errors.push('no task is open and this plan has none: submit tasks, or done: true when nothing is left to do');
   checkSize(errors, 'the tasks', plan.tasks, limits.taskBytes, 'shorten the descriptions or plan fewer tasks now');
-  checkSize(errors, 'the scratchpad', plan.scratchpad, limits.scratchpadBytes, 'keep what later rounds need, drop the rest');
+  checkSize(
+    errors,
+    'the scratchpad',
+    plan.scratchpad,
+    limits.scratchpadBytes,
+    'keep what later rounds need, drop the rest',
+  );
   return { errors };
 }
-
-const isOpen = ({ status, branch }: KnownTask): boolean =>
-  status === 'pending' ||
-  status === 'assigned' ||
-  status === 'running' ||
-  (status === 'complete' && (branch === 'queued' || branch === 'conflicted'));
 
 const isLost = ({ status, branch }: KnownTask): boolean =>
   status === 'failed' || status === 'cancelled' || (status === 'complete' && branch === 'ejected');
@@ -98,7 +96,8 @@ function findCycle(dependsOn: ReadonlyMap<string, readonly string[]>): string[] 
 
 function checkSize(errors: string[], what: string, value: unknown, maxBytes: number, remedy: string): void {
   const bytes = utf8Length(JSON.stringify(value));
-  if (bytes > maxBytes) errors.push(`${what} take${what.endsWith('s') ? '' : 's'} ${bytes} bytes of at most ${maxBytes}: ${remedy}`);
+  if (bytes > maxBytes)
+    errors.push(`${what} take${what.endsWith('s') ? '' : 's'} ${bytes} bytes of at most ${maxBytes}: ${remedy}`);
 }
 
 /** Bytes of a string in UTF-8, without Buffer: workflows have none. */

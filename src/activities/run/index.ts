@@ -1,0 +1,41 @@
+/** The activities with which a run prepares itself, briefs its agents, looks at the repository and ends. */
+import type { Client } from '@temporalio/client';
+import type { Config } from '../../shared/config.ts';
+import type { RunActivities } from '../../shared/contracts/activities.ts';
+import type { Mirrors } from '../git/contract.ts';
+import type { Log } from '../log.ts';
+import { createBriefPlanner, createBriefReplan } from './brief-planner.ts';
+import { createBriefConflict, createBriefWorker } from './brief-task.ts';
+import { createDescribeChains } from './describe-chains.ts';
+import { createFinishRun } from './finish.ts';
+import { createInspect } from './inspect.ts';
+import { createPrepareRun } from './prepare.ts';
+import { loadPrompts } from './prompts.ts';
+
+/**
+ * @param deps.config the worker's; its `run` is the layer of settings below the repository's.
+ * @param deps.promptsDir folder of the prompts, absolute; they are read here, once.
+ * @param deps.sandboxUnsafe whether sandboxes of this worker run without isolation.
+ * @throws when a prompt is missing.
+ */
+export function createRunActivities(deps: {
+  mirrors: Mirrors;
+  client: Client;
+  config: Pick<Config, 'run'>;
+  promptsDir: string;
+  sandboxUnsafe: boolean;
+  log: Log;
+}): RunActivities {
+  const { mirrors, client, config, sandboxUnsafe, log } = deps;
+  const prompts = loadPrompts(deps.promptsDir);
+  return {
+    prepareRun: createPrepareRun({ mirrors, config, sandboxUnsafe, log }),
+    briefPlanner: createBriefPlanner({ mirrors, prompts }),
+    briefReplan: createBriefReplan({ mirrors }),
+    briefWorker: createBriefWorker({ mirrors, prompts }),
+    briefConflict: createBriefConflict({ mirrors, prompts }),
+    inspect: createInspect({ mirrors, log }),
+    describeChains: createDescribeChains({ client }),
+    finishRun: createFinishRun({ mirrors, log }),
+  };
+}

@@ -1,0 +1,64 @@
+/** The first activity of a run: everything that a person can have got wrong is found here, before a model is asked. */
+import type { Config } from '../../shared/config.ts';
+import type { RunActivities } from '../../shared/contracts/activities.ts';
+import type { RunContext } from '../../shared/contracts/run.ts';
+import { type CommitSha, runRefPrefix } from '../../shared/ids.ts';
+import { resolveRunSettings } from '../../shared/settings.ts';
+import type { Mirror, Mirrors } from '../git/contract.ts';
+import { validateLocation } from '../git/location.ts';
+import { createBranch, resolveBase } from '../git/refs.ts';
+import type { Log } from '../log.ts';
+import { onRemote } from './remote-failures.ts';
+import { readRepositorySettings } from './repository-settings.ts';
+import { checkSpec } from './spec.ts';
+import { chooseTarget, landingNote } from './target.ts';
+
+/**
+ * @returns `prepareRun` of RunActivities. Another attempt finds what the first one made and goes on from there.
+ * Terminal failures are the person's to mend; those of the network are retryable.
+ */
+export function createPrepareRun(deps: {
+  mirrors: Mirrors;
+  config: Pick<Config, 'run'>;
+  sandboxUnsafe: boolean;
+  log: Log;
+}): RunActivities['prepareRun'] {
+  const { mirrors, config, sandboxUnsafe, log } = deps;
+  return async ({ input, root }) => {
+    const location = await validateLocation(input.repo);
+    const { repo } = location;
+    const remote = <T>(tried: string, work: () => Promise<T>): Promise<T> => onRemote(repo.location, tried, work);
+    const mirror = await remote('read the branches', () => mirrors.open(repo));
+    const { commit: base } = await remote(`read ${input.base ?? 'the default branch'}`, () =>
+      resolveBase(mirror, input.base),
+    );
+    await checkSpec(mirror, base, input.spec);
+    const settings = resolveRunSettings(input.settings, await readRepositorySettings(mirror, base), config.run);
+    const choice = await chooseTarget(mirror, { location, runId: root.workflowId, branch: input.branch });
+    const { target } = choice;
+    await remote('create and delete a ref', () => showPushRights(mirror, root.workflowId, base));
+    const { created, tip } = await remote(`create the branch ${target}`, () => createBranch(mirror, target, base));
+    const notes = [...choice.notes];
+    if (!created && tip !== base) notes.push(await existingNote(mirror, target, base));
+    const landing = landingNote(location, target);
+    if (landing !== undefined) notes.push(landing);
+    const context: RunContext = { root, repo, base, target, settings };
+    log.info({ run: root.workflowId, repository: repo.key, base, target, created }, 'the run is prepared');
+    return { context, notes, unsafe: sandboxUnsafe };
+  };
+}
+
+/** Only creating and deleting a ref shows the right to: a dry run does not reach the rules of a host. */
+async function showPushRights(mirror: Mirror, runId: string, base: CommitSha): Promise<void> {
+  const probe = `${runRefPrefix(runId)}probe`;
+  await mirror.pushWork(base, probe);
+  await mirror.deleteRemoteRefs([probe]);
+}
+
+async function existingNote(mirror: Mirror, target: string, base: CommitSha): Promise<string> {
+  const tip = await onRemote(mirror.repo.location, `read the branch ${target}`, () => mirror.fetchBranch(target));
+  const { stdout } = await mirror.git(['rev-list', '--left-right', '--count', `${base}...${tip}`]);
+  const [behind = '0', ahead = '0'] = stdout.toString().trim().split('\t');
+  const lead = behind === '0' ? '' : ` and ${behind} behind`;
+  return `The branch ${target} is there already, ${ahead} commits ahead of the base ${base.slice(0, 10)}${lead}: work lands on top of it.`;
+}

@@ -1,0 +1,39 @@
+/** The branch that a run lands on. */
+import { FailureType, terminal } from '../../shared/failures.ts';
+import { defaultBranch } from '../../shared/ids.ts';
+import type { Mirror } from '../git/contract.ts';
+import type { RepositoryLocation } from '../git/location.ts';
+import { branchRef, checkRef } from '../git/names.ts';
+
+/**
+ * The branch that was asked for, or the run's own; a branch that is checked out in an ordinary repository cannot
+ * be pushed to, so another one takes its place and the notes say so.
+ * @throws terminal BadInput for a name that git does not allow.
+ */
+export async function chooseTarget(
+  mirror: Mirror,
+  options: { location: RepositoryLocation; runId: string; branch: string | undefined },
+): Promise<{ target: string; notes: string[] }> {
+  const { location, runId, branch } = options;
+  const wanted = branch?.replace(/^refs\/heads\//, '') ?? defaultBranch(runId);
+  await checkRef(mirror.git, branchRef(wanted));
+  if (location.kind !== 'ordinary' || !location.checkedOut.includes(wanted)) return { target: wanted, notes: [] };
+  const target = freeBranch(defaultBranch(runId), location.checkedOut);
+  const note =
+    `${wanted} is checked out in ${location.repo.location}, and git does not let anyone push to a checked-out branch: ` +
+    `work lands on ${target} instead.`;
+  return { target, notes: [note] };
+}
+
+function freeBranch(own: string, checkedOut: readonly string[]): string {
+  for (const name of [own, `${own}-2`, `${own}-3`, `${own}-4`]) if (!checkedOut.includes(name)) return name;
+  throw terminal(FailureType.BadInput, `${own} and its alternatives are all checked out`, 'Name another branch.');
+}
+
+/** How the owner of an ordinary repository gets the work: nothing in the work tree moves by itself. */
+export function landingNote(location: RepositoryLocation, target: string): string | undefined {
+  if (location.kind !== 'ordinary') return undefined;
+  const path = location.repo.location;
+  const quoted = /^[A-Za-z0-9_./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+  return `Work lands on the branch ${target} of ${path}. To take it over: git -C ${quoted} merge --ff-only ${target}`;
+}
