@@ -63,7 +63,9 @@ export async function run(file, args, options = {}) {
   // A child in a group of its own does not get the terminal's Ctrl-C.
   const unhook = onEnd(killGroup);
   try {
-    const [code] = await once(child, 'close');
+    /** @type {readonly unknown[]} */
+    const closed = await once(child, 'close');
+    const code = closed[0];
     if (rest !== '') onLine?.(rest);
     return { code: typeof code === 'number' && problem === null ? code : null, output, problem };
   } catch (error) {

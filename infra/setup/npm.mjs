@@ -36,8 +36,9 @@ export function staleReason(root) {
 
 /** @param {string} file */
 function readLock(file) {
-  /** @type {Lockfile} */
-  const lock = JSON.parse(readFileSync(file, 'utf8'));
+  /** @type {unknown} */
+  const parsed = JSON.parse(readFileSync(file, 'utf8'));
+  const lock = /** @type {Lockfile} */ (parsed);
   return lock.packages ?? {};
 }
 

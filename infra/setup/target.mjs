@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { constants } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 
@@ -10,7 +9,7 @@ import { delimiter, dirname, join } from 'node:path';
  * @param {{ root: string, node: string, args: readonly string[] }} options
  * @returns {Promise<number>} the exit code for this process
  */
-export async function runTarget({ root, node, args }) {
+export function runTarget({ root, node, args }) {
   const path = [dirname(node), join(root, 'node_modules', '.bin'), process.env.PATH ?? ''].join(delimiter);
   const child = spawn(node, [join(root, args[0] ?? ''), ...args.slice(1)], {
     stdio: 'inherit',
@@ -20,6 +19,8 @@ export async function runTarget({ root, node, args }) {
   process.on('SIGINT', () => (fromTerminal ? undefined : child.kill('SIGINT')));
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   process.on('SIGHUP', () => child.kill('SIGHUP'));
-  const [code, signal] = /** @type {[number | null, NodeJS.Signals | null]} */ (await once(child, 'exit'));
-  return code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  });
 }

@@ -52,19 +52,10 @@ export async function buildServer({ go, target, say }) {
   try {
     const result = await run(
       go,
-      [
-        'build',
-        '-v',
-        '-trimpath',
-        '-ldflags',
-        `-s -w -X ${CLI_VERSION_VARIABLE}=${version}`,
-        '-o',
-        temporary,
-        CLI_COMMAND,
-      ],
+      ['build', '-v', '-ldflags', `-s -w -X ${CLI_VERSION_VARIABLE}=${version}`, '-o', temporary, CLI_COMMAND],
       {
         cwd: HERE,
-        env: { ...process.env, GOFLAGS: '-mod=readonly', GOWORK: 'off', CGO_ENABLED: '0' },
+        env: { ...process.env, GOFLAGS: '-mod=readonly', GOWORK: 'off' },
         timeoutMs: BUILD_TIMEOUT_MS,
         onLine(line) {
           if (line.startsWith('go: downloading')) progress.downloaded++;

@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+/** The command: dist/ in the package, the source under the checkout's own Node 24 in a checkout. */
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const root = dirname(import.meta.dirname);
+const source = join(root, 'src', 'cli', 'main.ts');
+
+/** @param {string} message */
+function refuse(message) {
+  process.stderr.write(`agentswarm: ${message}\n`);
+  process.exit(2);
+}
+
+async function inCheckout() {
+  const node = join(root, 'node_modules', 'node', 'bin', 'node');
+  if (!existsSync(node)) {
+    refuse(`this checkout is not set up: ${node} is missing. Run \`npm run setup\` in ${root}, then try again.`);
+  }
+  if (realpathSync(node) === realpathSync(process.execPath)) {
+    process.argv[1] = source;
+    await import(pathToFileURL(source).href);
+    return;
+  }
+  const { runTarget } = await import('../infra/setup/target.mjs');
+  process.exitCode = await runTarget({ root, node, args: ['src/cli/main.ts', ...process.argv.slice(2)] });
+}
+
+async function inPackage() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major < 22 || (major === 22 && minor < 12)) {
+    refuse(`Node 22.12 or later is needed; this is ${process.versions.node} (${process.execPath}).`);
+  }
+  const built = join(root, 'dist', 'src', 'cli', 'main.js');
+  process.argv[1] = built;
+  await import(pathToFileURL(built).href);
+}
+
+await (existsSync(source) ? inCheckout() : inPackage());

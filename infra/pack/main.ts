@@ -1,0 +1,30 @@
+/**
+ * `prepack`: Node strips no types under node_modules, so the package has JavaScript. dist/ mirrors the checkout
+ * (dist/src, dist/infra, dist/prompts), so that a path relative to a module means the same in both.
+ */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { bundleWorkflowCode } from '@temporalio/worker';
+import { bundleOptions } from '../../src/workflow-source.ts';
+
+const ROOT = dirname(dirname(import.meta.dirname));
+const DIST = join(ROOT, 'dist');
+
+/** Read at run time, beside the modules that read them. */
+const DATA = ['prompts', 'package.json', 'infra/temporal/go.mod', 'infra/temporal/go.sum'];
+
+/** All but warnings would go to standard output, which `npm pack --json` needs for itself. */
+const quiet = { trace() {}, debug() {}, info() {}, log() {}, warn: console.warn, error: console.error };
+
+rmSync(DIST, { recursive: true, force: true });
+execFileSync(join(ROOT, 'node_modules', '.bin', 'tsc'), ['-p', join(ROOT, 'tsconfig.pack.json')], {
+  stdio: ['ignore', process.stderr, process.stderr],
+});
+for (const path of DATA) {
+  mkdirSync(dirname(join(DIST, path)), { recursive: true });
+  if (path === 'prompts') cpSync(join(ROOT, path), join(DIST, path), { recursive: true });
+  else copyFileSync(join(ROOT, path), join(DIST, path));
+}
+const { code } = await bundleWorkflowCode({ ...bundleOptions(), logger: quiet });
+writeFileSync(join(DIST, 'src', 'workflow-bundle.js'), code);
