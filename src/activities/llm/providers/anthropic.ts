@@ -7,7 +7,7 @@ import { classify, ProviderFailure } from '../failures.ts';
 import { argumentObject, pairResults, providerToolName } from './conversation.ts';
 import { passOrClassify } from './openai.ts';
 import { AnswerCollector, type Completion, type CompletionRequest, headerSafe, type Provider, type RawToolCall } from './provider.ts';
-import { overWire } from './wire.ts';
+import { overWire, refusingHtml } from './wire.ts';
 
 const count = z.number().int().nonnegative().nullish();
 const ReportedUsage = z.object({
@@ -75,7 +75,7 @@ export function createAnthropicProvider(endpoint: Endpoint): Provider {
     },
     async listModels(signal) {
       try {
-        const page = await client().models.list({ limit: 1_000 }, { signal });
+        const page = await client(refusingHtml(endpoint.name)).models.list({ limit: 1_000 }, { signal });
         return z.array(z.object({ id: z.string() })).parse(page.data).map((model) => model.id);
       } catch (error) {
         throw classify(error, endpoint, 'list of models');
@@ -83,7 +83,7 @@ export function createAnthropicProvider(endpoint: Endpoint): Provider {
     },
     async hasModel(model, signal) {
       try {
-        return typeof (await client().models.retrieve(model, undefined, { signal })).id === 'string';
+        return typeof (await client(refusingHtml(endpoint.name)).models.retrieve(model, undefined, { signal })).id === 'string';
       } catch (error) {
         if (error instanceof Anthropic.APIError && (error.status === 404 || error.status === 400)) return false;
         throw classify(error, endpoint, model);

@@ -6,7 +6,7 @@ import type { Endpoint } from '../endpoints.ts';
 import { classify, ProviderFailure } from '../failures.ts';
 import { argumentText, pairResults, providerToolName } from './conversation.ts';
 import { AnswerCollector, type Completion, type CompletionRequest, headerSafe, type Provider, type RawToolCall } from './provider.ts';
-import { overWire } from './wire.ts';
+import { overWire, refusingHtml } from './wire.ts';
 
 const Delta = z.object({
   content: z.string().nullish(),
@@ -83,7 +83,7 @@ export function createOpenAiProvider(endpoint: Endpoint): Provider {
     },
     async listModels(signal) {
       try {
-        const page = await client().models.list({ signal });
+        const page = await client(refusingHtml(endpoint.name)).models.list({ signal });
         return z.array(z.object({ id: z.string() })).parse(page.data).map((model) => model.id);
       } catch (error) {
         throw classify(error, endpoint, 'list of models');
@@ -91,7 +91,7 @@ export function createOpenAiProvider(endpoint: Endpoint): Provider {
     },
     async hasModel(model, signal) {
       try {
-        return typeof (await client().models.retrieve(model, { signal })).id === 'string';
+        return typeof (await client(refusingHtml(endpoint.name)).models.retrieve(model, { signal })).id === 'string';
       } catch (error) {
         if (error instanceof OpenAI.APIError && (error.status === 404 || error.status === 400)) return false;
         throw classify(error, endpoint, model);

@@ -78,6 +78,16 @@ export class Wire {
   readonly #onOuterAbort = (): void => this.#controller.abort(this.#outer.reason);
 }
 
+/** For requests that are not streamed: the SDKs take a page of HTML for an empty list. */
+export const refusingHtml =
+  (name: string): typeof globalThis.fetch =>
+  async (input, init) => {
+    const response = await globalThis.fetch(input, init);
+    const type = response.headers.get('content-type') ?? '';
+    if (!response.ok || !/\bhtml\b/i.test(type)) return response;
+    throw new ProviderFailure('malformed', `${name}: answered ${type}: ${(await response.text()).slice(0, 200)}`);
+  };
+
 /** Runs one streamed request over a watched wire, and classifies whatever ends it. */
 export async function overWire<T>(
   options: { name: string; idleMs: number; signal: AbortSignal },

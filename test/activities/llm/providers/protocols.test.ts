@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { classify, ProviderFailure } from '../../../../src/activities/llm/failures.ts';
+import { ProviderFailure, retryAfter } from '../../../../src/activities/llm/failures.ts';
 import { createProvider } from '../../../../src/activities/llm/providers/create.ts';
 import { failureTypeOf } from '../../../../src/shared/failures.ts';
 import type { Message } from '../../../../src/shared/contracts/agent.ts';
@@ -272,8 +272,11 @@ test('a limit that is too high is a refusal, and asked once', async () => {
   expect(server.requests).toHaveLength(1);
 });
 
-test('a date in Retry-After is a time from now, and one in the past is none', () => {
-  const endpoint = endpointTo({ openaiUrl: 'http://x/v1', anthropicUrl: 'http://x' }, 'openai');
-  const again = classify(new ProviderFailure('unavailable', 'x', { retryAfterMs: 5 }), endpoint, 'm');
-  expect(again.retryAfterMs).toBe(5);
+test('a date in Retry-After is a time from now, one in the past none, and what is neither is not one', () => {
+  const now = Date.parse('2026-01-01T00:00:00Z');
+  const read = (value: string) => retryAfter(new Headers({ 'retry-after': value }), now);
+  expect(read('Thu, 01 Jan 2026 00:00:30 GMT')).toBe(30_000);
+  expect(read('Wed, 31 Dec 2025 00:00:00 GMT')).toBe(0);
+  expect(read('86400')).toBe(3_600_000);
+  expect(read('soon')).toBeUndefined();
 });

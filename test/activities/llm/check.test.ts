@@ -1,0 +1,89 @@
+import { afterEach, expect, test } from 'vitest';
+import { checkEndpoints } from '../../../src/activities/llm/check.ts';
+import type { Endpoint } from '../../../src/activities/llm/endpoints.ts';
+import { failureTypeOf } from '../../../src/shared/failures.ts';
+import { type LlmServer, type LlmServerOptions, startLlmServer } from '../../support/llm-server.ts';
+import { createTestLog } from '../../support/log.ts';
+import { endpointTo, KEY } from './support.ts';
+
+const servers: LlmServer[] = [];
+async function serve(options: LlmServerOptions = {}): Promise<LlmServer> {
+  const server = await startLlmServer(options);
+  servers.push(server);
+  return server;
+}
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+});
+
+const check = (endpoints: Endpoint[], timeoutMs = 2_000) => checkEndpoints(endpoints, { log: createTestLog(), timeoutMs });
+
+async function refusal(endpoints: Endpoint[], timeoutMs = 2_000): Promise<string> {
+  const error: unknown = await check(endpoints, timeoutMs).then(() => null, (e: unknown) => e);
+  expect(failureTypeOf(error)).toBe('ModelUnusable');
+  expect(String(error)).not.toContain(KEY);
+  return (error as Error).message;
+}
+
+test('a key and a model that are right pass, and nothing is said', async () => {
+  const server = await serve({ apiKey: KEY });
+  expect(await check([endpointTo(server, 'openai'), endpointTo(server, 'anthropic')])).toEqual({ warnings: [] });
+});
+
+test.each(['openai', 'anthropic'] as const)('%s: a wrong key is said with endpoint and variable', async (protocol) => {
+  const server = await serve({ apiKey: 'another' });
+  const message = await refusal([endpointTo(server, protocol)]);
+  expect(message).toContain(`"${protocol}"`);
+  expect(message).toContain('TEST_KEY');
+});
+
+test.each(['openai', 'anthropic'] as const)('%s: an unknown model stops with the list of models', async (protocol) => {
+  const server = await serve({ models: ['big', 'small'] });
+  const message = await refusal([endpointTo(server, protocol, { models: { default: 'middle' } })]);
+  expect(message).toMatch(/no model "middle" \(TEST_MODEL\)\. It offers: big, small\./);
+});
+
+test('a missing model stops with the list of models and the setting', async () => {
+  const server = await serve({ models: ['big', 'small'] });
+  expect(await refusal([endpointTo(server, 'openai', { models: {} })])).toMatch(/set TEST_MODEL\. It offers: big, small/);
+});
+
+test.each(['openai', 'anthropic'] as const)('%s: an alias that no list has is known by name', async (protocol) => {
+  const server = await serve({ models: ['big-2026'], aliases: ['big-latest'] });
+  expect(await check([endpointTo(server, protocol, { models: { default: 'big-latest' } })])).toEqual({ warnings: [] });
+});
+
+test('an endpoint without a list of models is used, with a warning', async () => {
+  const server = await serve({ models: null });
+  const { warnings } = await check([endpointTo(server, 'openai')]);
+  expect(warnings).toEqual([expect.stringContaining('no list of models')]);
+});
+
+test('a role that no endpoint has a model for is named', async () => {
+  const server = await serve();
+  expect(await refusal([endpointTo(server, 'openai', { models: { worker: 'model-a' } })])).toContain('planner, conflict');
+});
+
+test('a web page is no endpoint', async () => {
+  const server = await serve();
+  server.always = { kind: 'html' };
+  expect(await refusal([endpointTo(server, 'openai')])).toContain('Is its base URL right?');
+});
+
+test('an endpoint that is away is a warning while another works, and an error when none does', async () => {
+  const works = await serve();
+  const gone = await serve();
+  await gone.close();
+  const away = endpointTo(gone, 'openai', { name: 'away' });
+  const { warnings } = await check([away, endpointTo(works, 'anthropic')]);
+  expect(warnings).toEqual([expect.stringContaining('"away"')]);
+  expect(await refusal([away])).toMatch(/No LLM endpoint can be reached.*"away".*ECONNREFUSED/s);
+});
+
+test('a silent endpoint holds nobody up for longer than the time limit', async () => {
+  const server = await serve();
+  server.always = { kind: 'stall', afterEvents: 0 };
+  const startedAt = Date.now();
+  expect(await refusal([endpointTo(server, 'openai')], 400)).toContain('did not answer within 0.4 s');
+  expect(Date.now() - startedAt).toBeLessThan(1_500);
+});
