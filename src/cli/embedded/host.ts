@@ -1,0 +1,147 @@
+/**
+ * The embedded server and worker of a state folder. Whoever holds the folder's lock runs both as supervised
+ * children; every other process is a guest of the holder, and takes over on the same state and ports when the
+ * holder ends.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { CliError } from '../errors.ts';
+import { cliText } from '../text.ts';
+import { type SupervisorLock, trySupervisorLock } from './lock.ts';
+import { choosePorts, endOrphanServers, type StartServer, startServerChild } from './server-child.ts';
+import { readServerState, type ServerState, statePaths } from './state.ts';
+import { supervise, type Supervised, type SuperviseEvent } from './supervise.ts';
+import { startWorkerChild } from './worker-child.ts';
+
+export type HostDependencies = {
+  /** Finds (or gets) the server's executable. */
+  findServer: (say: (line: string) => void) => Promise<string>;
+  startServer: StartServer;
+  /** What runs `agentswarm worker` for a state folder; null: a server without a worker. */
+  worker: { argv: readonly [string, ...string[]]; cwd: string; env: NodeJS.ProcessEnv; graceMs: number } | null;
+  /** Throws when a worker here could do no work (no endpoint, no sandbox). Asked before anything starts. */
+  preflight: () => Promise<void>;
+  say: (line: string) => void;
+};
+
+export type Host = {
+  readonly state: ServerState;
+  /** Whether the children are this process's own by now. */
+  readonly owned: boolean;
+  /** Rejects when nobody carries the work on any more, with the reason. Never resolves. */
+  readonly lost: Promise<never>;
+  /** Ends what is our own; `force` at once. As a guest: leaves. Resolves when all has ended. */
+  stop(force: boolean): Promise<void>;
+  /** For the last moment of the process: kills what is our own, without waiting. */
+  kill(): void;
+};
+
+const STARTING_DEADLINE_MS = 180_000;
+const POLL_MS = 300;
+
+/** Runs the embedded server of a state folder, or joins the process that does. */
+export async function openHost(stateDir: string, dependencies: HostDependencies): Promise<Host> {
+  const deadline = Date.now() + STARTING_DEADLINE_MS;
+  for (let told = false; ; told = true) {
+    const lock = trySupervisorLock(statePaths(stateDir).lock);
+    if (lock !== null) return asHost(stateDir, await own(stateDir, lock, dependencies), dependencies);
+    const state = readServerState(stateDir);
+    if (state?.pid !== undefined && isAlive(state.pid)) return asHost(stateDir, null, dependencies);
+    if (Date.now() > deadline) throw new CliError(cliText.holderSilent(stateDir, STARTING_DEADLINE_MS));
+    if (!told) dependencies.say(cliText.waitingForHolder(stateDir));
+    await delay(POLL_MS);
+  }
+}
+
+/** As openHost, but throws when another process already runs it. */
+export async function openOwnHost(stateDir: string, dependencies: HostDependencies): Promise<Host> {
+  const lock = trySupervisorLock(statePaths(stateDir).lock);
+  if (lock === null) throw new CliError(cliText.alreadyRunning(stateDir, readServerState(stateDir)?.uiUrl));
+  return asHost(stateDir, await own(stateDir, lock, dependencies), dependencies);
+}
+
+type Own = { server: Supervised; worker: Supervised | null; lock: SupervisorLock; givenUp: Promise<Error> };
+
+async function own(stateDir: string, lock: SupervisorLock, dependencies: HostDependencies): Promise<Own> {
+  const { findServer, startServer, preflight, say, worker: workerCommand } = dependencies;
+  const onEvent = (event: SuperviseEvent): void => say(cliText.supervised(event));
+  let server: Supervised | null = null;
+  try {
+    await preflight();
+    const binary = await findServer(say);
+    await endOrphanServers(stateDir, lock);
+    const ports = await choosePorts(stateDir);
+    say(cliText.startingServer(ports.port, stateDir));
+    const start = () => startServerChild({ lock, stateDir, binary, ports, startServer });
+    server = await supervise({ name: 'Temporal server', start, onEvent });
+    const { workerLog: logFile } = statePaths(stateDir);
+    let worker: Supervised | null = null;
+    if (workerCommand !== null) {
+      say(cliText.startingWorker(logFile));
+      worker = await supervise({ name: 'worker', start: () => startWorkerChild({ ...workerCommand, logFile }), onEvent });
+    }
+    const givenUp = Promise.race([server.givenUp, ...(worker === null ? [] : [worker.givenUp])]);
+    return { server, worker, lock, givenUp };
+  } catch (error) {
+    await server?.stop(true);
+    lock.release();
+    throw error;
+  }
+}
+
+async function endOwn({ server, worker, lock }: Own, force: boolean): Promise<void> {
+  // The worker first: what it has finished must still be told to the server.
+  await worker?.stop(force);
+  await server.stop(force);
+  lock.release();
+}
+
+function asHost(stateDir: string, first: Own | null, dependencies: HostDependencies): Host {
+  const state = readServerState(stateDir);
+  if (state === null) throw new CliError(cliText.noState(stateDir));
+  const leaving = new AbortController();
+  const lost = Promise.withResolvers<never>();
+  lost.promise.catch(() => undefined); // whoever does not watch it is told by other means
+  let mine = first;
+
+  const watch = (what: Own): void => void what.givenUp.then((error) => lost.reject(error));
+  const takeOver = async (): Promise<void> => {
+    while (!leaving.signal.aborted) {
+      const lock = trySupervisorLock(statePaths(stateDir).lock);
+      if (lock !== null) {
+        dependencies.say(cliText.takingOver);
+        mine = await own(stateDir, lock, dependencies);
+        watch(mine);
+        return;
+      }
+      await delay(POLL_MS, undefined, { signal: leaving.signal }).catch(() => undefined);
+    }
+  };
+  if (mine !== null) watch(mine);
+  const guest = mine === null ? takeOver().catch((error: unknown) => lost.reject(error)) : Promise.resolve();
+
+  return {
+    state,
+    get owned() {
+      return mine !== null;
+    },
+    lost: lost.promise,
+    async stop(force) {
+      leaving.abort();
+      await guest;
+      if (mine !== null) await endOwn(mine, force);
+    },
+    kill() {
+      mine?.worker?.kill();
+      mine?.server.kill();
+    },
+  };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

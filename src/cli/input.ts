@@ -1,0 +1,95 @@
+/** What a person types, made into the input of a run. */
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { PlannerInput, type SpecSource } from '../shared/contracts/run.ts';
+import { describeIssues } from '../shared/settings.ts';
+import { usageError } from './errors.ts';
+import { cliText } from './text.ts';
+
+/** As one component of a ref, a path and a link, so that every name made from it is readable. */
+const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/;
+
+export type RunRequest = {
+  repo: string;
+  spec: string;
+  base?: string | undefined;
+  branch?: string | undefined;
+  maxWorkers?: number | undefined;
+};
+
+/** Throws a usage error that names the option. `cwd` is what relative paths stand on. */
+export function plannerInput(request: RunRequest, cwd: string): PlannerInput {
+  const parsed = PlannerInput.safeParse({
+    repo: repositoryLocation(request.repo, cwd),
+    spec: specSource(request.spec, cwd),
+    ...(request.base === undefined ? {} : { base: request.base }),
+    ...(request.branch === undefined ? {} : { branch: request.branch }),
+    ...(request.maxWorkers === undefined ? {} : { settings: { maxWorkers: request.maxWorkers } }),
+  });
+  if (parsed.success) return parsed.data;
+  throw usageError(cliText.badInput(describeIssues(parsed.error, '')));
+}
+
+/** A URL as it is; a path made absolute and real. Refuses secrets in a URL: the input stays in the history. */
+export function repositoryLocation(repo: string, cwd: string): string {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(repo)) return checkedUrl(repo);
+  const path = resolve(cwd, repo);
+  if (existsSync(path)) return realpathSync(path);
+  // git's short form for ssh, host:path; as git has it, a slash before the colon makes it a path.
+  if (/^(?:[^@/:\s]+@)?[^/:\s]+:[^\s]+$/.test(repo)) return repo;
+  throw usageError(cliText.noRepository(repo, path));
+}
+
+function checkedUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null) throw usageError(cliText.badUrl(text));
+  const named = url.protocol === 'ssh:' || url.protocol === 'git+ssh:';
+  if (url.password !== '' || (url.username !== '' && !named)) {
+    url.username = '';
+    url.password = '';
+    throw usageError(cliText.secretInUrl(url.href));
+  }
+  return text;
+}
+
+/** `@file` is that file's text; what has no white space is a path in the repository; all else is text. */
+export function specSource(spec: string, cwd: string): SpecSource {
+  if (spec.startsWith('@')) return { text: fileText(resolve(cwd, spec.slice(1))) };
+  if (spec.trim() === '') throw usageError(cliText.emptySpec);
+  return /\s/.test(spec) ? { text: spec } : spec;
+}
+
+function fileText(path: string): string {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw usageError(cliText.unreadableSpec(path, (error as Error).message), error);
+  }
+  if (text.trim() === '') throw usageError(cliText.emptySpecFile(path));
+  return text;
+}
+
+/** The id that was asked for, checked, or one made of the repository's name, the time (UTC) and chance. */
+export function runId(asked: string | undefined, repo: string, now = new Date()): string {
+  if (asked !== undefined) {
+    if (RUN_ID.test(asked)) return asked;
+    throw usageError(cliText.badRunId(asked));
+  }
+  const name = basename(repo.replace(/\/+$/, '').replace(/\.git$/, ''))
+    .toLowerCase()
+    .replace(/[^a-z0-9-]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 30);
+  const time = now.toISOString().replace(/\D/g, '').slice(4, 12);
+  return `${name === '' ? 'run' : name}-${time}-${randomBytes(2).toString('hex')}`;
+}
+
+/** A whole number of at least 1, for commander. */
+export function positiveInteger(option: string): (text: string) => number {
+  return (text) => {
+    if (/^\d{1,6}$/.test(text) && Number(text) >= 1) return Number(text);
+    throw usageError(cliText.notPositive(option, text));
+  };
+}

@@ -1,0 +1,145 @@
+/** Every word that the command says, apart from the dashboard's. */
+import type { SuperviseEvent } from './embedded/supervise.ts';
+
+export const helpText = {
+  program: 'Turns a git repository and a spec into landed code with many coding agents, durably, on Temporal.',
+  run: 'start a run, follow it to its end and print its report',
+  repo: 'URL, or path of a bare or ordinary repository',
+  spec:
+    '@FILE: the text of a file here; a word without white space: a path in the repository; anything else: the spec itself',
+  base: 'branch to start from (default: the HEAD of the remote)',
+  branch: 'branch to land on (default: agentswarm/<run>)',
+  maxWorkers: 'tasks at the same time',
+  id: 'id of the run, which is its workflow id (default: made from the repository and the time)',
+  detach: 'start it and leave; needs a server that goes on: TEMPORAL_ADDRESS or `agentswarm dev`',
+  json: 'print JSON only on standard output; all else goes to standard error',
+  stateDir: 'folder of all state (default: AGENTSWARM_STATE_DIR, else agentswarm in $XDG_STATE_HOME or ~/.local/state)',
+  config: 'configuration file (default: temporal.config.ts in the current folder)',
+  attach: 'follow a run that goes on, or take one up that has no server and worker any more',
+  status: 'list runs, or show one',
+  dev: 'server, Web UI and worker until stopped; takes its state up again',
+  worker: 'a worker for the server that TEMPORAL_ADDRESS, temporal.toml or `agentswarm dev` gives',
+  steer: 'tell the planner of a run something',
+  pause: 'make no further LLM calls until resumed',
+  resume: 'let a paused run go on',
+  cancel: 'end a run in good order: its tasks stop, their sandboxes go, landed work stays',
+  runArgument: 'id of the run',
+  reason: 'why, for whoever looks at it',
+  after: `
+Exit codes:
+  0    the run is complete (or the command did what was asked)
+  1    the run failed or is incomplete, or something failed on the way
+  2    wrong usage or input; nothing was started
+  130  detached: Ctrl-C while following
+
+Temporal: TEMPORAL_ADDRESS, or the profile of temporal.toml, or temporal.address in temporal.config.ts; without
+these a server and a worker of its own, with their state in the state folder.
+
+Environment:
+  LLM_ENDPOINTS, OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL, ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL, ANTHROPIC_MODEL
+                        the models that the worker calls
+  AGENTSWARM_STATE_DIR  where state is kept
+  AGENTSWARM_GIT_TOKEN  for https remotes
+  TEMPORAL_UI_URL       where the Web UI of a server of your own is, for links
+  AGENTSWARM_DEBUG=1    errors with their stack`,
+} as const;
+
+export const cliText = {
+  error: (message: string) => `agentswarm: ${message}`,
+  badInput: (issues: string) => `The input of the run is not valid:\n${issues}`,
+  noRepository: (repo: string, path: string) =>
+    `There is no repository "${repo}": ${path} does not exist, and it is not a URL. Give a URL (https://…, ssh://…, ` +
+    'git@host:path) or the path of a repository.',
+  badUrl: (text: string) => `"${text}" is not a URL. Give a URL (https://…, ssh://…, git@host:path) or a path.`,
+  secretInUrl: (without: string) =>
+    `The URL of the repository has a user or password in it, which would stay in the run's history. Give ${without} and ` +
+    'let git find the credentials: a credential helper, an ssh agent, or AGENTSWARM_GIT_TOKEN.',
+  emptySpec: 'The spec is empty. Give --spec a path in the repository, @FILE, or the text itself.',
+  emptySpecFile: (path: string) => `The spec ${path} is empty. Write into it what is to be built.`,
+  unreadableSpec: (path: string, why: string) =>
+    `Reading the spec ${path} failed: ${why}. Without the "@" it would be taken as a path in the repository.`,
+  badRunId: (id: string) =>
+    `"${id}" cannot be the id of a run: it is 1 to 80 of letters, digits, ".", "_" and "-", and starts with a letter or digit.`,
+  notPositive: (option: string, text: string) => `${option} takes a whole number of at least 1, not "${text}".`,
+
+  supervised: (event: SuperviseEvent) =>
+    event.kind === 'ended'
+      ? `the ${event.name} ended (${event.how}); it is started again in ${event.restartMs / 1_000} s`
+      : `the ${event.name} runs again (pid ${event.pid})`,
+  holderSilent: (stateDir: string, ms: number) =>
+    `Another process holds ${stateDir}, but its server did not start within ${ms / 1_000} s. Look at server.log there, end ` +
+    'that process, or give another --state-dir.',
+  waitingForHolder: (stateDir: string) => `waiting for the server that another process starts for ${stateDir}`,
+  alreadyRunning: (stateDir: string, uiUrl: string | undefined) =>
+    `A server for ${stateDir} is run by another process already${uiUrl === undefined ? '' : ` (Web UI: ${uiUrl})`}. Use it ` +
+    '(run, attach and status find it), end that process, or give another --state-dir.',
+  noState: (stateDir: string) => `The server of ${stateDir} left no record. Start it again.`,
+  startingServer: (port: number, stateDir: string) => `starting a Temporal server on port ${port}, state in ${stateDir}`,
+  startingWorker: (log: string) => `starting a worker, log in ${log}`,
+  takingOver: 'the process that ran the server and worker has ended: taking over',
+  checking: 'checking the LLM endpoints and the sandbox',
+  checked: (what: string) => `ready: ${what}`,
+
+  unreachable: (address: string, source: string, why: string) =>
+    `Connecting to Temporal at ${address} (from ${source}) failed: ${why}. Check that the server runs and the address, ` +
+    'namespace and credentials are right; without TEMPORAL_ADDRESS and temporal.toml a server of its own is used.',
+  source: { environment: 'TEMPORAL_ADDRESS or temporal.toml', config: 'temporal.config.ts', embedded: 'server.json' },
+  noServer: (stateDir: string) =>
+    `No Temporal server runs: TEMPORAL_ADDRESS is not set and nothing runs for ${stateDir}. Start \`agentswarm dev\`, or ` +
+    '`agentswarm attach <run>` to take a run up again.',
+  noStateYet: (stateDir: string) => `No run has been started here: there is no state in ${stateDir}.`,
+  devWithAddress: (address: string) =>
+    `TEMPORAL_ADDRESS or a profile names the server ${address}, but \`agentswarm dev\` runs one of its own. Unset it, or start ` +
+    '`agentswarm worker` for that server.',
+  detachNeedsServer:
+    'With --detach nobody would carry the run on: the server and worker of this command end with it. Start `agentswarm dev` ' +
+    'in another terminal (or set TEMPORAL_ADDRESS) and try again.',
+  noPollers: (queue: string, address: string) =>
+    `no worker polls the task queue "${queue}" at ${address}: the run waits until an \`agentswarm worker\` is started there`,
+
+  started: (run: string) => `run ${run} has started`,
+  taken: (run: string) => `following run ${run}`,
+  ui: (link: string) => `Web UI: ${link}`,
+  uiUnknown: (namespace: string, run: string) =>
+    `in the Web UI of your server: namespace ${namespace}, workflow ${run} (set TEMPORAL_UI_URL for a link)`,
+  detachHint: 'Ctrl-C detaches',
+  alreadyGoesOn: (run: string) =>
+    `A run "${run}" is going on already. Follow it with \`agentswarm attach ${run}\`, or choose another --id.`,
+  noRun: (run: string, address: string) =>
+    `There is no run "${run}" on ${address}. \`agentswarm status\` lists the runs that the server knows.`,
+  notARun: (run: string, type: string) => `"${run}" is a workflow of type ${type}, not a run. See \`agentswarm status\`.`,
+  ended: (run: string, status: string, why: string) => `Run ${run} ended without a report (${status}): ${why}`,
+  silent: (why: string) => `no news of the run: ${why}; looking again`,
+  newsAgain: 'the run can be seen again',
+  serverAway: 'the server does not answer',
+  workerAway: 'no worker answers',
+
+  detached: (run: string) => `Detached. The run goes on. Follow it again: agentswarm attach ${run}`,
+  detachedOwn: (run: string) =>
+    `Detached. The run stands still now, nothing is lost. Take it up again: agentswarm attach ${run}`,
+  stopping: 'stopping: calls that are in flight are finished first, as they are paid for; Ctrl-C again stops at once',
+  hostLost: (run: string, why: string) =>
+    `The server and worker of run ${run} could not be kept running: ${why}\nThe run is kept. Mend the cause, then: agentswarm attach ${run}`,
+
+  devReady: 'ready; Ctrl-C stops the server and the worker, their state stays',
+  devAddress: (address: string) => `Temporal: ${address}`,
+  devOpen: (run: string) => `takes up run ${run}`,
+  devStart: 'start a run from another terminal: agentswarm run <repo> --spec <spec>',
+  workerReady: 'worker is ready',
+  workerGraceOver: 'the worker did not end in time and is ended now; what was in flight is tried again by the next one',
+
+  steered: (answer: string) => `told: ${answer}`,
+  pausedRun: (run: string) => `run ${run} is paused`,
+  resumedRun: (run: string) => `run ${run} goes on`,
+  cancelling: (run: string) => `run ${run} is being cancelled; \`agentswarm attach ${run}\` shows its end`,
+  noAnswer: (what: string, run: string, seconds: number) =>
+    `No worker answered "${what}" for run ${run} within ${seconds} s. Start one (\`agentswarm worker\`, or \`agentswarm attach ` +
+    `${run}\`) and try again.`,
+  refused: (what: string, run: string, why: string) => `Run ${run} refused "${what}": ${why}`,
+  emptySteer: 'There is nothing to tell: the text is empty.',
+
+  noRuns: 'no runs',
+  statusHead: ['RUN', 'STATUS', 'STARTED', 'TOOK'] as const,
+  notLooked: (run: string) =>
+    `Run ${run} is open, but no worker answers for it. Take it up: agentswarm attach ${run} (or start \`agentswarm worker\`).`,
+} as const;

@@ -1,0 +1,124 @@
+/** What a person sees of a run that goes on: a block of lines, and what has happened since. Pure. */
+import type { TaskReport } from '../shared/contracts/run.ts';
+import type { RunSnapshot } from '../shared/contracts/snapshot.ts';
+import { formatCount, formatDuration, formatUsd, oneLine } from './format.ts';
+import { eventText, PHASE_WORD, progressText, STATUS_WORD } from './text.ts';
+
+/** Most tasks that are named in the block. */
+const NAMED_TASKS = 8;
+
+/** The block. `now` in ms since the epoch, `width` in characters: no line is longer. */
+export function progressLines(snapshot: RunSnapshot, { now, width }: { now: number; width: number }): string[] {
+  const elapsed = formatDuration(now - snapshot.startedAt);
+  const lines = [progressText.head(snapshot.run, PHASE_WORD[snapshot.phase], elapsed)];
+  if (snapshot.paused !== undefined) lines.push(progressText.paused(snapshot.paused.reason));
+  lines.push(countsLine(snapshot.counts));
+  lines.push(progressText.landing(snapshot.landed, snapshot.queued, snapshot.target));
+  lines.push(costLine(snapshot));
+  if (snapshot.waitingFor !== '') lines.push(progressText.waiting(snapshot.waitingFor));
+  const running = snapshot.tasks.filter((task) => task.status === 'running' || task.status === 'assigned');
+  for (const task of running.slice(0, NAMED_TASKS)) {
+    lines.push(progressText.runningTask(task.id, task.attempts, firstLine(task.description)));
+  }
+  if (running.length > NAMED_TASKS) lines.push(progressText.more(running.length - NAMED_TASKS));
+  if (snapshot.unsafe) lines.push(progressText.unsafe);
+  return lines.map((line) => clip(line, width));
+}
+
+/** One line with the figures, for logs and pipes. */
+export function summaryLine(snapshot: RunSnapshot, now: number): string {
+  return [
+    progressText.head(snapshot.run, PHASE_WORD[snapshot.phase], formatDuration(now - snapshot.startedAt)),
+    countsLine(snapshot.counts),
+    progressText.landing(snapshot.landed, snapshot.queued, snapshot.target),
+    costLine(snapshot),
+  ]
+    .map((part) => part.replace(/ {2,}/g, ' '))
+    .join('; ');
+}
+
+/** What has happened between two snapshots, in the order of the tasks; from null: since the run's start. */
+export function eventLines(before: RunSnapshot | null, after: RunSnapshot): string[] {
+  const lines: string[] = [];
+  const notes = new Set(before?.notes);
+  for (const note of after.notes) if (!notes.has(note)) lines.push(eventText.note(oneLine(note, 400)));
+  if (before?.phase !== after.phase) lines.push(eventText.phase(PHASE_WORD[after.phase]));
+  if (after.replans > (before?.replans ?? 0)) lines.push(eventText.replanned(after.replans));
+  const known = new Map(before?.tasks.map((task) => [task.id, task]));
+  for (const task of after.tasks) lines.push(...taskEvents(known.get(task.id), task));
+  if (after.paused !== undefined && before?.paused?.since !== after.paused.since) {
+    lines.push(eventText.paused(oneLine(after.paused.reason, 400)));
+  }
+  if (after.paused === undefined && before?.paused !== undefined) lines.push(eventText.resumed);
+  return lines;
+}
+
+function taskEvents(before: TaskReport | undefined, after: TaskReport): string[] {
+  const lines: string[] = [];
+  if (before === undefined) lines.push(eventText.planned(after.id, firstLine(after.description)));
+  if ((before?.attempts ?? 0) < after.attempts) {
+    // Between two looks a task may fail and be tried again: the failure is told all the same.
+    if (before !== undefined && before.attempts > 0 && before.status !== 'failed') lines.push(eventText.retried(after.id));
+    if (after.attempts > 0) lines.push(eventText.started(after.id, after.attempts));
+  }
+  if ((before?.status ?? 'pending') !== after.status) lines.push(...statusEvent(after));
+  if ((before?.conflicts ?? 0) < after.conflicts) lines.push(eventText.conflicted(after.id));
+  if ((before?.branch ?? 'none') !== after.branch) lines.push(...branchEvent(after));
+  return lines;
+}
+
+function statusEvent(task: TaskReport): string[] {
+  switch (task.status) {
+    case 'pending':
+      return [eventText.retried(task.id)];
+    case 'assigned':
+    case 'running':
+      return [];
+    case 'complete':
+      return [eventText.complete(task.id)];
+    case 'failed':
+      return [eventText.failed(task.id, reasonOf(task))];
+    case 'cancelled':
+      return [eventText.cancelled(task.id)];
+  }
+}
+
+function branchEvent(task: TaskReport): string[] {
+  switch (task.branch) {
+    case 'none':
+    case 'conflicted':
+      return [];
+    case 'queued':
+      return [eventText.queued(task.id)];
+    case 'landed':
+      return [eventText.landed(task.id, task.commit)];
+    case 'ejected':
+      return [eventText.ejected(task.id, reasonOf(task))];
+  }
+}
+
+const reasonOf = (task: TaskReport): string | undefined =>
+  task.reason === undefined ? undefined : oneLine(task.reason, 300);
+
+const firstLine = (text: string): string => oneLine(text.trim().split('\n', 1)[0] ?? '', 100);
+
+function countsLine(counts: RunSnapshot['counts']): string {
+  const parts = (Object.keys(STATUS_WORD) as TaskReport['status'][])
+    .filter((status) => counts[status] > 0)
+    .map((status) => `${counts[status]} ${STATUS_WORD[status]}`);
+  return parts.length === 0 ? progressText.noTasks : progressText.tasks(parts.join(', '));
+}
+
+const costLine = (snapshot: RunSnapshot): string =>
+  progressText.cost(
+    formatCount(snapshot.inputTokens),
+    formatCount(snapshot.outputTokens),
+    formatUsd(snapshot.costUsd),
+    snapshot.replans,
+  );
+
+/** As oneLine, but spaces that align the block stay. */
+function clip(line: string, width: number): string {
+  const characters = [...line.replace(/\p{C}/gu, ' ')];
+  return characters.length <= width ? characters.join('') : `${characters.slice(0, Math.max(0, width - 1)).join('')}…`;
+}

@@ -1,0 +1,55 @@
+/** The report of a run as text (which reads as Markdown, too). Pure. */
+import type { RunReport, TaskReport } from '../shared/contracts/run.ts';
+import { formatCount, formatDuration, formatUsd, oneLine, printable } from './format.ts';
+import { reportText, RUN_STATUS_WORD, STATUS_WORD, UNSAFE } from './text.ts';
+
+/** `uiLink` is the run's page in the Temporal Web UI, where there is one. Ends without a line break. */
+export function renderReport(report: RunReport, { uiLink }: { uiLink?: string } = {}): string {
+  return [
+    `# ${reportText.title(report.run, RUN_STATUS_WORD[report.status])}`,
+    ...(report.reason === undefined ? [] : ['', reportText.reason(printable(report.reason))]),
+    ...(report.unsafe ? ['', `**${UNSAFE}**`] : []),
+    ...section(reportText.tasks, report.tasks.length === 0 ? [reportText.noTasks] : report.tasks.map(taskLine)),
+    ...section(reportText.numbers, numbers(report)),
+    ...section(reportText.where, where(report, uiLink)),
+    ...(report.notes.length === 0 ? [] : section(reportText.notes, report.notes.map((note) => oneLine(note, 1_000)))),
+  ].join('\n');
+}
+
+const section = (title: string, lines: readonly string[]): string[] => ['', `## ${title}`, '', ...lines.map((l) => `- ${l}`)];
+
+function taskLine(task: TaskReport): string {
+  const parts = [`${task.id}: ${STATUS_WORD[task.status]}`, fate(task)];
+  if (task.attempts > 1) parts.push(reportText.attempts(task.attempts));
+  if (task.conflicts > 0) parts.push(reportText.conflicts(task.conflicts));
+  const line = `${parts.join(', ')}: ${oneLine(task.description.trim().split('\n', 1)[0] ?? '', 80)}`;
+  return task.reason === undefined || task.branch === 'landed' ? line : `${line} (${oneLine(task.reason, 300)})`;
+}
+
+function fate(task: TaskReport): string {
+  if (task.branch === 'landed' && task.commit !== undefined) return reportText.landed(task.commit.slice(0, 12));
+  return task.ref === undefined ? reportText.notLanded : reportText.kept(task.ref);
+}
+
+const numbers = (report: RunReport): string[] => [
+  reportText.landedOf(report.landed, report.tasks.length),
+  reportText.rounds(report.replans, report.retries, report.conflicts, report.peakParallel),
+  reportText.tokens(
+    formatCount(report.inputTokens),
+    formatCount(report.cachedInputTokens),
+    formatCount(report.outputTokens),
+    formatUsd(report.costUsd),
+  ),
+  reportText.wall(formatDuration(report.endedAt - report.startedAt)),
+];
+
+const where = (report: RunReport, uiLink: string | undefined): string[] => [
+  reportText.repo(report.repo, report.target),
+  report.tip === undefined ? reportText.noTip(report.base) : reportText.range(report.base, report.tip),
+  reportText.clone(`git clone --branch ${shellWord(report.target)} ${shellWord(report.repo)}`),
+  ...(uiLink === undefined ? [] : [reportText.ui(uiLink)]),
+];
+
+/** As one word of a POSIX shell: what is shown may be pasted. */
+const shellWord = (word: string): string =>
+  /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) && !word.startsWith('-') ? word : `'${word.replaceAll("'", "'\\''")}'`;

@@ -1,0 +1,92 @@
+/** Every word that the terminal dashboard and the report show. */
+import type { RunReport, TaskReport } from '../shared/contracts/run.ts';
+import type { Phase } from '../shared/contracts/snapshot.ts';
+
+export const STATUS_WORD: Readonly<Record<TaskReport['status'], string>> = {
+  pending: 'pending',
+  assigned: 'starting',
+  running: 'running',
+  complete: 'complete',
+  failed: 'failed',
+  cancelled: 'cancelled',
+};
+
+export const PHASE_WORD: Readonly<Record<Phase, string>> = {
+  preparing: 'preparing',
+  planning: 'planning',
+  running: 'running',
+  finalizing: 'finishing',
+  done: 'done',
+};
+
+export const RUN_STATUS_WORD: Readonly<Record<RunReport['status'], string>> = {
+  complete: 'complete',
+  incomplete: 'incomplete: not all work landed',
+  failed: 'failed',
+  cancelled: 'cancelled',
+};
+
+export const UNSAFE =
+  'Sandboxes ran WITHOUT isolation (sandbox.unsafe is true): what the agents ran had this user\'s rights.';
+
+export const progressText = {
+  head: (run: string, phase: string, elapsed: string) => `${run}  ${phase}  ${elapsed}`,
+  paused: (reason: string) => `PAUSED: ${reason}`,
+  tasks: (counts: string) => `tasks    ${counts}`,
+  noTasks: 'tasks    none yet',
+  landing: (landed: number, queued: number, target: string) =>
+    `landed   ${landed} on ${target}${queued > 0 ? `, ${queued} in the merge queue` : ''}`,
+  cost: (input: string, output: string, cost: string, replans: number) =>
+    `tokens   ${input} in, ${output} out   cost ${cost}   replans ${replans}`,
+  waiting: (what: string) => `waiting  ${what}`,
+  runningTask: (id: string, attempt: number, description: string) =>
+    `  ${id}${attempt > 1 ? ` (attempt ${attempt})` : ''}: ${description}`,
+  more: (count: number) => `  and ${count} more`,
+  unsafe: 'sandboxes are NOT isolated (sandbox.unsafe)',
+} as const;
+
+export const eventText = {
+  phase: (phase: string) => `phase: ${phase}`,
+  paused: (reason: string) => `paused: ${reason}`,
+  resumed: 'goes on',
+  planned: (id: string, description: string) => `task ${id}: planned: ${description}`,
+  started: (id: string, attempt: number) => `task ${id}: started${attempt > 1 ? `, attempt ${attempt}` : ''}`,
+  failed: (id: string, reason: string | undefined) => `task ${id}: failed${reason === undefined ? '' : `: ${reason}`}`,
+  retried: (id: string) => `task ${id}: will be tried again`,
+  complete: (id: string) => `task ${id}: complete`,
+  cancelled: (id: string) => `task ${id}: cancelled`,
+  queued: (id: string) => `task ${id}: waits for its merge`,
+  landed: (id: string, commit: string | undefined) =>
+    `task ${id}: landed${commit === undefined ? '' : ` as ${commit.slice(0, 10)}`}`,
+  conflicted: (id: string) => `task ${id}: its merge met a conflict`,
+  ejected: (id: string, reason: string | undefined) =>
+    `task ${id}: not landed${reason === undefined ? '' : `: ${reason}`}`,
+  replanned: (count: number) => `planned again (${count})`,
+  note: (note: string) => `note: ${note}`,
+} as const;
+
+export const reportText = {
+  title: (run: string, status: string) => `Run ${run}: ${status}`,
+  reason: (reason: string) => `Reason: ${reason}`,
+  tasks: 'Tasks',
+  noTasks: 'No task was planned.',
+  landed: (commit: string) => `landed ${commit}`,
+  kept: (ref: string) => `not landed; its work is kept at ${ref}`,
+  notLanded: 'not landed',
+  attempts: (count: number) => `${count} attempts`,
+  conflicts: (count: number) => `${count} ${count === 1 ? 'conflict' : 'conflicts'}`,
+  numbers: 'Numbers',
+  landedOf: (landed: number, all: number) => `${landed} of ${all} tasks landed`,
+  rounds: (replans: number, retries: number, conflicts: number, peak: number) =>
+    `replans ${replans}, retries ${retries}, conflicts ${conflicts}, at most ${peak} tasks at the same time`,
+  tokens: (input: string, cached: string, output: string, cost: string) =>
+    `tokens ${input} in (${cached} from the provider's cache), ${output} out; cost ${cost}`,
+  wall: (elapsed: string) => `wall time ${elapsed}`,
+  where: 'Where it is',
+  repo: (repo: string, target: string) => `${repo}, branch ${target}`,
+  range: (base: string, tip: string) => `from ${base} to ${tip}`,
+  noTip: (base: string) => `from ${base}; the tip could not be read back`,
+  clone: (command: string) => `take it over: ${command}`,
+  ui: (link: string) => `look at the run: ${link}`,
+  notes: 'Notes',
+} as const;
