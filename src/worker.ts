@@ -1,0 +1,206 @@
+/**
+ * The worker: the only place that composes configuration, connections and activities. One process has four
+ * Temporal workers: workflows with their LLM, git and merge activities; the leases of sandboxes; the reserved
+ * leases of conflict agents; and this host's own queue, for what must run where a sandbox is.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Client } from '@temporalio/client';
+import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { createMirrors } from './activities/git/mirrors.ts';
+import { createLlmActivities } from './activities/llm/activities.ts';
+import { createTranscriptSource } from './activities/llm/transcript.ts';
+import { createMergeActivities } from './activities/merge/index.ts';
+import { createRunActivities } from './activities/run/index.ts';
+import { createSandboxes } from './activities/sandbox/index.ts';
+import { createChainWatch } from './activities/temporal/chains.ts';
+import { loadConfig } from './config.ts';
+import { connectionOptions } from './connection.ts';
+import { createLogger } from './log.ts';
+import { checkModels } from './preflight.ts';
+import type { Config } from './shared/config.ts';
+import { hostQueue, reservedQueue, sandboxQueue } from './shared/queues.ts';
+import { startTracing } from './tracing.ts';
+import { workflowSource } from './workflow-source.ts';
+
+export type WorkerRequest = {
+  cwd: string;
+  env: NodeJS.ProcessEnv;
+  /** `--config` and `--state-dir`. */
+  configPath?: string;
+  stateDir?: string;
+  /** Aborted: stop taking work, finish the LLM calls that are paid for, leave sandboxes to the next worker. */
+  signal: AbortSignal;
+  onReady?: () => void;
+};
+
+/** Runs until `signal` is aborted. Throws, before anything is polled, when models or isolation are unusable. */
+export async function runWorker(request: WorkerRequest): Promise<void> {
+  const { env, signal } = request;
+  const { config, stateDir } = await loadConfig(request);
+  const log = createLogger(env);
+  const { endpoints, warnings } = await checkModels({ config, env, log });
+  for (const warning of warnings) log.warn({}, warning);
+  const target = await connectionOptions({ config, env, stateDir });
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+
+  installRuntime(log);
+  const tracing = startTracing(env);
+  const connection = await NativeConnection.connect(target.connection);
+  try {
+    const { namespace, dataConverter } = target;
+    const client = new Client({ connection, namespace, dataConverter, interceptors: tracing.client });
+    const hostId = await hostIdOf(stateDir);
+    const { taskQueue } = config;
+    const chains = createChainWatch(client);
+    const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), env, log });
+    const sandboxes = await createSandboxes({
+      config: config.sandbox,
+      stateDir,
+      env,
+      mirrors,
+      client,
+      chains,
+      hostQueue: hostQueue(taskQueue, hostId),
+      log,
+    });
+    const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
+    const { workflows, leases, host } = options(config, common);
+    const workers = await Promise.all([
+      Worker.create({
+        ...workflows,
+        taskQueue,
+        activities: {
+          ...createRunActivities({
+            mirrors,
+            client,
+            config,
+            promptsDir: fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../prompts' : '../../prompts', import.meta.url)),
+            sandboxUnsafe: sandboxes.unsafe,
+            log,
+          }),
+          ...createLlmActivities({
+            endpoints,
+            journalDir: join(stateDir, 'journal'),
+            transcript: createTranscriptSource(client),
+            chains,
+            config: config.llm,
+            log,
+          }),
+          ...createMergeActivities({ mirrors, client, taskQueue, log }),
+        },
+      }),
+      Worker.create({
+        ...leases(config.sandbox.maxSandboxes),
+        taskQueue: sandboxQueue(taskQueue),
+        activities: { holdSandbox: sandboxes.activities.holdSandbox },
+      }),
+      Worker.create({
+        ...leases(config.sandbox.reservedSlots),
+        taskQueue: reservedQueue(taskQueue),
+        activities: { holdSandbox: sandboxes.reserved.holdSandbox },
+      }),
+      Worker.create({ ...host, taskQueue: hostQueue(taskQueue, hostId), activities: sandboxes.activities }),
+    ]);
+    const stopReaping = sandboxes.reapRegularly();
+    try {
+      await runAll(workers, signal, () => {
+        log.info({ address: target.address, namespace, taskQueue, hostId }, 'worker is ready');
+        request.onReady?.();
+      });
+    } finally {
+      stopReaping();
+    }
+  } finally {
+    await connection.close();
+    await tracing.stop();
+  }
+}
+
+type Common = Pick<WorkerOptions, 'connection' | 'namespace' | 'dataConverter' | 'sinks' | 'interceptors'>;
+
+function options(config: Config, common: Common) {
+  const { maxActivities, maxCachedWorkflows, shutdownGraceSeconds } = config.worker;
+  const source = workflowSource();
+  const workflowModules = 'interceptors' in source ? source.interceptors.workflowModules : [];
+  const beats = { maxHeartbeatThrottleInterval: '500ms', defaultHeartbeatThrottleInterval: '500ms' } as const;
+  return {
+    workflows: {
+      ...common,
+      ...source,
+      interceptors: { ...common.interceptors, workflowModules },
+      maxCachedWorkflows,
+      maxConcurrentActivityTaskExecutions: maxActivities,
+      maxConcurrentWorkflowTaskExecutions: 100,
+      workflowTaskPollerBehavior: { type: 'simple-maximum', maximum: 10 },
+      activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 10 },
+      // A dead cache holder would cost its workflows 10 s each.
+      stickyQueueScheduleToStartTimeout: '2s',
+      // What is paid for is finished.
+      shutdownGraceTime: shutdownGraceSeconds * 1_000,
+    } satisfies Omit<WorkerOptions, 'taskQueue'>,
+    leases: (slots: number) =>
+      ({
+        ...common,
+        ...beats,
+        maxConcurrentActivityTaskExecutions: slots,
+        activityTaskPollerBehavior: { type: 'simple-maximum', maximum: Math.min(slots, 5) },
+        shutdownGraceTime: 0,
+      }) satisfies Omit<WorkerOptions, 'taskQueue'>,
+    // Adopted leases are held here too, beside the tools of all sandboxes.
+    host: {
+      ...common,
+      ...beats,
+      maxConcurrentActivityTaskExecutions: 3 * (config.sandbox.maxSandboxes + config.sandbox.reservedSlots) + 20,
+      activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 10 },
+      shutdownGraceTime: 0,
+    } satisfies Omit<WorkerOptions, 'taskQueue'>,
+  };
+}
+
+/** All run, or none: the first that ends for any other reason than `signal` shuts the others down. */
+async function runAll(workers: readonly Worker[], signal: AbortSignal, onReady: () => void): Promise<void> {
+  const shutDown = (): void => {
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  const running = workers.map((worker) => worker.run());
+  for (const ended of running) void ended.then(shutDown, shutDown);
+  if (signal.aborted) shutDown();
+  else signal.addEventListener('abort', shutDown, { once: true });
+  onReady();
+  const ends = await Promise.allSettled(running);
+  signal.removeEventListener('abort', shutDown);
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+}
+
+/** Temporal's own log lines join ours. Once per process; signals are handled by whoever runs the worker. */
+function installRuntime(log: Logger): void {
+  Runtime.install({
+    shutdownSignals: [],
+    logger: {
+      log: (level, message, meta) => log[level.toLowerCase() as 'info'](meta ?? {}, message),
+      trace: (message, meta) => log.trace(meta ?? {}, message),
+      debug: (message, meta) => log.debug(meta ?? {}, message),
+      info: (message, meta) => log.info(meta ?? {}, message),
+      warn: (message, meta) => log.warn(meta ?? {}, message),
+      error: (message, meta) => log.error(meta ?? {}, message),
+    },
+  });
+}
+
+/** Names this host's queue: the same after a restart, so that a lease on its sandboxes can be adopted. */
+async function hostIdOf(stateDir: string): Promise<string> {
+  const file = join(stateDir, 'host-id');
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  const id = randomBytes(6).toString('hex');
+  await writeFile(file, `${id}\n`, { flag: 'wx', mode: 0o600 });
+  return id;
+}
