@@ -1,0 +1,16 @@
+export { BYTE_UNITS, formatBytes, parseBytes } from './bytes.ts';
+export { camelCase, kebabCase, pascalCase, snakeCase, splitWords, titleCase } from './case.ts';
+export { dedent, indent } from './dedent.ts';
+export { type Change, diffLines, unified } from './diff.ts';
+export { closest, levenshtein } from './distance.ts';
+export { DURATION_UNITS, formatDuration, parseDuration } from './duration.ts';
+export { ERROR_CODES, type ErrorCode, LineworkError } from './errors.ts';
+export { globToRegExp, matches } from './glob.ts';
+export { slugify, type SlugOptions } from './slug.ts';
+export { type Align, table, type TableOptions } from './table.ts';
+export { render, type Values } from './template.ts';
+export { truncate, type TruncateOptions } from './truncate.ts';
+export { unknownUnit } from './units.ts';
+export { displayWidth, graphemes } from './width.ts';
+export { joinWords, type JoinOptions, ordinal, plural } from './words.ts';
+export { wrap } from './wrap.ts';
