@@ -26,10 +26,23 @@ export async function checkBubblewrap({ say }) {
     if (!canInstall()) throw new StepError(STEP, 'there is no `bwrap` on the PATH', installLine('bubblewrap'));
     await aptInstall(say);
   }
-  const version = await run('bwrap', ['--version'], { timeoutMs: 20_000 });
+  const bwrap = which('bwrap') ?? 'bwrap';
+  const version = await run(bwrap, ['--version'], { timeoutMs: 20_000 });
   const trial = await run(
-    'bwrap',
-    ['--unshare-all', '--die-with-parent', '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', 'true'],
+    bwrap,
+    [
+      '--unshare-all',
+      '--die-with-parent',
+      '--ro-bind',
+      '/',
+      '/',
+      '--proc',
+      '/proc',
+      '--dev',
+      '/dev',
+      bwrap,
+      '--version',
+    ],
     { timeoutMs: 20_000 },
   );
   if (trial.code !== 0) {

@@ -13,10 +13,11 @@ const OLDEST_GO = [1, 21];
 /**
  * Whether there is a Go that can build the server, with the reason where there is none.
  *
+ * @param {NodeJS.ProcessEnv} [env]
  * @returns {Promise<{ go: string, version: string } | { go: null, why: string }>}
  */
-export async function findGo() {
-  const go = which('go') ?? which('go', { path: '/usr/local/go/bin' });
+export async function findGo(env = process.env) {
+  const go = which('go', { path: `${env.PATH ?? ''}:${env.GOROOT ?? '/usr/local/go'}/bin` });
   if (go === null) return { go: null, why: 'no `go` on the PATH' };
   const said = await run(go, ['env', 'GOVERSION'], { cwd: '/', timeoutMs: 20_000 });
   const [, major, minor] = /go(\d+)\.(\d+)/.exec(said.output) ?? [];

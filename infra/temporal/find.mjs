@@ -52,7 +52,7 @@ export async function findServer({ env = process.env, node = process.execPath, s
     join(folder, 'lock'),
     async () => {
       const meanwhile = await fromCache(cached, [], () => undefined);
-      return meanwhile ?? (await get({ cached, node, say, tried }));
+      return meanwhile ?? (await get({ cached, env, node, say, tried }));
     },
     { onWait: (holder) => say(`waiting for another set-up that is getting the Temporal server (${holder})`) },
   );
@@ -77,16 +77,16 @@ async function fromCache(cached, tried, say) {
 }
 
 /**
- * @param {{ cached: string, node: string, say: (line: string) => void, tried: string[] }} options
+ * @param {{ cached: string, env: NodeJS.ProcessEnv, node: string, say: (line: string) => void, tried: string[] }} options
  * @returns {Promise<FoundServer>}
  */
-async function get({ cached, node, say, tried }) {
+async function get({ cached, env, node, say, tried }) {
   const download = await downloadServer({ target: cached, node, say });
   if (download.ok) return checked(cached, 'download');
   tried.push(`the SDK's download: ${download.why}`);
   say(`the SDK's download did not work: ${download.why}`);
 
-  const found = await findGo();
+  const found = await findGo(env);
   if (found.go !== null) {
     await buildServer({ go: found.go, target: cached, say });
     return checked(cached, 'build');
