@@ -78,7 +78,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
             mirrors,
             client,
             config,
-            promptsDir: fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../prompts' : '../../prompts', import.meta.url)),
+            promptsDir: fileURLToPath(new URL('../prompts', import.meta.url)),
             sandboxUnsafe: sandboxes.unsafe,
             log,
           }),
@@ -125,7 +125,7 @@ type Common = Pick<WorkerOptions, 'connection' | 'namespace' | 'dataConverter' |
 function options(config: Config, common: Common) {
   const { maxActivities, maxCachedWorkflows, shutdownGraceSeconds } = config.worker;
   const source = workflowSource();
-  const workflowModules = 'interceptors' in source ? source.interceptors.workflowModules : [];
+  const workflowModules = 'workflowsPath' in source ? source.interceptors.workflowModules : [];
   const beats = { maxHeartbeatThrottleInterval: '500ms', defaultHeartbeatThrottleInterval: '500ms' } as const;
   return {
     workflows: {
