@@ -1,0 +1,173 @@
+import { describe, expect, test } from 'vitest';
+import { type Handoff, type HandoffMessage, NO_METRICS, type OutcomeMessage } from '../../src/shared/contracts/task.ts';
+import type { BranchOutcome } from '../../src/shared/contracts/task.ts';
+import { PlannerState } from '../../src/workflows/planner-state.ts';
+
+const SHA = 'c'.repeat(40);
+const LIMITS = { runId: 'run', maxWorkers: 8, maxAttempts: 2, replanAfter: 3 };
+const SCRATCHPAD = { goals: 'g', state: '', reasoning: '', intelligence: '' };
+
+const spec = (id: string, dependsOn: string[] = []) => ({
+  id,
+  description: `Do ${id}\nwith care`,
+  scope: [`src/${id}.ts`],
+  acceptance: [],
+  priority: 5,
+  dependsOn,
+});
+const chain = (id: string, attempt = 1, firstRunId = `first-${id}-${attempt}`) => ({
+  workflowId: `run/${id}.${attempt}`,
+  firstRunId,
+});
+const handoff = (status: Handoff['status'], commit?: string): Handoff => ({
+  status,
+  summary: `${status} indeed`,
+  concerns: [],
+  suggestions: [],
+  filesChanged: [],
+  metrics: { ...NO_METRICS, turns: 1, costUsd: 0.5 },
+  ...(commit === undefined ? {} : { commit }),
+});
+const says = (id: string, what: Handoff, queued: boolean, sender = chain(id)): HandoffMessage => ({
+  id: `${sender.firstRunId}/handoff`,
+  sender,
+  taskId: id,
+  attempt: Number(sender.workflowId.split('.').at(-1)),
+  handoff: what,
+  queued,
+});
+const ends = (id: string, outcome: BranchOutcome, sender = chain(id)): OutcomeMessage => ({
+  id: `${sender.firstRunId}/outcome`,
+  sender,
+  taskId: id,
+  attempt: Number(sender.workflowId.split('.').at(-1)),
+  outcome,
+  conflictMetrics: NO_METRICS,
+  conflicts: 0,
+});
+
+function running(...ids: string[]): PlannerState {
+  const state = new PlannerState(LIMITS);
+  state.applyPlan({ scratchpad: SCRATCHPAD, tasks: ids.map((id) => spec(id)), done: false }, 0);
+  for (const { spec: { id } } of state.ready()) {
+    state.assigned(id, 0);
+    state.started(id, chain(id));
+  }
+  return state;
+}
+
+describe('what a planner hears', () => {
+  test('a handoff and its landing count once, however often they arrive', () => {
+    const state = running('a');
+    const message = says('a', handoff('complete', SHA), true);
+    for (let i = 0; i < 3; i++) state.handoff(message, 1);
+    for (let i = 0; i < 3; i++) state.outcome(ends('a', { kind: 'landed', commit: SHA }), 2);
+    expect(state.metrics.costUsd).toBe(0.5);
+    expect(state.planningInput().newHandoffs).toBe(1);
+    expect(state.counts().landed).toBe(1);
+    expect(state.takeNews().events).toEqual([`Task a landed as ${SHA.slice(0, 10)}.`]);
+  });
+
+  test('a message of another chain under the same workflow id is dropped', () => {
+    const state = running('a');
+    state.handoff(says('a', handoff('complete', SHA), true, chain('a', 1, 'somebody-else')), 1);
+    expect(state.tasks[0]?.status).toBe('running');
+    state.handoff(says('a', handoff('complete', SHA), true), 1);
+    state.outcome(ends('a', { kind: 'landed', commit: SHA }, chain('a', 1, 'somebody-else')), 2);
+    expect(state.tasks[0]?.branch).toBe('queued');
+  });
+
+  test('a failed task is tried again from its commit, then it is given up, and the planner is told', () => {
+    const state = running('a');
+    state.handoff(says('a', handoff('failed', SHA), false), 1);
+    expect(state.tasks[0]).toMatchObject({ status: 'pending', attempt: 2, previous: { commit: SHA } });
+    const [again] = state.ready();
+    expect(again?.spec.id).toBe('a');
+    state.assigned('a', 2);
+    state.started('a', chain('a', 2));
+    state.handoff(says('a', handoff('failed'), false), 3);
+    expect(state.tasks[0]?.status).toBe('running');
+    state.handoff(says('a', handoff('failed'), false, chain('a', 2)), 3);
+    expect(state.tasks[0]).toMatchObject({ status: 'failed', attempt: 2 });
+    expect(state.planningInput().newTroubles).toBe(1);
+    expect(state.keptRefs()).toEqual(['refs/agentswarm/runs/run/a.1']);
+  });
+
+  test('a blocked task is not tried again by itself', () => {
+    const state = running('a');
+    state.handoff(says('a', handoff('blocked'), false), 1);
+    expect(state.tasks[0]).toMatchObject({ status: 'failed', attempt: 1 });
+    expect(state.ready()).toEqual([]);
+  });
+
+  test('a task whose workflow was terminated becomes a failed attempt', () => {
+    const state = running('a');
+    state.found('a', chain('a'), { kind: 'failed', reason: 'terminated' }, 9);
+    expect(state.tasks[0]).toMatchObject({ status: 'pending', attempt: 2 });
+  });
+
+  test('a task that ended while its signals were lost is taken from its result', () => {
+    const state = running('a');
+    const result = {
+      handoff: handoff('complete', SHA),
+      outcome: { kind: 'landed', commit: SHA } as const,
+      conflictMetrics: NO_METRICS,
+    };
+    state.found('a', chain('a'), { kind: 'completed', result }, 9);
+    expect(state.tasks[0]).toMatchObject({ status: 'complete', branch: 'landed', commit: SHA });
+    expect(state.metrics.costUsd).toBe(0.5);
+  });
+
+  test('a remote that refuses pushes stops the run: nothing more starts', () => {
+    const state = running('a', 'b');
+    state.applyPlan({ scratchpad: SCRATCHPAD, tasks: [spec('c')], done: true }, 1);
+    state.handoff(says('a', handoff('complete', SHA), true), 1);
+    state.outcome(ends('a', { kind: 'ejected', reason: 'protected', ref: 'refs/x', refused: true }), 2);
+    expect(state.refused).toBe('protected');
+    expect(state.ready()).toEqual([]);
+    expect(state.keptRefs()).toEqual(['refs/x']);
+  });
+
+  test('what depends on a task that was given up is cancelled, with the reason', () => {
+    const state = running('a');
+    state.applyPlan({ scratchpad: SCRATCHPAD, tasks: [spec('b', ['a'])], done: true }, 1);
+    state.handoff(says('a', handoff('blocked'), false), 1);
+    expect(state.ready()).toEqual([]);
+    expect(state.reports().find(({ id }) => id === 'b')).toMatchObject({
+      status: 'cancelled',
+      reason: 'depends on a, which did not land',
+    });
+  });
+
+  test('news that a failed round did not use are told in the next one', () => {
+    const state = running('a');
+    state.handoff(says('a', handoff('complete'), false), 1);
+    state.steer('be quick');
+    const news = state.takeNews();
+    expect(state.takeNews()).toMatchObject({ handoffs: [], steering: [] });
+    state.untold(news);
+    expect(state.takeNews()).toMatchObject({ handoffs: [{ taskId: 'a' }], steering: ['be quick'] });
+  });
+
+  test('its whole state survives being written as JSON at any step', () => {
+    const steps: ((state: PlannerState) => void)[] = [
+      (s) => s.applyPlan({ scratchpad: SCRATCHPAD, tasks: [spec('a'), spec('b', ['a'])], done: true }, 0),
+      (s) => s.assigned('a', 1),
+      (s) => s.started('a', chain('a')),
+      (s) => s.handoff(says('a', handoff('complete', SHA), true), 2),
+      (s) => s.outcome(ends('a', { kind: 'landed', commit: SHA }), 3),
+      (s) => s.assigned(s.ready()[0]?.spec.id ?? 'none', 4),
+      (s) => s.started('b', chain('b')),
+      (s) => s.handoff(says('b', handoff('complete'), false), 5),
+    ];
+    const straight = new PlannerState(LIMITS);
+    let carried = new PlannerState(LIMITS);
+    for (const step of steps) {
+      step(straight);
+      carried = new PlannerState(LIMITS, JSON.parse(JSON.stringify(carried.toJSON())));
+      step(carried);
+    }
+    expect(carried.toJSON()).toEqual(straight.toJSON());
+    expect(carried.counts()).toMatchObject({ complete: 2, landed: 1 });
+  });
+});
