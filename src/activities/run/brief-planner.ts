@@ -9,10 +9,12 @@ import type { Prompts } from './prompts.ts';
 import { changedDocuments, changedPaths, type Document, newCommits, readDocuments, viewOf } from './repository-view.ts';
 import { assemble, oneLine, type Section } from './text.ts';
 
-const BRIEF_BYTES = 380_000;
-const TREE_BYTES = 40_000;
-const COMMITS_BYTES = 10_000;
-const TASKS_BYTES = 30_000;
+/** Limits of the sections add up to less, with the 270 kB of documents: none starves another. */
+const BRIEF_BYTES = 390_000;
+const SCRATCHPAD_BYTES = 62_000;
+const TREE_BYTES = 28_000;
+const COMMITS_BYTES = 4_000;
+const TASKS_BYTES = 20_000;
 const LIST_BYTES = 40_000;
 const HANDOFFS_BYTES = 160_000;
 
@@ -67,7 +69,7 @@ function resumeSections({ scratchpad, tasks }: Resume): (Section & { source: str
     ({ id, status, branch, description }) => `- ${id} (${status}, branch ${branch}): ${oneLine(description)}`,
   );
   return [
-    { heading: '### Your scratchpad', body: memory.join('\n\n'), maxBytes: 80_000, source: 'your last plan' },
+    { heading: '### Your scratchpad', body: memory.join('\n\n'), maxBytes: SCRATCHPAD_BYTES, source: 'your last plan' },
     { heading: '### Tasks planned so far', body: known.join('\n'), maxBytes: TASKS_BYTES, source: 'your plans' },
   ];
 }
