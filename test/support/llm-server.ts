@@ -160,7 +160,14 @@ function sendModels(
     return;
   }
   if (models === null) return sendError(response, 404, 'no such page');
-  const describe = (id: string) => ({ id, object: 'model', type: 'model', created: 0, owned_by: 'test', display_name: id });
+  const describe = (id: string) => ({
+    id,
+    object: 'model',
+    type: 'model',
+    created: 0,
+    owned_by: 'test',
+    display_name: id,
+  });
   response.setHeader('content-type', 'application/json');
   if (path === '/v1/models') {
     response.end(JSON.stringify({ object: 'list', data: models.map(describe), has_more: false }));
@@ -171,7 +178,12 @@ function sendModels(
   response.end(JSON.stringify(describe(id)));
 }
 
-function sendError(response: ServerResponse, status: number, message: string, headers: Record<string, string> = {}): void {
+function sendError(
+  response: ServerResponse,
+  status: number,
+  message: string,
+  headers: Record<string, string> = {},
+): void {
   response.writeHead(status, { 'content-type': 'application/json', ...headers });
   response.end(JSON.stringify({ type: 'error', error: { type: 'test_error', message } }));
 }
@@ -237,7 +249,9 @@ function openAiEvents(answer: ScriptedAnswer, model: string): Event[] {
   const list: object[] = [chunk({ role: 'assistant', content: '' })];
   for (const content of pieces(answer.text ?? '', answer.chunkSize)) list.push(chunk({ content }));
   for (const [index, call] of calls.entries()) {
-    list.push(chunk({ tool_calls: [{ index, id: call.id, type: 'function', function: { name: call.name, arguments: '' } }] }));
+    list.push(
+      chunk({ tool_calls: [{ index, id: call.id, type: 'function', function: { name: call.name, arguments: '' } }] }),
+    );
   }
   // Pieces of parallel calls come interleaved: the index tells them apart.
   const queues = calls.map((call) => pieces(call.arguments, answer.chunkSize));
@@ -295,7 +309,11 @@ function anthropicEvents(answer: ScriptedAnswer, model: string): Event[] {
   }
   const finish = answer.finish ?? ((answer.toolCalls ?? []).length > 0 ? 'tool_calls' : 'stop');
   const stop_reason = ANTHROPIC_STOP[finish] ?? finish;
-  list.push({ type: 'message_delta', delta: { stop_reason, stop_sequence: null }, usage: { output_tokens: usage.output } });
+  list.push({
+    type: 'message_delta',
+    delta: { stop_reason, stop_sequence: null },
+    usage: { output_tokens: usage.output },
+  });
   list.push({ type: 'message_stop' });
   return list.map((event) => ({ event: event.type, data: JSON.stringify(event) }));
 }

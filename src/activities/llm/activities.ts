@@ -66,7 +66,8 @@ export function createLlmActivities(deps: LlmDeps): LlmActivities {
           await waitUntilWanted(request, chains, flight);
           flight.status = 'waiting for the model';
         },
-        sleep: (ms, why) => sleep(ms, flight, `no LLM endpoint answers, next try in ${Math.ceil(ms / 1_000)} s: ${why}`),
+        sleep: (ms, why) =>
+          sleep(ms, flight, `no LLM endpoint answers, next try in ${Math.ceil(ms / 1_000)} s: ${why}`),
       },
       { router, providers, log },
     );

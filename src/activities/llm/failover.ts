@@ -68,7 +68,13 @@ export async function completeSomewhere(
         malformed.set(candidate.endpoint, strange);
         if (error.kind === 'refused' || strange >= MAX_MALFORMED) refusals.set(candidate.endpoint, error.message);
         log.warn(
-          { endpoint: candidate.endpoint.name, model: candidate.model, kind: error.kind, status: error.status, attempts },
+          {
+            endpoint: candidate.endpoint.name,
+            model: candidate.model,
+            kind: error.kind,
+            status: error.status,
+            attempts,
+          },
           `LLM call failed: ${error.message}`,
         );
       }
@@ -87,7 +93,8 @@ async function ask(
   providers: ReadonlyMap<Endpoint, Provider>,
 ): Promise<Completion> {
   const provider = providers.get(candidate.endpoint);
-  if (provider === undefined) throw terminal(FailureType.Invariant, `No client for endpoint ${candidate.endpoint.name}.`);
+  if (provider === undefined)
+    throw terminal(FailureType.Invariant, `No client for endpoint ${candidate.endpoint.name}.`);
   return provider.complete({ ...request, model: candidate.model });
 }
 

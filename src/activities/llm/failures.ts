@@ -60,7 +60,9 @@ export function classify(error: unknown, endpoint: Endpoint, model: string, now 
     }
     if (error instanceof OpenAI.APIConnectionError || error instanceof Anthropic.APIConnectionError) {
       const own = causes(error).find((cause) => cause instanceof ProviderFailure);
-      return own !== undefined ? scrubbed(own, endpoint) : new ProviderFailure('unavailable', say(`cannot be reached: ${causeWords(error)}`));
+      return own !== undefined
+        ? scrubbed(own, endpoint)
+        : new ProviderFailure('unavailable', say(`cannot be reached: ${causeWords(error)}`));
     }
     const refused = REFUSING_ERROR_TYPES.has(String(error.type));
     return new ProviderFailure(refused ? 'refused' : 'unavailable', say(`error in the stream: ${error.message}`));

@@ -16,10 +16,14 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close()));
 });
 
-const check = (endpoints: Endpoint[], timeoutMs = 2_000) => checkEndpoints(endpoints, { log: createTestLog(), timeoutMs });
+const check = (endpoints: Endpoint[], timeoutMs = 2_000) =>
+  checkEndpoints(endpoints, { log: createTestLog(), timeoutMs });
 
 async function refusal(endpoints: Endpoint[], timeoutMs = 2_000): Promise<string> {
-  const error: unknown = await check(endpoints, timeoutMs).then(() => null, (e: unknown) => e);
+  const error: unknown = await check(endpoints, timeoutMs).then(
+    () => null,
+    (e: unknown) => e,
+  );
   expect(failureTypeOf(error)).toBe('ModelUnusable');
   expect(String(error)).not.toContain(KEY);
   return (error as Error).message;
@@ -45,7 +49,9 @@ test.each(['openai', 'anthropic'] as const)('%s: an unknown model stops with the
 
 test('a missing model stops with the list of models and the setting', async () => {
   const server = await serve({ models: ['big', 'small'] });
-  expect(await refusal([endpointTo(server, 'openai', { models: {} })])).toMatch(/set TEST_MODEL\. It offers: big, small/);
+  expect(await refusal([endpointTo(server, 'openai', { models: {} })])).toMatch(
+    /set TEST_MODEL\. It offers: big, small/,
+  );
 });
 
 test.each(['openai', 'anthropic'] as const)('%s: an alias that no list has is known by name', async (protocol) => {
@@ -61,7 +67,9 @@ test('an endpoint without a list of models is used, with a warning', async () =>
 
 test('a role that no endpoint has a model for is named', async () => {
   const server = await serve();
-  expect(await refusal([endpointTo(server, 'openai', { models: { worker: 'model-a' } })])).toContain('planner, conflict');
+  expect(await refusal([endpointTo(server, 'openai', { models: { worker: 'model-a' } })])).toContain(
+    'planner, conflict',
+  );
 });
 
 test('a web page is no endpoint', async () => {

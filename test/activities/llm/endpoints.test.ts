@@ -36,7 +36,9 @@ test('the usual variables make one endpoint for each provider', () => {
 
 test('LLM_ENDPOINTS comes before the configuration, and that before the usual variables', () => {
   const usual = { OPENAI_API_KEY: KEY, OPENAI_MODEL: 'm' };
-  const configured = [{ name: 'configured', provider: 'openai', apiKeyEnv: 'OPENAI_API_KEY', models: { default: 'c' } }];
+  const configured = [
+    { name: 'configured', provider: 'openai', apiKeyEnv: 'OPENAI_API_KEY', models: { default: 'c' } },
+  ];
   const list = JSON.stringify([{ name: 'listed', provider: 'anthropic', apiKey: KEY, models: { worker: 'w' } }]);
   const names = (env: Environment, config: object[] = []) => resolve(env, config).map((endpoint) => endpoint.name);
   expect(names({ ...usual, LLM_ENDPOINTS: list }, configured)).toEqual(['listed']);
@@ -63,12 +65,20 @@ test.each<[string, string, string]>([
   ['no list', '{}', 'LLM_ENDPOINTS: '],
   ['an empty list', '[]', 'the list is empty'],
   ['an unknown provider', `[{"name":"a","provider":"x","apiKey":"${KEY}"}]`, 'LLM_ENDPOINTS[0].provider'],
-  ['an unknown field', `[{"name":"a","provider":"openai","key":"${KEY}"}]`, 'LLM_ENDPOINTS[0]: Unrecognized key: "key"'],
+  [
+    'an unknown field',
+    `[{"name":"a","provider":"openai","key":"${KEY}"}]`,
+    'LLM_ENDPOINTS[0]: Unrecognized key: "key"',
+  ],
   ['a bad price', '[{"name":"a","provider":"openai","price":{"input":-1,"output":1}}]', 'LLM_ENDPOINTS[0].price.input'],
   ['a bad address', '[{"name":"a","provider":"openai","baseUrl":"nowhere"}]', 'LLM_ENDPOINTS[0].baseUrl'],
   ['another scheme', '[{"name":"a","provider":"openai","baseUrl":"file:///x"}]', 'LLM_ENDPOINTS[0].baseUrl'],
   ['user info in the address', `[{"name":"a","provider":"openai","baseUrl":"http://u:${KEY}@h/v1"}]`, 'user info'],
-  ['a key that is named and given', `[{"name":"a","provider":"openai","apiKey":"${KEY}","apiKeyEnv":"K"}]`, 'both apiKey'],
+  [
+    'a key that is named and given',
+    `[{"name":"a","provider":"openai","apiKey":"${KEY}","apiKeyEnv":"K"}]`,
+    'both apiKey',
+  ],
   ['a variable that is not set', '[{"name":"a","provider":"openai","apiKeyEnv":"MY_KEY"}]', 'MY_KEY is not set'],
   ['no key for the provider itself', '[{"name":"a","provider":"anthropic"}]', 'ANTHROPIC_API_KEY is not set'],
   [

@@ -34,10 +34,18 @@ function setUp(endpoints: Endpoint[]) {
     sleep: async (ms) => void slept.push(Math.round(ms)),
     ...changes,
   });
-  return { ask: (changes?: Partial<FailoverRequest>) => completeSomewhere(request(changes), deps), slept, log: deps.log };
+  return {
+    ask: (changes?: Partial<FailoverRequest>) => completeSomewhere(request(changes), deps),
+    slept,
+    log: deps.log,
+  };
 }
 
-const errorOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => null, (e: unknown) => e);
+const errorOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => null,
+    (e: unknown) => e,
+  );
 
 test.each<[string, Parameters<LlmServer['next']['push']>[0]]>([
   ['overloaded', { kind: 'status', status: 529 }],

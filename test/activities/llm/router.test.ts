@@ -26,7 +26,10 @@ test('a conversation stays where it is until that endpoint has failed three time
   const [a, b] = [endpoint('a'), endpoint('b')] as const;
   const router = new Router([a, b]);
   router.succeeded(b, 'c');
-  expect([names(router, 0), names(router, 0, 'd')]).toEqual([['b', 'a'], ['a', 'b']]);
+  expect([names(router, 0), names(router, 0, 'd')]).toEqual([
+    ['b', 'a'],
+    ['a', 'b'],
+  ]);
   router.failed(b, down(), 0);
   router.failed(b, down(), 0);
   expect(names(router, 0)).toEqual(['b', 'a']);

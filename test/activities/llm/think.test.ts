@@ -114,7 +114,10 @@ test('the same turn with other messages is another question, also with the journ
   server.answer = () => ({ text: `answer ${server.requests.length}` });
   const activities = worker();
   const first = await attempt(activities).result;
-  messages = [{ role: 'system', text: 'Be brief.' }, { role: 'user', text: 'Something else.' }];
+  messages = [
+    { role: 'system', text: 'Be brief.' },
+    { role: 'user', text: 'Something else.' },
+  ];
   const second = await attempt(activities, {}, 'run-after-a-reset').result;
   const third = await attempt(worker(), {}, 'run-after-a-reset').result;
   expect([first, second, third].map((r) => r.message.text)).toEqual(['answer 1', 'answer 2', 'answer 2']);

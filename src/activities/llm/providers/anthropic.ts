@@ -6,7 +6,14 @@ import type { Endpoint } from '../endpoints.ts';
 import { classify, ProviderFailure } from '../failures.ts';
 import { argumentObject, pairResults, providerToolName } from './conversation.ts';
 import { passOrClassify } from './openai.ts';
-import { AnswerCollector, type Completion, type CompletionRequest, headerSafe, type Provider, type RawToolCall } from './provider.ts';
+import {
+  AnswerCollector,
+  type Completion,
+  type CompletionRequest,
+  headerSafe,
+  type Provider,
+  type RawToolCall,
+} from './provider.ts';
 import { overWire, refusingHtml } from './wire.ts';
 
 const count = z.number().int().nonnegative().nullish();
@@ -76,14 +83,20 @@ export function createAnthropicProvider(endpoint: Endpoint): Provider {
     async listModels(signal) {
       try {
         const page = await client(refusingHtml(endpoint.name)).models.list({ limit: 1_000 }, { signal });
-        return z.array(z.object({ id: z.string() })).parse(page.data).map((model) => model.id);
+        return z
+          .array(z.object({ id: z.string() }))
+          .parse(page.data)
+          .map((model) => model.id);
       } catch (error) {
         throw classify(error, endpoint, 'list of models');
       }
     },
     async hasModel(model, signal) {
       try {
-        return typeof (await client(refusingHtml(endpoint.name)).models.retrieve(model, undefined, { signal })).id === 'string';
+        return (
+          typeof (await client(refusingHtml(endpoint.name)).models.retrieve(model, undefined, { signal })).id ===
+          'string'
+        );
       } catch (error) {
         if (error instanceof Anthropic.APIError && (error.status === 404 || error.status === 400)) return false;
         throw classify(error, endpoint, model);
@@ -107,7 +120,9 @@ function body(request: CompletionRequest): Anthropic.MessageCreateParamsStreamin
     messages: breakpointAtEnd(turns(pairResults(request.messages))),
     ...(system.length === 0
       ? {}
-      : { system: system.map((block, i) => (i === system.length - 1 ? { ...block, cache_control: EPHEMERAL } : block)) }),
+      : {
+          system: system.map((block, i) => (i === system.length - 1 ? { ...block, cache_control: EPHEMERAL } : block)),
+        }),
     ...(request.tools.length === 0
       ? {}
       : {

@@ -32,7 +32,8 @@ const resultOf = (call: ToolCall, results: readonly ToolResult[]): ToolResult =>
   };
 
 /** Names that providers take: `[A-Za-z0-9_-]{1,64}`. */
-export const providerToolName = (name: string): string => name.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 64) || 'unknown';
+export const providerToolName = (name: string): string =>
+  name.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 64) || 'unknown';
 
 /** A call's arguments as an object; text that is none is shown to the model as what it wrote. */
 export function argumentObject(text: string): Record<string, unknown> {

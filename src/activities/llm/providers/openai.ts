@@ -5,7 +5,14 @@ import type { Message } from '../../../shared/contracts/agent.ts';
 import type { Endpoint } from '../endpoints.ts';
 import { classify, ProviderFailure } from '../failures.ts';
 import { argumentText, pairResults, providerToolName } from './conversation.ts';
-import { AnswerCollector, type Completion, type CompletionRequest, headerSafe, type Provider, type RawToolCall } from './provider.ts';
+import {
+  AnswerCollector,
+  type Completion,
+  type CompletionRequest,
+  headerSafe,
+  type Provider,
+  type RawToolCall,
+} from './provider.ts';
 import { overWire, refusingHtml } from './wire.ts';
 
 const Delta = z.object({
@@ -22,9 +29,7 @@ const Delta = z.object({
     .nullish(),
 });
 const Chunk = z.object({
-  choices: z
-    .array(z.object({ delta: Delta.nullish(), finish_reason: z.string().nullish() }))
-    .nullish(),
+  choices: z.array(z.object({ delta: Delta.nullish(), finish_reason: z.string().nullish() })).nullish(),
   usage: z.unknown().optional(),
 });
 const count = z.number().int().nonnegative();
@@ -41,7 +46,8 @@ const ReportedUsage = z.object({
 type Dialect = { maxTokens: 'max_tokens' | 'max_completion_tokens'; streamOptions: boolean };
 
 export function createOpenAiProvider(endpoint: Endpoint): Provider {
-  const official = endpoint.baseUrl === undefined || /\.openai\.(com|azure\.com)$/.test(new URL(endpoint.baseUrl).hostname);
+  const official =
+    endpoint.baseUrl === undefined || /\.openai\.(com|azure\.com)$/.test(new URL(endpoint.baseUrl).hostname);
   const dialect: Dialect = { maxTokens: official ? 'max_completion_tokens' : 'max_tokens', streamOptions: true };
   const client = (fetch?: typeof globalThis.fetch): OpenAI =>
     new OpenAI({
@@ -84,7 +90,10 @@ export function createOpenAiProvider(endpoint: Endpoint): Provider {
     async listModels(signal) {
       try {
         const page = await client(refusingHtml(endpoint.name)).models.list({ signal });
-        return z.array(z.object({ id: z.string() })).parse(page.data).map((model) => model.id);
+        return z
+          .array(z.object({ id: z.string() }))
+          .parse(page.data)
+          .map((model) => model.id);
       } catch (error) {
         throw classify(error, endpoint, 'list of models');
       }
@@ -162,7 +171,8 @@ async function read(stream: AsyncIterable<unknown>, name: string): Promise<Compl
   let usage: unknown;
   for await (const item of stream) {
     const chunk = Chunk.safeParse(item);
-    if (!chunk.success) throw new ProviderFailure('malformed', `${name}: the stream holds what is no chunk of an answer`);
+    if (!chunk.success)
+      throw new ProviderFailure('malformed', `${name}: the stream holds what is no chunk of an answer`);
     usage = chunk.data.usage ?? usage;
     const choice = chunk.data.choices?.[0];
     finish = choice?.finish_reason ?? finish;

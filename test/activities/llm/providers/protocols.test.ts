@@ -17,7 +17,10 @@ afterEach(async () => {
 });
 
 async function failureOf(promise: Promise<unknown>): Promise<ProviderFailure> {
-  const error = await promise.then(() => new Error('it did not fail'), (e: unknown) => e);
+  const error = await promise.then(
+    () => new Error('it did not fail'),
+    (e: unknown) => e,
+  );
   if (!(error instanceof ProviderFailure)) throw error;
   return error;
 }
@@ -86,11 +89,7 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
     ['an event of another shape', { kind: 'wrong-shape' }, 'malformed'],
     ['a page of HTML', { kind: 'html' }, 'malformed'],
     ['an error in the stream', { kind: 'error-event', type: 'overloaded_error', message: 'busy' }, 'unavailable'],
-    [
-      'a refusal in the stream',
-      { kind: 'error-event', type: 'invalid_request_error', message: 'too long' },
-      'refused',
-    ],
+    ['a refusal in the stream', { kind: 'error-event', type: 'invalid_request_error', message: 'too long' }, 'refused'],
   ])('%s is told apart', async (_, fault, kind) => {
     const server = await serve({ answer: () => ({ text: 'a text of several chunks' }) });
     server.next.push(fault);
@@ -122,7 +121,9 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
     const server = await serve();
     server.next.push({ kind: 'stall', afterEvents: 2 });
     const controller = new AbortController();
-    const pending = createProvider(endpointTo(server, protocol)).complete(completionRequest({ signal: controller.signal }));
+    const pending = createProvider(endpointTo(server, protocol)).complete(
+      completionRequest({ signal: controller.signal }),
+    );
     await expect.poll(() => server.requests.length).toBe(1);
     const reason = new Error('no longer wanted');
     controller.abort(reason);
@@ -147,9 +148,14 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
   });
 
   test('an answer that no history can hold is refused for good while it still comes', async () => {
-    const server = await serve({ answer: () => ({ text: 'y'.repeat(3_000_000), chunkSize: 100_000, chunkDelayMs: 5 }) });
+    const server = await serve({
+      answer: () => ({ text: 'y'.repeat(3_000_000), chunkSize: 100_000, chunkDelayMs: 5 }),
+    });
     const pending = createProvider(endpointTo(server, protocol)).complete(completionRequest());
-    const error = await pending.then(() => null, (e: unknown) => e);
+    const error = await pending.then(
+      () => null,
+      (e: unknown) => e,
+    );
     expect(failureTypeOf(error)).toBe('AnswerTooLarge');
     await expect.poll(() => server.requests[0]?.outcome).toBe('client-closed');
   });
@@ -188,7 +194,11 @@ const conversation: Message[] = [
 test('openai is sent one message for each result, in the order of the calls, and nothing that it refuses', async () => {
   const server = await serve();
   await createProvider(endpointTo(server, 'openai')).complete(completionRequest({ messages: conversation }));
-  const call = (id: string, name: string, args: string) => ({ id, type: 'function', function: { name, arguments: args } });
+  const call = (id: string, name: string, args: string) => ({
+    id,
+    type: 'function',
+    function: { name, arguments: args },
+  });
   expect(server.requests[0]?.body['messages']).toEqual([
     { role: 'system', content: 'Be brief.' },
     { role: 'user', content: 'Go.' },
@@ -253,7 +263,11 @@ test('a server that knows only the newer name of the token limit is sent that fr
   await provider.complete(completionRequest());
   await provider.complete(completionRequest());
   const limits = server.requests.map(({ body }) => [body['max_tokens'], body['max_completion_tokens']]);
-  expect(limits).toEqual([[1_000, undefined], [undefined, 1_000], [undefined, 1_000]]);
+  expect(limits).toEqual([
+    [1_000, undefined],
+    [undefined, 1_000],
+    [undefined, 1_000],
+  ]);
 });
 
 test('a server without stream_options is asked without them', async () => {
