@@ -1,0 +1,21 @@
+/** Workflows that end in every way there is. */
+import { ApplicationFailure, condition, continueAsNew } from '@temporalio/workflow';
+
+export async function returns(result: unknown): Promise<unknown> {
+  return result;
+}
+
+export async function fails(message: string): Promise<void> {
+  throw ApplicationFailure.nonRetryable(message);
+}
+
+export async function waits(): Promise<void> {
+  await condition(() => false);
+}
+
+/** Goes on `runs` times as new, then returns `result`, or waits when there is none. */
+export async function goesOn(runs: number, result: unknown): Promise<unknown> {
+  if (runs > 0) await continueAsNew<typeof goesOn>(runs - 1, result);
+  if (result === null) await condition(() => false);
+  return result;
+}
