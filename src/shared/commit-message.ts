@@ -12,7 +12,9 @@ const SWARM_LINE = /^\s*swarm\s*-[\w\s-]*:/iu;
  */
 export function landingMessage(parts: { subject: string; body: string; task: string; change: string }): string {
   const subject = withoutSwarmLines(parts.subject).replace(/\s+/g, ' ').trim();
-  const body = withoutSwarmLines(parts.body).replace(/\n{3,}/g, '\n\n').trim();
+  const body = withoutSwarmLines(parts.body)
+    .replace(/\n{3,}/g, '\n\n')
+    .trim();
   const trailers = `${TASK_TRAILER}: ${parts.task}\n${CHANGE_TRAILER}: ${parts.change}`;
   return `${[subject === '' ? `Work of ${parts.task}` : subject, body, trailers].filter((part) => part !== '').join('\n\n')}\n`;
 }

@@ -100,7 +100,8 @@ export function bareRepository(
     if (file === null) return `0 ${'0'.repeat(objectFormat === 'sha1' ? 40 : 64)}\t`;
     const mode = typeof file === 'string' || Buffer.isBuffer(file) ? '100644' : file.mode;
     const content = typeof file === 'string' || Buffer.isBuffer(file) ? file : file.content;
-    const object = mode === '160000' ? String(content) : gitIn(dir, ['hash-object', '-w', '--stdin'], { input: content });
+    const object =
+      mode === '160000' ? String(content) : gitIn(dir, ['hash-object', '-w', '--stdin'], { input: content });
     return `${mode} ${object}\t`;
   }
 
@@ -126,12 +127,15 @@ export function bareRepository(
     files(commitish = first) {
       const rows = gitIn(dir, ['ls-tree', '-r', '-z', commitish], { encoding: 'latin1' }).split('\0');
       return Object.fromEntries(
-        rows.filter((text) => text !== '').map((text) => {
-          const [meta = '', path = ''] = text.split('\t');
-          const [mode, type, object = ''] = meta.split(' ');
-          const content = type === 'blob' ? gitIn(dir, ['cat-file', 'blob', object], { encoding: 'latin1', raw: true }) : object;
-          return [path, `${mode} ${content}`];
-        }),
+        rows
+          .filter((text) => text !== '')
+          .map((text) => {
+            const [meta = '', path = ''] = text.split('\t');
+            const [mode, type, object = ''] = meta.split(' ');
+            const content =
+              type === 'blob' ? gitIn(dir, ['cat-file', 'blob', object], { encoding: 'latin1', raw: true }) : object;
+            return [path, `${mode} ${content}`];
+          }),
       );
     },
     log: (commitish = first) => gitIn(dir, ['log', '--format=%s', commitish]).split('\n'),

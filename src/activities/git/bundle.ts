@@ -22,7 +22,11 @@ export async function takeBundle(run: Run, dir: string, bundle: Buffer, commit: 
   if (header.needs.length > 0) {
     const stdin = `${header.needs.join('\n')}\n`;
     const found = await run(['cat-file', '--batch-check=%(objecttype)'], { stdin });
-    const missing = found.stdout.toString('utf8').trim().split('\n').findIndex((type) => type !== 'commit');
+    const missing = found.stdout
+      .toString('utf8')
+      .trim()
+      .split('\n')
+      .findIndex((type) => type !== 'commit');
     if (missing !== -1) refuse(`the bundle builds on ${header.needs[missing]}, which is not in the mirror`);
   }
   const pack = bundle.subarray(header.packAt);

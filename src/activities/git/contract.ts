@@ -14,7 +14,10 @@ export interface Mirror {
   readonly dir: string;
   readonly repo: RepositoryRef;
   /** Runs git over the mirror with the hardened environment; throws GitError on a code not in `ok` (default [0]). */
-  git(argv: readonly string[], options?: { stdin?: string | Buffer; ok?: readonly number[]; signal?: AbortSignal }): Promise<GitOutput>;
+  git(
+    argv: readonly string[],
+    options?: { stdin?: string | Buffer; ok?: readonly number[]; signal?: AbortSignal },
+  ): Promise<GitOutput>;
   /** The commit that a ref of the *remote* has now, or null. Asks the remote. */
   readRemoteRef(ref: string): Promise<CommitSha | null>;
   /** Fetches a branch of the remote and returns its tip. Throws when it does not exist. */
@@ -24,7 +27,12 @@ export interface Mirror {
   /** Takes a bundle written by a sandbox (untrusted) into the mirror with fsck; returns the commit it carries. */
   importBundle(bundle: Buffer, commit: CommitSha, keepRef: string): Promise<void>;
   /** Writes a commit object by the host's author. The message is passed on stdin. */
-  commitTree(options: { tree: string; parents: readonly CommitSha[]; message: string; author: Author }): Promise<CommitSha>;
+  commitTree(options: {
+    tree: string;
+    parents: readonly CommitSha[];
+    message: string;
+    author: Author;
+  }): Promise<CommitSha>;
   treeOf(commit: CommitSha): Promise<string>;
   /** Paths that differ, as git names them (UTF-8 lossy). */
   changedFiles(from: CommitSha, to: CommitSha): Promise<string[]>;

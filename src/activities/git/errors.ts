@@ -9,7 +9,10 @@ export type RemoteErrorKind = 'network' | 'credentials' | 'not-found' | 'refused
 /** Status lines of a push are judged first, without the `remote:` lines, in which a hook may write anything. */
 const STATUS: readonly [RemoteErrorKind, RegExp][] = [
   ['stale', /\((?:stale info|fetch first|non-fast-forward|needs force|remote ref updated since checkout)\)/],
-  ['stale', /remote rejected\].*\((?:cannot lock ref|failed to update ref|failed to lock|incorrect old value|reference already exists)/],
+  [
+    'stale',
+    /remote rejected\].*\((?:cannot lock ref|failed to update ref|failed to lock|incorrect old value|reference already exists)/,
+  ],
   ['stale', /cannot lock ref '[^']*': (?:is at [0-9a-f]+ but expected|reference already exists)/],
   ['refused', /!\s.*\[remote rejected\]/],
 ];
@@ -17,18 +20,39 @@ const STATUS: readonly [RemoteErrorKind, RegExp][] = [
 /** Lines of transport and server, `remote:` included, because hosts explain refusals there. */
 const TRANSPORT: readonly [RemoteErrorKind, RegExp][] = [
   ['credentials', /authentication failed|could not read (?:username|password)|invalid username or (?:password|token)/i],
-  ['credentials', /http basic: access denied|returned error: 401|permission denied \([^)]*(?:publickey|password|keyboard)/i],
+  [
+    'credentials',
+    /http basic: access denied|returned error: 401|permission denied \([^)]*(?:publickey|password|keyboard)/i,
+  ],
   ['credentials', /host key verification failed|bad credentials|no supported authentication methods/i],
   ['not-found', /repository (?:'[^']*' )?(?:not found|does not exist)|returned error: (?:404|410)/i],
   ['not-found', /couldn't find remote ref|does not appear to be a git repository|remote branch .* not found/i],
   ['not-found', /the project you were looking for could not be found|could not find repository|no such repository/i],
-  ['refused', /returned error: 403|permission to \S+ denied|you (?:are not allowed|do not have permission) to (?:push|upload)/i],
-  ['refused', /hook declined|protected branch|\bGH0\d\d:|rule violations|refusing to (?:update|delete|create)|push declined/i],
+  [
+    'refused',
+    /returned error: 403|permission to \S+ denied|you (?:are not allowed|do not have permission) to (?:push|upload)/i,
+  ],
+  [
+    'refused',
+    /hook declined|protected branch|\bGH0\d\d:|rule violations|refusing to (?:update|delete|create)|push declined/i,
+  ],
   ['refused', /insufficient permission|detected dubious ownership|repository is (?:archived|read-only)|access denied/i],
-  ['network', /could not resolve (?:host|hostname|proxy)|couldn't connect to server|failed to connect to|connection (?:refused|reset|timed out|closed)/i],
-  ['network', /remote end hung up|early eof|unexpected disconnect|rpc failed|empty reply from server|operation (?:timed out|too slow)/i],
-  ['network', /returned error: (?:408|429|5\d\d)|network is unreachable|no route to host|broken pipe|kex_exchange_identification/i],
-  ['network', /gnutls_handshake|tls connection was non-properly terminated|ssl_(?:read|write|connect|error_syscall)|transfer closed|recv failure|send failure/i],
+  [
+    'network',
+    /could not resolve (?:host|hostname|proxy)|couldn't connect to server|failed to connect to|connection (?:refused|reset|timed out|closed)/i,
+  ],
+  [
+    'network',
+    /remote end hung up|early eof|unexpected disconnect|rpc failed|empty reply from server|operation (?:timed out|too slow)/i,
+  ],
+  [
+    'network',
+    /returned error: (?:408|429|5\d\d)|network is unreachable|no route to host|broken pipe|kex_exchange_identification/i,
+  ],
+  [
+    'network',
+    /gnutls_handshake|tls connection was non-properly terminated|ssl_(?:read|write|connect|error_syscall)|transfer closed|recv failure|send failure/i,
+  ],
 ];
 
 /** @param output what git printed: standard error, and of a `push --porcelain` also standard output. */
@@ -50,7 +74,12 @@ export function remoteWords(output: string): string {
     const said = /^remote: ?(.*)$/.exec(line)?.[1] ?? /^!\s.*?\[((?:remote )?rejected\].*)$/.exec(line)?.[1];
     const fatal = said ?? /^(?:fatal|error): (.*)$/.exec(line)?.[1];
     if (fatal !== undefined && fatal.trim() !== '' && !/^failed to push some refs/.test(fatal)) {
-      words.push(fatal.replace(/^remote rejected\] */, 'rejected: ').replace(/^rejected\] */, 'rejected: ').trim());
+      words.push(
+        fatal
+          .replace(/^remote rejected\] */, 'rejected: ')
+          .replace(/^rejected\] */, 'rejected: ')
+          .trim(),
+      );
     }
   }
   const text = [...new Set(words)].join('\n');

@@ -36,7 +36,8 @@ export async function validateLocation(location: string, git: Git = createGit())
     if (!URL.canParse(location)) return refuse('is not a URL');
     const url = new URL(location);
     const protocol = url.protocol.slice(0, -1);
-    if (!PROTOCOLS.some((known) => known === protocol)) refuse(`has the protocol ${protocol}`, `Use one of ${PROTOCOLS.join(', ')}.`);
+    if (!PROTOCOLS.some((known) => known === protocol))
+      refuse(`has the protocol ${protocol}`, `Use one of ${PROTOCOLS.join(', ')}.`);
     if (protocol === 'file') {
       if (url.host !== '') refuse('is a file on another host');
       return inspectPath(fileURLToPath(url), git);
@@ -48,7 +49,8 @@ export async function validateLocation(location: string, git: Git = createGit())
       );
     }
     if (url.search !== '' || url.hash !== '') refuse('has a query or fragment', 'Leave out what follows the path.');
-    if (url.hostname === '' || url.hostname.startsWith('-') || url.username.startsWith('-')) refuse('has no proper host');
+    if (url.hostname === '' || url.hostname.startsWith('-') || url.username.startsWith('-'))
+      refuse('has no proper host');
     if (url.pathname.replace(/\/+/g, '') === '') refuse('has no path');
     return byUrl(location);
   }
@@ -74,7 +76,8 @@ async function inspectPath(path: string, git: Git): Promise<RepositoryLocation> 
   try {
     const options = { cwd: real, userConfig: true };
     const prefix = (await git(['rev-parse', '--show-prefix'], options)).stdout.toString('utf8').trim();
-    if (prefix !== '') throw unusable('is a folder inside a repository', `Name the repository: ${real.slice(0, -prefix.length)}`);
+    if (prefix !== '')
+      throw unusable('is a folder inside a repository', `Name the repository: ${real.slice(0, -prefix.length)}`);
     const listed = (await git(['worktree', 'list', '--porcelain', '-z'], options)).stdout.toString('utf8');
     const trees = listed.split('\0\0').map((block) => block.split('\0'));
     const main = trees[0]?.find((line) => line.startsWith('worktree '))?.slice('worktree '.length);
@@ -97,5 +100,4 @@ async function inspectPath(path: string, git: Git): Promise<RepositoryLocation> 
   }
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');

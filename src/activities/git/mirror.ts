@@ -107,7 +107,10 @@ export function createMirror({ dir, repo, git }: { dir: string; repo: Repository
     async changedFiles(from, to) {
       const argv = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', sha(from), sha(to)];
       const { stdout } = await run(argv);
-      return stdout.toString('utf8').split('\0').filter((path) => path !== '');
+      return stdout
+        .toString('utf8')
+        .split('\0')
+        .filter((path) => path !== '');
     },
 
     async mergeBase(a, b) {

@@ -2,7 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Logger } from 'pino';
+import type { Log } from '../log.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import type { Mirror, Mirrors } from './contract.ts';
 import type { Environment, GitCredentials } from './environment.ts';
@@ -15,7 +15,7 @@ export function createMirrors(options: {
   dir: string;
   env?: Environment;
   credentials?: Partial<GitCredentials>;
-  log?: Logger;
+  log?: Log;
 }): Mirrors {
   const { dir, log } = options;
   const git = createGit({ env: options.env, credentials: options.credentials });

@@ -1,7 +1,7 @@
 /** The activities of merge queues. */
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import type { Logger } from 'pino';
+import type { Log } from '../log.ts';
 import type { MergeActivities } from '../../shared/contracts/activities.ts';
 import { mergeQueueWorkflowId } from '../../shared/ids.ts';
 import { enqueueSignal, WORKFLOW } from '../../shared/messages.ts';
@@ -9,7 +9,7 @@ import type { Mirrors } from '../git/contract.ts';
 import { landBatch } from './land.ts';
 import { answerRequesters } from './requesters.ts';
 
-/** A heartbeat timeout well above this can be set on `landBatch`. */
+/** A heartbeat timeout well above this can be set on `landBatch` and `answerRequesters`. */
 const HEARTBEAT_MS = 2_000;
 
 export function createMergeActivities(deps: {
@@ -17,7 +17,7 @@ export function createMergeActivities(deps: {
   client: Client;
   /** Where queues run. */
   taskQueue: string;
-  log?: Logger;
+  log?: Log;
 }) {
   const { mirrors, client, taskQueue, log } = deps;
   return {
@@ -31,19 +31,22 @@ export function createMergeActivities(deps: {
       });
     },
 
-    async landBatch(request) {
-      const context = Context.current();
-      const beating = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
-      try {
-        const mirror = await mirrors.open(request.repo);
-        return await landBatch(mirror, request, { log, signal: context.cancellationSignal });
-      } finally {
-        clearInterval(beating);
-      }
+    landBatch(request) {
+      return heartbeating(async (signal) => landBatch(await mirrors.open(request.repo), request, { log, signal }));
     },
 
-    async answerRequesters(request) {
-      await answerRequesters(client, request, log);
+    answerRequesters(request) {
+      return heartbeating(() => answerRequesters(client, request, log));
     },
   } satisfies MergeActivities;
+}
+
+async function heartbeating<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const context = Context.current();
+  const beating = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
+  try {
+    return await body(context.cancellationSignal);
+  } finally {
+    clearInterval(beating);
+  }
 }

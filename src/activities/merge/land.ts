@@ -7,7 +7,7 @@
  * 4. A conflict is git's own report of one, with its files; any other failure is thrown, and tried again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
+import type { Log } from '../log.ts';
 import type { LandRequest, LandResult, MergeOutcome, MergeRequest } from '../../shared/contracts/merge.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import { type CommitSha, RUN_REFS } from '../../shared/ids.ts';
@@ -18,7 +18,7 @@ import { pushBranch } from '../git/push.ts';
 import { type Plan, planBatch, planRefused } from './plan.ts';
 
 export type LandOptions = {
-  log?: Logger;
+  log?: Log;
   signal?: AbortSignal;
   /** How often the batch is put onto a new tip before it is left to a later attempt. */
   maxTries?: number;
@@ -102,7 +102,7 @@ async function dropWorkRefs(
   mirror: Mirror,
   entries: readonly MergeRequest[],
   plan: Plan,
-  log: Logger | undefined,
+  log: Log | undefined,
 ): Promise<void> {
   const done = entries.filter((_, i) => ['landed', 'empty'].includes(plan.outcomes[i]?.kind ?? ''));
   const refs = [...new Set(done.map(({ ref }) => ref))].filter((ref) => ref.startsWith(`${RUN_REFS}/`));

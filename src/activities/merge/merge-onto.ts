@@ -1,6 +1,7 @@
 /** One three-way merge in the mirror, without a work tree: git's merge-ort through `merge-tree --write-tree`. */
 import type { CommitSha } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
+import { GitError } from '../git/errors.ts';
 
 export type Merged =
   | { kind: 'clean'; tree: string }
@@ -10,23 +11,29 @@ export type Merged =
 /** The committer of the helper commits below, which no ref ever has. */
 const HELPER = { name: 'AgentSwarm', email: 'agentswarm@localhost' };
 
+export type Merge = {
+  tip: CommitSha;
+  base: CommitSha;
+  work: CommitSha;
+  /** Whether ancestry alone makes `base` the merge base: see straightWork(). */
+  straight: boolean;
+};
+
 /**
  * Merges what `work` changed since `base` onto `tip`.
  * @throws GitError for everything that is not a content conflict.
  */
-export async function mergeOnto(
-  mirror: Mirror,
-  { tip, base, work }: { tip: CommitSha; base: CommitSha; work: CommitSha },
-  signal?: AbortSignal,
-): Promise<Merged> {
-  const [ours, theirs] = await withMergeBase(mirror, { tip, base, work }, signal);
+export async function mergeOnto(mirror: Mirror, merge: Merge, signal?: AbortSignal): Promise<Merged> {
+  const { tip, base, work, straight } = merge;
+  const [ours, theirs] = straight ? [tip, work] : await onBase(mirror, merge);
   const argv = ['merge-tree', '--write-tree', '-z', '--name-only', '--messages', ours, theirs];
   const { stdout, code, stderr } = await mirror.git(argv, { ok: [0, 1], signal });
   const fields = stdout.toString('utf8').split('\0');
   const tree = fields[0] ?? '';
-  // git also ends with 1 when it cannot resolve a name.
-  if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(tree)) {
-    throw new Error(`git merge-tree of ${work} onto ${tip} in ${mirror.dir} named no tree: ${stderr.slice(-1_000)}`);
+  // git also ends with 1 when it cannot resolve a name; and a tree that it cannot read counts as empty for it, which
+  // would come out as a conflict, or as a clean merge that deletes everything.
+  if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(tree) || /^(?:error|fatal):/m.test(stderr)) {
+    throw new GitError({ argv, on: mirror.dir, code, output: stderr.slice(-2_000) });
   }
   if (code === 0) return { kind: 'clean', tree };
   const end = fields.indexOf('', 1);
@@ -38,19 +45,35 @@ export async function mergeOnto(
 }
 
 /**
- * `merge-tree --merge-base` came with git 2.40. Where `base` is not what ancestry gives (the branch was rewritten,
- * or the work was merged by hand), commits with the same trees on top of `base` stand in.
+ * `merge-tree --merge-base` came with git 2.40. Where ancestry does not give the base (the branch was rewritten),
+ * commits with the same trees on top of it stand in.
  */
-async function withMergeBase(
-  mirror: Mirror,
-  { tip, base, work }: { tip: CommitSha; base: CommitSha; work: CommitSha },
-  signal?: AbortSignal,
-): Promise<[CommitSha, CommitSha]> {
-  const { stdout } = await mirror.git(['merge-base', '--all', tip, work], { ok: [0, 1], signal });
-  if (stdout.toString('latin1').trim() === base) return [tip, work];
-  const onBase = async (commit: CommitSha): Promise<CommitSha> =>
+async function onBase(mirror: Mirror, { tip, base, work }: Merge): Promise<[CommitSha, CommitSha]> {
+  const standIn = async (commit: CommitSha): Promise<CommitSha> =>
     mirror.commitTree({ tree: await mirror.treeOf(commit), parents: [base], message: 'merge helper', author: HELPER });
-  return [await onBase(tip), await onBase(work)];
+  return [await standIn(tip), await standIn(work)];
+}
+
+/**
+ * Work whose only parent is its base, while the base is on the branch: its merge base with the tip, and with all
+ * that is put on top of the tip, is the base. Two processes for a whole batch.
+ */
+export async function straightWork(
+  mirror: Mirror,
+  tip: CommitSha,
+  entries: readonly { commit: CommitSha; base: CommitSha }[],
+  signal?: AbortSignal,
+): Promise<Set<CommitSha>> {
+  if (entries.length === 0) return new Set();
+  const lines = async (argv: string[], revs: string[]): Promise<string[]> => {
+    const { stdout } = await mirror.git(argv, { stdin: `${revs.join('\n')}\n`, signal });
+    return stdout.toString('latin1').split('\n');
+  };
+  const commits = entries.map(({ commit }) => commit);
+  const parents = new Set(await lines(['rev-list', '--no-walk=unsorted', '--parents', '--stdin'], commits));
+  const astray = new Set(await lines(['rev-list', '--stdin'], [`^${tip}`, ...entries.map(({ base }) => base)]));
+  const straight = entries.filter(({ commit, base }) => parents.has(`${commit} ${base}`) && !astray.has(base));
+  return new Set(straight.map(({ commit }) => commit));
 }
 
 /** Messages section of `-z`: number of paths, the paths, a type, a text; and again. See git-merge-tree(1). */

@@ -5,7 +5,7 @@ import type { CommitSha } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import { GitError } from '../git/errors.ts';
 import { landedChanges, presentCommits } from './landed-changes.ts';
-import { mergeOnto } from './merge-onto.ts';
+import { mergeOnto, straightWork } from './merge-onto.ts';
 
 export type Plan = {
   /** The tip with all that merges on top; the tip itself when there is nothing to push. */
@@ -21,8 +21,16 @@ export async function planBatch(
   entries: readonly MergeRequest[],
   signal?: AbortSignal,
 ): Promise<Plan> {
-  const landed = await landedChanges(mirror, tip, entries.map(({ base }) => base), signal);
-  const missing = await fetchWork(mirror, entries.filter((entry) => !landed.has(entry.requester.firstRunId)), signal);
+  const landed = await landedChanges(
+    mirror,
+    tip,
+    entries.map(({ base }) => base),
+    signal,
+  );
+  const open = entries.filter((entry) => !landed.has(entry.requester.firstRunId));
+  const missing = await fetchWork(mirror, open, signal);
+  const there = open.filter(({ commit }) => !missing.has(commit));
+  const straight = await straightWork(mirror, tip, there, signal);
   let running = tip;
   let tree = await mirror.treeOf(tip);
   const outcomes: MergeOutcome[] = [];
@@ -38,7 +46,8 @@ export async function planBatch(
       outcomes.push({ kind: 'dropped', reason: gone });
       continue;
     }
-    const merged = await mergeOnto(mirror, { tip: running, base: entry.base, work: entry.commit }, signal);
+    const { commit: work, base } = entry;
+    const merged = await mergeOnto(mirror, { tip: running, base, work, straight: straight.has(work) }, signal);
     if (merged.kind === 'conflict') {
       outcomes.push({ kind: 'conflicted', files: merged.files, tip: running });
     } else if (merged.tree === tree) {
@@ -70,7 +79,12 @@ export async function planRefused(
   reason: string,
   signal?: AbortSignal,
 ): Promise<MergeOutcome[]> {
-  const before = await landedChanges(mirror, tip, entries.map(({ base }) => base), signal);
+  const before = await landedChanges(
+    mirror,
+    tip,
+    entries.map(({ base }) => base),
+    signal,
+  );
   const outcomes: MergeOutcome[] = [];
   for (const [i, entry] of entries.entries()) {
     const planned = plan.outcomes[i];

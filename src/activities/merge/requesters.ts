@@ -1,6 +1,6 @@
 /** Messages to and from merge queues through Temporal's client. */
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
-import type { Logger } from 'pino';
+import type { Log } from '../log.ts';
 import type { AnswerRequest } from '../../shared/contracts/merge.ts';
 import type { Chain } from '../../shared/ids.ts';
 import { mergeOutcomeSignal } from '../../shared/messages.ts';
@@ -14,7 +14,7 @@ const RACES = 5;
  * cannot reach a later workflow of the same id.
  * @throws the first failure, after all were tried: whoever gets an answer twice knows it by its id.
  */
-export async function answerRequesters(client: Client, request: AnswerRequest, log?: Logger): Promise<void> {
+export async function answerRequesters(client: Client, request: AnswerRequest, log?: Log): Promise<void> {
   const waiting = [...request.answers];
   const failures: unknown[] = [];
   const work = async (): Promise<void> => {

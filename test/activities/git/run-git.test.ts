@@ -6,6 +6,7 @@ import { GitError } from '../../../src/activities/git/errors.ts';
 import { createGit } from '../../../src/activities/git/run-git.ts';
 import { type GitHttpServer, serveGit } from '../../support/git-http.ts';
 import { bareRepository, temporaryFolder } from '../../support/repos.ts';
+import { thrownBy } from '../../support/thrown.ts';
 
 const TOKEN = 'canary-tok3n-91827364';
 
@@ -69,7 +70,7 @@ describe('the environment of git', () => {
     await git(['version']);
     expect(recorder.env()).not.toContain(encoded);
 
-    const failed = await git(['ls-remote', '--', server.url(`${TOKEN}.git`)], { remote: server.url(TOKEN) }).catch((e) => e);
+    const failed = await thrownBy(git(['ls-remote', '--', server.url(`${TOKEN}.git`)], { remote: server.url(TOKEN) }));
     expect(failed).toBeInstanceOf(GitError);
     expect(JSON.stringify([failed.message, failed.stack, failed.argv, failed.output])).not.toContain(TOKEN);
     expect(failed.message).toContain('***');
@@ -93,7 +94,7 @@ describe('the environment of git', () => {
     bareRepository(join(folder.dir, 'x.git'));
     const git = createGit({ env: { PATH: process.env.PATH, HOME: folder.dir } });
     const remote = server.url('x.git');
-    const error = await git(['ls-remote', '--', remote], { remote }).catch((e) => e);
+    const error = await thrownBy(git(['ls-remote', '--', remote], { remote }));
     expect(error).toBeInstanceOf(GitError);
     expect(error.kind).toBe('credentials');
   });

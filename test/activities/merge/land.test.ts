@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Mirror } from '../../../src/activities/git/contract.ts';
@@ -5,7 +6,8 @@ import { landBatch } from '../../../src/activities/merge/land.ts';
 import { failureTypeOf } from '../../../src/shared/failures.ts';
 import { type GitHttpServer, serveGit } from '../../support/git-http.ts';
 import { AUTHOR, batch, mirrorOf, workOn } from '../../support/merges.ts';
-import { bareRepository, type TestRepository, temporaryFolder } from '../../support/repos.ts';
+import { bareRepository, gitIn, type TestRepository, temporaryFolder } from '../../support/repos.ts';
+import { thrownBy } from '../../support/thrown.ts';
 
 const LINES = Array.from({ length: 30 }, (_, i) => `line ${i}\n`);
 const text = (changes: Record<number, string> = {}): string => LINES.map((line, i) => changes[i] ?? line).join('');
@@ -38,7 +40,11 @@ describe('what lands', () => {
     const other = remote.commit({ 'b.txt': text({ 3: 'person\n' }) }, { message: 'person' });
     const result = await landBatch(mirror, batch(mirror, entry));
 
-    expect(result).toEqual({ tip: remote.tip(), outcomes: [{ id: entry.id, outcome: { kind: 'landed', commit: remote.tip() } }], overtaken: 0 });
+    expect(result).toEqual({
+      tip: remote.tip(),
+      outcomes: [{ id: entry.id, outcome: { kind: 'landed', commit: remote.tip() } }],
+      overtaken: 0,
+    });
     expect(remote.git('rev-parse', 'main^')).toBe(other);
     expect(remote.git('log', '-1', '--format=%an <%ae> %cn <%ce>', 'main')).toBe(
       `${AUTHOR.name} <${AUTHOR.email}> ${AUTHOR.name} <${AUTHOR.email}>`,
@@ -52,7 +58,9 @@ describe('what lands', () => {
 
   test('a batch lands in order with one push, over HTTP, and its work refs are gone', async () => {
     const { mirror, http } = await byHttp();
-    const entries = ['one', 'two', 'three'].map((name, i) => workOn(remote, base, name, { 'a.txt': text({ [i * 10]: `${name}\n` }) }));
+    const entries = ['one', 'two', 'three'].map((name, i) =>
+      workOn(remote, base, name, { 'a.txt': text({ [i * 10]: `${name}\n` }) }),
+    );
     const kept = workOn(remote, base, 'kept', { x: 'x' });
     http.requests.length = 0;
     const result = await landBatch(mirror, batch(mirror, ...entries));
@@ -60,7 +68,9 @@ describe('what lands', () => {
     expect(result.outcomes.map(({ outcome }) => outcome.kind)).toEqual(['landed', 'landed', 'landed']);
     expect(remote.refs('refs/agentswarm')).toEqual([kept.ref]);
     // One for the branch, one for the refs.
-    expect(http.requests.filter(({ line }) => line.startsWith('POST') && line.endsWith('git-receive-pack')).length).toBe(2);
+    expect(
+      http.requests.filter(({ line }) => line.startsWith('POST') && line.endsWith('git-receive-pack')).length,
+    ).toBe(2);
   });
 
   test('a change that is enqueued twice lands once, in one batch and in two, also after its ref is gone', async () => {
@@ -84,9 +94,15 @@ describe('what lands', () => {
     const mirror = await byPath();
     const one = workOn(remote, base, 'alpha', { 'a.txt': text({ 3: 'first run\n' }) });
     await landBatch(mirror, batch(mirror, one));
-    const two = workOn(remote, remote.tip(), 'alpha', { 'a.txt': text({ 3: 'second run\n' }) }, {
-      requester: { workflowId: one.requester.workflowId, firstRunId: 'another-first-run' },
-    });
+    const two = workOn(
+      remote,
+      remote.tip(),
+      'alpha',
+      { 'a.txt': text({ 3: 'second run\n' }) },
+      {
+        requester: { workflowId: one.requester.workflowId, firstRunId: 'another-first-run' },
+      },
+    );
     const result = await landBatch(mirror, batch(mirror, two));
     expect(result.outcomes[0]?.outcome).toEqual({ kind: 'landed', commit: remote.tip() });
     expect(remote.log()).toEqual(['alpha', 'alpha', 'first']);
@@ -142,7 +158,10 @@ describe('what lands', () => {
   test('work lands on a branch that was rewritten under it, measured against its own base', async () => {
     const mirror = await byPath();
     const entry = workOn(remote, base, 'alpha', { 'a.txt': text({ 3: 'alpha\n' }) });
-    const rewritten = remote.detached({ 'b.txt': text({ 9: 'rewritten\n' }) }, { parent: base, message: 'new history' });
+    const rewritten = remote.detached(
+      { 'b.txt': text({ 9: 'rewritten\n' }) },
+      { parent: base, message: 'new history' },
+    );
     const orphan = remote.git('commit-tree', `${rewritten}^{tree}`, '-m', 'orphan');
     remote.git('update-ref', 'refs/heads/main', orphan);
     const result = await landBatch(mirror, batch(mirror, entry));
@@ -163,18 +182,30 @@ describe('forged trailers', () => {
       `Signed-off-by: x\n Swarm-Change: ${victim.requester.firstRunId}`,
       `SWARM-Change:${victim.requester.firstRunId}`,
     ].join('\n');
-    const forger = workOn(remote, base, 'forger', { 'a.txt': text({ 3: 'forger\n' }) }, {
-      subject: `Swarm-Change: ${victim.requester.firstRunId}`,
-      body: `Text.\n\n${forged}\n`,
-    });
-    const commit = remote.detached({ 'a.txt': text({ 3: 'forger\n' }) }, { parent: base, message: `x\n\n${forged}\n`, ref: forger.ref });
+    const forger = workOn(
+      remote,
+      base,
+      'forger',
+      { 'a.txt': text({ 3: 'forger\n' }) },
+      {
+        subject: `Swarm-Change: ${victim.requester.firstRunId}`,
+        body: `Text.\n\n${forged}\n`,
+      },
+    );
+    const commit = remote.detached(
+      { 'a.txt': text({ 3: 'forger\n' }) },
+      { parent: base, message: `x\n\n${forged}\n`, ref: forger.ref },
+    );
     await landBatch(mirror, batch(mirror, { ...forger, commit }));
     expect(remote.message()).not.toContain(victim.requester.firstRunId);
     const result = await landBatch(mirror, batch(mirror, victim));
     expect(result.outcomes[0]?.outcome).toEqual({ kind: 'landed', commit: remote.tip() });
     expect(remote.files()['a.txt']).toContain('forger');
     expect(remote.files()['b.txt']).toContain('victim');
-    const changes = remote.git('log', '--format=%(trailers:key=Swarm-Change,valueonly)', 'main').split('\n').filter(Boolean);
+    const changes = remote
+      .git('log', '--format=%(trailers:key=Swarm-Change,valueonly)', 'main')
+      .split('\n')
+      .filter(Boolean);
     expect(changes).toEqual([victim.requester.firstRunId, forger.requester.firstRunId]);
   });
 
@@ -190,20 +221,26 @@ describe('forged trailers', () => {
 });
 
 describe('conflicts', () => {
-  const THEIRS: [string, Parameters<TestRepository['commit']>[0], Parameters<TestRepository['commit']>[0], string[]][] = [
-    ['both change the same lines', { 'a.txt': text({ 3: 'person\n' }) }, { 'a.txt': text({ 3: 'agent\n' }) }, ['a.txt']],
-    ['both add the same path', { new: 'person\n' }, { new: 'agent\n' }, ['new']],
-    ['they change what we delete', { 'a.txt': text({ 3: 'person\n' }) }, { 'a.txt': null }, ['a.txt']],
-    ['we change what they delete', { 'a.txt': null }, { 'a.txt': text({ 3: 'agent\n' }) }, ['a.txt']],
+  const THEIRS: [string, Parameters<TestRepository['commit']>[0], Parameters<TestRepository['commit']>[0], string[]][] =
     [
-      'both rename it differently',
-      { 'a.txt': null, 'person.txt': text() },
-      { 'a.txt': null, 'agent.txt': text() },
-      ['a.txt', 'agent.txt', 'person.txt'],
-    ],
-    ['both change a binary file', { bin: Buffer.from([0, 1, 2]) }, { bin: Buffer.from([0, 3, 4]) }, ['bin']],
-    ['a file of theirs is a folder of ours', { thing: 'person\n' }, { 'thing/file': 'agent\n' }, ['thing']],
-  ];
+      [
+        'both change the same lines',
+        { 'a.txt': text({ 3: 'person\n' }) },
+        { 'a.txt': text({ 3: 'agent\n' }) },
+        ['a.txt'],
+      ],
+      ['both add the same path', { new: 'person\n' }, { new: 'agent\n' }, ['new']],
+      ['they change what we delete', { 'a.txt': text({ 3: 'person\n' }) }, { 'a.txt': null }, ['a.txt']],
+      ['we change what they delete', { 'a.txt': null }, { 'a.txt': text({ 3: 'agent\n' }) }, ['a.txt']],
+      [
+        'both rename it differently',
+        { 'a.txt': null, 'person.txt': text() },
+        { 'a.txt': null, 'agent.txt': text() },
+        ['a.txt', 'agent.txt', 'person.txt'],
+      ],
+      ['both change a binary file', { bin: Buffer.from([0, 1, 2]) }, { bin: Buffer.from([0, 3, 4]) }, ['bin']],
+      ['a file of theirs is a folder of ours', { thing: 'person\n' }, { 'thing/file': 'agent\n' }, ['thing']],
+    ];
   test.each(THEIRS)('%s: the files are named, and nothing is pushed', async (_, theirs, ours, files) => {
     const mirror = await byPath();
     const entry = workOn(remote, base, 'alpha', ours);
@@ -231,7 +268,24 @@ describe('conflicts', () => {
     expect(conflict?.kind === 'conflicted' && remote.git('merge-base', '--is-ancestor', conflict.tip, 'main')).toBe('');
   });
 
-  test('a failure that is no conflict is thrown: a base that git does not have', async () => {
+  test.each([
+    ['a tree', ['^{tree}'], true],
+    ['a tree, with nothing else new on the branch', ['^{tree}'], false],
+    ['a file', [':a.txt'], true],
+    ['both', ['^{tree}', ':a.txt'], true],
+  ])('a mirror that has lost %s of the work is an error, and filed as nothing else', async (_, lost, person) => {
+    const mirror = await byPath();
+    const entry = workOn(remote, base, 'alpha', { 'a.txt': text({ 3: 'alpha\n' }) });
+    await mirror.ensureCommit(entry.commit, entry.ref);
+    const objects = lost.map((part) => remote.git('rev-parse', `${entry.commit}${part}`));
+    loseObjects(mirror.dir, objects);
+    if (person) remote.commit({ 'a.txt': text({ 20: 'person\n' }) }, { message: 'person' });
+    const tip = remote.tip();
+    await expect(landBatch(mirror, batch(mirror, entry))).rejects.toMatchObject({ name: 'GitError' });
+    expect(remote.tip()).toBe(tip);
+  });
+
+  test('one request on a base that nobody has is dropped with the reason', async () => {
     const mirror = await byPath();
     const entry = workOn(remote, base, 'alpha', { 'a.txt': text({ 3: 'alpha\n' }) }, { base: 'f'.repeat(40) });
     const { outcomes } = await landBatch(mirror, batch(mirror, entry));
@@ -265,7 +319,10 @@ describe('a remote that other people use too', () => {
     const person = remote.detached({ 'p.txt': 'p\n' }, { parent: base, message: 'person' });
     const marker = join(folder.dir, 'once');
     // Quarantined hooks may not update refs, so the person is outside of the hook's environment.
-    remote.hook('pre-receive', `[ -e ${marker} ] || { touch ${marker}; env -u GIT_QUARANTINE_PATH -u GIT_DIR git -C ${remote.dir} update-ref refs/heads/main ${person}; }`);
+    remote.hook(
+      'pre-receive',
+      `[ -e ${marker} ] || { touch ${marker}; env -u GIT_QUARANTINE_PATH -u GIT_DIR git -C ${remote.dir} update-ref refs/heads/main ${person}; }`,
+    );
     const result = await landBatch(mirror, batch(mirror, entry));
     expect(result.overtaken).toBe(1);
     expect(remote.log()).toEqual(['alpha', 'person', 'first']);
@@ -296,7 +353,10 @@ describe('a remote that other people use too', () => {
     const mirror = await byPath();
     const entry = workOn(remote, base, 'alpha', { 'a.txt': text({ 3: 'alpha\n' }) });
     const marker = join(folder.dir, 'once');
-    remote.hook('post-receive', `[ -e ${marker} ] || { touch ${marker}; git update-ref refs/heads/main $(GIT_AUTHOR_NAME=p GIT_AUTHOR_EMAIL=p GIT_COMMITTER_NAME=p GIT_COMMITTER_EMAIL=p git commit-tree refs/heads/main^{tree} -p refs/heads/main -m person); }`);
+    remote.hook(
+      'post-receive',
+      `[ -e ${marker} ] || { touch ${marker}; git update-ref refs/heads/main $(GIT_AUTHOR_NAME=p GIT_AUTHOR_EMAIL=p GIT_COMMITTER_NAME=p GIT_COMMITTER_EMAIL=p git commit-tree refs/heads/main^{tree} -p refs/heads/main -m person); }`,
+    );
     const result = await landBatch(mirror, batch(mirror, entry));
     expect(remote.log()).toEqual(['person', 'alpha', 'first']);
     expect(result.tip).toBe(remote.tip());
@@ -307,7 +367,7 @@ describe('a remote that other people use too', () => {
     const mirror = await byPath();
     const entry = workOn(remote, base, 'alpha', { x: 'x' });
     remote.git('update-ref', '-d', 'refs/heads/main');
-    const error = await landBatch(mirror, batch(mirror, entry)).catch((e) => e);
+    const error = await thrownBy(landBatch(mirror, batch(mirror, entry)));
     expect(failureTypeOf(error)).toBe('RepositoryUnusable');
     expect(error.message).toContain('branch main of');
   });
@@ -327,7 +387,7 @@ describe('a push that goes wrong', () => {
     const { mirror, http } = await byHttp();
     const entry = workOn(remote, base, 'alpha', { 'a.txt': text({ 3: 'alpha\n' }) });
     http.faults = { drop: 'before' };
-    const error = await landBatch(mirror, batch(mirror, entry)).catch((e) => e);
+    const error = await thrownBy(landBatch(mirror, batch(mirror, entry)));
     expect(error).toMatchObject({ name: 'GitError', kind: 'network' });
     expect(failureTypeOf(error)).toBeUndefined();
     expect(remote.tip()).toBe(base);
@@ -392,3 +452,14 @@ describe('a push that goes wrong', () => {
     expect(result.outcomes.map(({ outcome }) => outcome.kind)).toEqual(['dropped', 'landed']);
   });
 });
+
+/** Unpacks all objects of a repository and deletes some. */
+function loseObjects(dir: string, names: string[]): void {
+  for (const pack of readdirSync(join(dir, 'objects', 'pack')).filter((name) => name.endsWith('.pack'))) {
+    const data = readFileSync(join(dir, 'objects', 'pack', pack));
+    for (const end of ['.pack', '.idx', '.rev'])
+      rmSync(join(dir, 'objects', 'pack', pack.replace('.pack', end)), { force: true });
+    gitIn(dir, ['unpack-objects', '-q'], { input: data });
+  }
+  for (const name of names) rmSync(join(dir, 'objects', name.slice(0, 2), name.slice(2)));
+}

@@ -1,0 +1,121 @@
+import { join } from 'node:path';
+import type { Client } from '@temporalio/client';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { Worker } from '@temporalio/worker';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createMirrors } from '../../../src/activities/git/mirrors.ts';
+import { createMergeActivities } from '../../../src/activities/merge/index.ts';
+import { LandResult, type MergeAnswer } from '../../../src/shared/contracts/merge.ts';
+import { mergeQueueWorkflowId, repositoryKey } from '../../../src/shared/ids.ts';
+import { createTestLog } from '../../support/log.ts';
+import { workOn } from '../../support/merges.ts';
+import { bareRepository, temporaryFolder } from '../../support/repos.ts';
+import { temporal } from '../../support/temporal.ts';
+import { againSignal, answersQuery, finishSignal, requester, requestsQuery } from './workflows.ts';
+
+const folder = temporaryFolder();
+const log = createTestLog();
+let client: Client;
+let taskQueue: string;
+let worker: Worker;
+let working: Promise<void>;
+let activities: ReturnType<typeof createMergeActivities>;
+let count = 0;
+
+beforeAll(async () => {
+  const server = await temporal();
+  client = await server.client();
+  taskQueue = server.uniqueQueue();
+  const connection = await server.workerConnection();
+  worker = await Worker.create({ connection, taskQueue, workflowsPath: join(import.meta.dirname, 'workflows.ts') });
+  working = worker.run();
+  const mirrors = createMirrors({ dir: join(folder.dir, 'mirrors') });
+  activities = createMergeActivities({ mirrors, client, taskQueue, log });
+});
+afterAll(async () => {
+  worker.shutdown();
+  await working;
+  folder.remove();
+});
+
+const answer = (id: string): MergeAnswer => ({ id, outcome: { kind: 'empty' } });
+const tell = (...answers: { requester: { workflowId: string; firstRunId: string }; answer: MergeAnswer }[]) =>
+  new MockActivityEnvironment().run(activities.answerRequesters, { answers });
+
+async function start(workflowId = `${taskQueue}-${++count}`) {
+  const handle = await client.workflow.start(requester, { workflowId, taskQueue });
+  return { handle, chain: { workflowId, firstRunId: handle.firstExecutionRunId } };
+}
+
+describe('answerRequesters', () => {
+  test('every requester gets its own answer', async () => {
+    const started = await Promise.all(Array.from({ length: 20 }, () => start()));
+    await tell(...started.map(({ chain }, i) => ({ requester: chain, answer: answer(`a${i}`) })));
+    const got = await Promise.all(started.map(({ handle }) => handle.query(answersQuery)));
+    expect(got).toEqual(started.map((_, i) => [answer(`a${i}`)]));
+  });
+
+  test('a chain that has continued as new is reached under its first run id', async () => {
+    const { handle, chain } = await start();
+    await handle.signal(againSignal);
+    const now = client.workflow.getHandle(chain.workflowId);
+    await expect.poll(async () => (await now.describe()).runId, { timeout: 10_000 }).not.toBe(chain.firstRunId);
+    await tell({ requester: chain, answer: answer('later') });
+    expect(await now.query(answersQuery)).toEqual([answer('later')]);
+  });
+
+  test('one that has ended, one that never was, and a later one of the same id get nothing; others do', async () => {
+    const ended = await start();
+    await ended.handle.signal(finishSignal);
+    await ended.handle.result();
+    const reused = await start();
+    await reused.handle.terminate('test');
+    const later = await start(reused.chain.workflowId);
+    const living = await start();
+    await tell(
+      { requester: ended.chain, answer: answer('1') },
+      { requester: { workflowId: `${taskQueue}-never`, firstRunId: living.chain.firstRunId }, answer: answer('2') },
+      { requester: reused.chain, answer: answer('3') },
+      { requester: living.chain, answer: answer('4') },
+    );
+    expect(await later.handle.query(answersQuery)).toEqual([]);
+    expect(await living.handle.query(answersQuery)).toEqual([answer('4')]);
+    expect(log.lines.filter(({ message }) => message.includes('has ended')).length).toBe(3);
+  });
+
+  test('a server that cannot be asked is an error, so that the activity is tried again', async () => {
+    const { chain } = await start();
+    const nobody = { ...chain, workflowId: '' };
+    const { handle, chain: other } = await start();
+    const failing = tell({ requester: nobody, answer: answer('1') }, { requester: other, answer: answer('2') });
+    await expect(failing).rejects.toThrow('1 of 2 requesters could not be answered');
+    expect(await handle.query(answersQuery)).toEqual([answer('2')]);
+  });
+});
+
+describe('enqueueMerge', () => {
+  test('starts the queue of the repository and branch, or signals the one that runs', async () => {
+    const remote = bareRepository(join(folder.dir, 'enqueue.git'));
+    const repo = { location: remote.dir, key: repositoryKey(remote.dir) };
+    const entries = ['one', 'two'].map((name) => workOn(remote, remote.tip(), name, { [name]: name }));
+    for (const entry of entries) await activities.enqueueMerge({ repo, target: 'main', entry });
+    await activities.enqueueMerge({ repo, target: 'other', entry: entries[0] ?? expect.fail() });
+    const queue = client.workflow.getHandle(mergeQueueWorkflowId(repo.key, 'main'));
+    expect(await queue.query(requestsQuery)).toEqual({ input: { repo, target: 'main' }, requests: entries });
+    const other = client.workflow.getHandle(mergeQueueWorkflowId(repo.key, 'other'));
+    expect((await other.query(requestsQuery)).requests).toEqual([entries[0]]);
+    await Promise.all([queue.terminate(), other.terminate()]);
+  });
+});
+
+describe('landBatch', () => {
+  test('lands as an activity, with its mirror made on the way', async () => {
+    const remote = bareRepository(join(folder.dir, 'land.git'));
+    const entry = workOn(remote, remote.tip(), 'alpha', { a: 'a' });
+    const repo = { location: remote.dir, key: repositoryKey(remote.dir) };
+    const run = new MockActivityEnvironment().run(activities.landBatch, { repo, target: 'main', entries: [entry] });
+    expect(LandResult.parse(await run).outcomes).toEqual([
+      { id: entry.id, outcome: { kind: 'landed', commit: remote.tip() } },
+    ]);
+  });
+});
