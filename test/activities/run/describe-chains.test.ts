@@ -8,6 +8,7 @@ import type { RunActivities } from '../../../src/shared/contracts/activities.ts'
 import { NO_METRICS, TaskResult } from '../../../src/shared/contracts/task.ts';
 import type { Chain } from '../../../src/shared/ids.ts';
 import { temporal } from '../../support/temporal.ts';
+import type * as workflows from './chains-workflows.ts';
 
 let client: Client;
 let queue: string;
@@ -35,7 +36,7 @@ afterAll(async () => {
 
 type Started = WorkflowHandleWithFirstExecutionRunId;
 
-const start = (type: string, args: unknown[], workflowId: string = randomUUID()): Promise<Started> =>
+const start = (type: keyof typeof workflows, args: unknown[], workflowId: string = randomUUID()): Promise<Started> =>
   client.workflow.start(type, { taskQueue: queue, workflowId, args });
 
 const chainOf = (handle: Started): Chain => ({ workflowId: handle.workflowId, firstRunId: handle.firstExecutionRunId });
