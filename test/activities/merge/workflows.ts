@@ -18,7 +18,7 @@ export async function requester(answers: MergeAnswer[] = []): Promise<void> {
   if (next === 'again') await continueAsNew<typeof requester>(answers);
 }
 
-/** Started by `enqueueMerge`, by its name on the wire. */
+/** @public Started by `enqueueMerge`, by its name on the wire. */
 export async function mergeQueue(input: unknown): Promise<void> {
   const requests: MergeRequest[] = [];
   setHandler(enqueueSignal, (request) => void requests.push(request));
