@@ -1,4 +1,5 @@
 /** Failures that end the command, and what it exits with. */
+import { ServiceError } from '@temporalio/client';
 import { ConfigError } from '../config.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../shared/failures.ts';
 
@@ -34,9 +35,11 @@ function exitCodeOf(error: unknown): ExitCode {
   return type === FailureType.BadInput || type === FailureType.ModelUnusable ? EXIT.usage : EXIT.failed;
 }
 
-/** Our own errors say it all; those of others mostly wrap one that says more. */
-const rootOf = (error: unknown): string =>
-  error instanceof CliError || error instanceof ConfigError ? error.message : rootMessage(error);
+/** Our own errors say it all; those of Temporal's client wrap one that says more. */
+function rootOf(error: unknown): string {
+  if (error instanceof ServiceError) return `${error.message}: ${rootMessage(error)}`;
+  return error instanceof Error ? error.message : String(error);
+}
 
 function stackOf(error: Error): string {
   const stacks: string[] = [];

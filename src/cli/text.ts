@@ -76,9 +76,13 @@ export const cliText = {
   noState: (stateDir: string) => `The server of ${stateDir} left no record. Start it again.`,
   startingServer: (port: number, stateDir: string) => `starting a Temporal server on port ${port}, state in ${stateDir}`,
   startingWorker: (log: string) => `starting a worker, log in ${log}`,
+  movedAway: (from: string, to: string | undefined) =>
+    `The server came back at ${to ?? 'no address'}, as the port of ${from} had been taken by another process.`,
+  stillStopping: 'waiting for calls in flight of other runs, as they are paid for; Ctrl-C twice ends at once',
   takingOver: 'the process that ran the server and worker has ended: taking over',
   checking: 'checking the LLM endpoints and the sandbox',
   checked: (what: string) => `ready: ${what}`,
+  endpoints: (names: readonly string[]) => `LLM endpoints ${names.join(', ')}`,
 
   unreachable: (address: string, source: string, why: string) =>
     `Connecting to Temporal at ${address} (from ${source}) failed: ${why}. Check that the server runs and the address, ` +
@@ -108,6 +112,15 @@ export const cliText = {
   noRun: (run: string, address: string) =>
     `There is no run "${run}" on ${address}. \`agentswarm status\` lists the runs that the server knows.`,
   notARun: (run: string, type: string) => `"${run}" is a workflow of type ${type}, not a run. See \`agentswarm status\`.`,
+  startFailed: (run: string, address: string, why: string) =>
+    `Starting run ${run} on ${address} failed: ${why}. Check the namespace and your rights there, then try again.`,
+  lookFailed: (run: string, address: string, why: string) =>
+    `Looking for run ${run} on ${address} failed: ${why}. Check that the server runs, then try again.`,
+  endedAlready: (run: string, status: string) => `Run ${run} has ended already (${status}). See \`agentswarm status ${run}\`.`,
+  strangeResult: (run: string, why: string) =>
+    `Run ${run} ended with a result that is not a report: ${why}. Was it started by another version? Look at it in the Web UI.`,
+  noStateDir: (stateDir: string, why: string) =>
+    `The state folder ${stateDir} cannot be made: ${why}. Give another --state-dir, or set AGENTSWARM_STATE_DIR.`,
   ended: (run: string, status: string, why: string) => `Run ${run} ended without a report (${status}): ${why}`,
   silent: (why: string) => `no news of the run: ${why}; looking again`,
   newsAgain: 'the run can be seen again',

@@ -9,7 +9,7 @@ export type LiveView = {
   update(snapshot: RunSnapshot): void;
   /** A line of its own, above the block. */
   say(line: string): void;
-  /** Takes the block away; nothing is shown after it. */
+  /** Takes the block away; what is said later are plain lines. */
   close(): void;
 };
 
@@ -45,8 +45,7 @@ export function createLiveView(screen: Screen, { now = Date.now, quietMs = 30_00
       if (now() - spokenAt >= quietMs) print([summaryLine(snapshot, now())]);
     },
     say(line) {
-      if (closed) return;
-      if (screen.isTTY === true) render([line], block);
+      if (screen.isTTY === true && !closed) render([line], block);
       else print([line]);
     },
     close() {

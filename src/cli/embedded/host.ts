@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CliError } from '../errors.ts';
 import { cliText } from '../text.ts';
 import { type SupervisorLock, trySupervisorLock } from './lock.ts';
-import { choosePorts, endOrphanServers, type StartServer, startServerChild } from './server-child.ts';
+import { areFree, choosePorts, endOrphanServers, type StartServer, startServerChild } from './server-child.ts';
 import { readServerState, type ServerState, statePaths } from './state.ts';
 import { supervise, type Supervised, type SuperviseEvent } from './supervise.ts';
 import { startWorkerChild } from './worker-child.ts';
@@ -29,7 +29,7 @@ export type Host = {
   readonly owned: boolean;
   /** Rejects when nobody carries the work on any more, with the reason. Never resolves. */
   readonly lost: Promise<never>;
-  /** Ends what is our own; `force` at once. As a guest: leaves. Resolves when all has ended. */
+  /** Ends what is our own; `force` at once. As a guest: leaves. Resolves when all has ended. Only the first call counts. */
   stop(force: boolean): Promise<void>;
   /** For the last moment of the process: kills what is our own, without waiting. */
   kill(): void;
@@ -54,7 +54,13 @@ export async function openHost(stateDir: string, dependencies: HostDependencies)
 
 /** As openHost, but throws when another process already runs it. */
 export async function openOwnHost(stateDir: string, dependencies: HostDependencies): Promise<Host> {
-  const lock = trySupervisorLock(statePaths(stateDir).lock);
+  const { lock: path } = statePaths(stateDir);
+  let lock = trySupervisorLock(path);
+  // A command that only asks whether there is a holder has the lock for a moment.
+  for (let tries = 0; lock === null && tries < 5; tries++) {
+    await delay(POLL_MS / 2);
+    lock = trySupervisorLock(path);
+  }
   if (lock === null) throw new CliError(cliText.alreadyRunning(stateDir, readServerState(stateDir)?.uiUrl));
   return asHost(stateDir, await own(stateDir, lock, dependencies), dependencies);
 }
@@ -64,15 +70,24 @@ type Own = { server: Supervised; worker: Supervised | null; lock: SupervisorLock
 async function own(stateDir: string, lock: SupervisorLock, dependencies: HostDependencies): Promise<Own> {
   const { findServer, startServer, preflight, say, worker: workerCommand } = dependencies;
   const onEvent = (event: SuperviseEvent): void => say(cliText.supervised(event));
+  const superviseServer = async (binary: string, tries = 3): Promise<Supervised> => {
+    const ports = await choosePorts(stateDir);
+    say(cliText.startingServer(ports.port, stateDir));
+    const start = () => startServerChild({ lock, stateDir, binary, ports, startServer });
+    try {
+      return await supervise({ name: 'Temporal server', start, onEvent });
+    } catch (error) {
+      // Another process may take a port between our look and the server's start.
+      if (tries > 1 && !(await areFree(ports))) return superviseServer(binary, tries - 1);
+      throw error;
+    }
+  };
   let server: Supervised | null = null;
   try {
     await preflight();
     const binary = await findServer(say);
     await endOrphanServers(stateDir, lock);
-    const ports = await choosePorts(stateDir);
-    say(cliText.startingServer(ports.port, stateDir));
-    const start = () => startServerChild({ lock, stateDir, binary, ports, startServer });
-    server = await supervise({ name: 'Temporal server', start, onEvent });
+    server = await superviseServer(binary);
     const { workerLog: logFile } = statePaths(stateDir);
     let worker: Supervised | null = null;
     if (workerCommand !== null) {
@@ -111,6 +126,8 @@ function asHost(stateDir: string, first: Own | null, dependencies: HostDependenc
         dependencies.say(cliText.takingOver);
         mine = await own(stateDir, lock, dependencies);
         watch(mine);
+        const address = readServerState(stateDir)?.address;
+        if (address !== state.address) throw new CliError(cliText.movedAway(state.address, address));
         return;
       }
       await delay(POLL_MS, undefined, { signal: leaving.signal }).catch(() => undefined);
@@ -119,17 +136,20 @@ function asHost(stateDir: string, first: Own | null, dependencies: HostDependenc
   if (mine !== null) watch(mine);
   const guest = mine === null ? takeOver().catch((error: unknown) => lost.reject(error)) : Promise.resolve();
 
+  let stopped: Promise<void> | undefined;
+  const stop = async (force: boolean): Promise<void> => {
+    leaving.abort();
+    await guest;
+    if (mine !== null) await endOwn(mine, force);
+  };
+
   return {
     state,
     get owned() {
       return mine !== null;
     },
     lost: lost.promise,
-    async stop(force) {
-      leaving.abort();
-      await guest;
-      if (mine !== null) await endOwn(mine, force);
-    },
+    stop: (force) => (stopped ??= stop(force)),
     kill() {
       mine?.worker?.kill();
       mine?.server.kill();

@@ -22,7 +22,7 @@ export async function choosePorts(stateDir: string): Promise<Ports> {
   const last = readServerState(stateDir);
   const wanted = [...(last === null ? [] : [{ port: last.port, uiPort: last.uiPort }]), USUAL_PORTS];
   for (const ports of wanted) {
-    if ((await freePort(ports.port)) === ports.port && (await freePort(ports.uiPort)) === ports.uiPort) return ports;
+    if (await areFree(ports)) return ports;
   }
   const port = await freePort(0);
   let uiPort = await freePort(0);
@@ -30,6 +30,9 @@ export async function choosePorts(stateDir: string): Promise<Ports> {
   if (port === null || uiPort === null) throw new Error(`No port is free on ${IP}. End what uses them and try again.`);
   return { port, uiPort };
 }
+
+export const areFree = async ({ port, uiPort }: Ports): Promise<boolean> =>
+  (await freePort(port)) === port && (await freePort(uiPort)) === uiPort;
 
 /** The port itself (or any, for 0) when it can be bound, else null. */
 function freePort(port: number): Promise<number | null> {

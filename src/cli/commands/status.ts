@@ -1,0 +1,116 @@
+/** `agentswarm status [run]`. */
+import { existsSync } from 'node:fs';
+import { formatDuration } from '../../dashboard/format.ts';
+import { progressLines } from '../../dashboard/progress.ts';
+import { renderReport } from '../../dashboard/report.ts';
+import { externalTarget } from '../../connection.ts';
+import type { CommonOptions } from '../dependencies.ts';
+import { openOwnHost } from '../embedded/host.ts';
+import { statePaths } from '../embedded/state.ts';
+import { CliError, EXIT, type ExitCode } from '../errors.ts';
+import { findRun, type ListedRun, listRuns } from '../find-run.ts';
+import { followRun, snapshotOf } from '../follow.ts';
+import { listenForInterrupts } from '../interrupt.ts';
+import { type Io, printLine } from '../io.ts';
+import {
+  connect,
+  hostDependencies,
+  isCarried,
+  joinSession,
+  load,
+  ownTarget,
+  realStateDir,
+  type Session,
+  type SessionContext,
+} from '../session.ts';
+import { cliText } from '../text.ts';
+import { linkLine } from './carry.ts';
+
+export async function statusCommand(
+  context: SessionContext,
+  run: string | undefined,
+  options: CommonOptions & { json?: boolean },
+): Promise<ExitCode> {
+  const interrupts = listenForInterrupts(() => undefined);
+  try {
+    const session = await lookSession(context, (kill) => interrupts.onForce(kill));
+    try {
+      const json = options.json === true;
+      if (run === undefined) await list(context.io, session, json);
+      else await show(context.io, session, run, json);
+      return EXIT.complete;
+    } finally {
+      await session.close(false);
+    }
+  } finally {
+    interrupts.dispose();
+  }
+}
+
+/** What is stored can be looked at while nobody works: a server without a worker, for the moment. */
+async function lookSession(context: SessionContext, onForce: (kill: () => void) => void): Promise<Session> {
+  const found = await load(context);
+  const external = await externalTarget({ config: found.config, env: context.io.env });
+  if (external !== null || isCarried(found.stateDir)) return joinSession(context);
+  if (!existsSync(statePaths(found.stateDir).database)) throw new CliError(cliText.noStateYet(found.stateDir));
+  const loaded = realStateDir(found);
+  const host = await openOwnHost(loaded.stateDir, hostDependencies(context, loaded, { worker: false }));
+  onForce(() => host.kill());
+  try {
+    return await connect(context, loaded, await ownTarget(loaded), host);
+  } catch (error) {
+    await host.stop(true);
+    throw error;
+  }
+}
+
+async function list(io: Io, session: Session, json: boolean): Promise<void> {
+  const runs = await listRuns(session);
+  if (json) printLine(io.stdout, JSON.stringify(runs, null, 2));
+  else if (runs.length === 0) printLine(io.stdout, cliText.noRuns);
+  else for (const line of table(runs)) printLine(io.stdout, line);
+}
+
+function table(runs: readonly ListedRun[]): string[] {
+  const rows = [
+    [...cliText.statusHead],
+    ...runs.map((run) => [
+      run.run,
+      run.status,
+      `${run.startedAt.slice(0, 19).replace('T', ' ')} UTC`,
+      formatDuration(run.tookMs),
+    ]),
+  ];
+  const widths = cliText.statusHead.map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd());
+}
+
+async function show(io: Io, session: Session, run: string, json: boolean): Promise<void> {
+  const found = await findRun(session, run);
+  if (!found.open) return showEnded(io, session, found, json);
+  const snapshot = session.host === null ? await snapshotOf(session.client, run) : null;
+  if (snapshot === null) throw new CliError(cliText.notLooked(run));
+  if (json) return printLine(io.stdout, JSON.stringify(snapshot, null, 2));
+  for (const line of progressLines(snapshot, { now: Date.now(), width: 200 })) printLine(io.stdout, line);
+  printLine(io.stdout, linkLine(session, run));
+}
+
+async function showEnded(
+  io: Io,
+  session: Session,
+  found: { run: string; executionRunId: string },
+  json: boolean,
+): Promise<void> {
+  const quiet = { update: () => undefined, say: () => undefined, close: () => undefined };
+  const { signal } = new AbortController();
+  const end = await followRun({ client: session.client, ...found, view: quiet, signal, watched: false });
+  const { run } = found;
+  if (end.kind !== 'reported') {
+    const { status, why } = end.kind === 'unreported' ? end : { status: '', why: '' };
+    if (json) printLine(io.stdout, JSON.stringify({ run, status, reason: why }, null, 2));
+    else printLine(io.stdout, cliText.ended(run, status, why));
+    return;
+  }
+  const uiLink = session.uiLink(run);
+  printLine(io.stdout, json ? JSON.stringify(end.report, null, 2) : renderReport(end.report, uiLink === null ? {} : { uiLink }));
+}

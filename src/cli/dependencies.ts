@@ -1,0 +1,28 @@
+/** What the command needs of the rest of the program; src/cli/main.ts gives the real ones. */
+import type { Config } from '../shared/config.ts';
+import type { StartServer } from './embedded/server-child.ts';
+
+export type WorkerRequest = {
+  cwd: string;
+  env: NodeJS.ProcessEnv;
+  configPath?: string;
+  stateDir?: string;
+  signal: AbortSignal;
+  onReady?: () => void;
+};
+
+export type Dependencies = {
+  version: string;
+  /** Finds or gets the server's executable; resolves with its path. */
+  findServer: (say: (line: string) => void) => Promise<string>;
+  startServer: StartServer;
+  /** Throws when the models cannot be used; resolves with what it found, for the person. */
+  preflight: (options: { config: Config; env: NodeJS.ProcessEnv }) => Promise<{ ready: string; warnings: string[] }>;
+  /** Runs until its signal is aborted. */
+  runWorker: (request: WorkerRequest) => Promise<void>;
+  /** What runs this same command in a process of its own: a Node and its arguments. */
+  self: readonly [string, ...string[]];
+};
+
+/** The options that every command takes. */
+export type CommonOptions = { stateDir?: string; config?: string };

@@ -1,0 +1,39 @@
+/** The process `agentswarm`: gives the command its real dependencies. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { findServer } from '../../infra/temporal/find.mjs';
+import { startServer } from '../../infra/temporal/start.ts';
+import { checkModels } from '../preflight.ts';
+import type { Dependencies } from './dependencies.ts';
+import { runCli } from './program.ts';
+import { cliText } from './text.ts';
+
+const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+const version = (): string => {
+  const file = new URL('../../package.json', import.meta.url);
+  return z.object({ version: z.string() }).parse(JSON.parse(readFileSync(file, 'utf8'))).version;
+};
+
+const dependencies: Dependencies = {
+  version: version(),
+  findServer: async (say) => (await findServer({ say })).file,
+  startServer,
+  async preflight({ config, env }) {
+    const { endpoints, warnings } = await checkModels({ config, env, log: quiet });
+    return { ready: cliText.endpoints(endpoints.map(({ name }) => name)), warnings };
+  },
+  // Loading it takes seconds: only for the process that is the worker.
+  runWorker: async (request) => (await import('../worker.ts')).runWorker(request),
+  self: [process.execPath, fileURLToPath(import.meta.url)],
+};
+
+// A reader that has gone (`| head`, a closed terminal) is no reason to leave server and worker behind.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+
+process.exitCode = await runCli(
+  process.argv.slice(2),
+  { stdout: process.stdout, stderr: process.stderr, cwd: process.cwd(), env: process.env },
+  dependencies,
+);

@@ -1,0 +1,99 @@
+/** The command line: what can be typed, and what it leads to. */
+import { Command, CommanderError } from 'commander';
+import { attachCommand, runCommand, type RunOptions } from './commands/run.ts';
+import { cancelCommand, pauseCommand, resumeCommand, steerCommand } from './commands/control.ts';
+import { devCommand } from './commands/dev.ts';
+import { statusCommand } from './commands/status.ts';
+import { workerCommand } from './commands/worker.ts';
+import type { CommonOptions, Dependencies } from './dependencies.ts';
+import { describeFailure, EXIT, type ExitCode } from './errors.ts';
+import { positiveInteger } from './input.ts';
+import { type Io, printLine } from './io.ts';
+import type { SessionContext } from './session.ts';
+import { cliText, helpText } from './text.ts';
+
+/**
+ * Runs one command line (without node and script) and resolves with the exit code; never rejects. Results go
+ * to `io.stdout`, all else to `io.stderr`.
+ */
+export async function runCli(argv: readonly string[], io: Io, dependencies: Dependencies): Promise<number> {
+  let exitCode: number = EXIT.complete;
+  const program = createProgram(io, dependencies, (code) => (exitCode = code));
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    // commander has said it already; asking for help is no error.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.complete : EXIT.usage;
+    const failure = describeFailure(error, io.env.AGENTSWARM_DEBUG === '1');
+    printLine(io.stderr, cliText.error(failure.message));
+    return failure.exitCode;
+  }
+}
+
+function createProgram(io: Io, dependencies: Dependencies, onExit: (code: ExitCode) => void): Command {
+  const program = new Command('agentswarm')
+    .description(helpText.program)
+    .version(dependencies.version)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: (text) => void io.stderr.write(text),
+    })
+    .showHelpAfterError('(agentswarm --help)')
+    .addHelpText('after', helpText.after);
+
+  const command = (name: string, description: string): Command =>
+    program
+      .command(name)
+      .description(description)
+      .option('--state-dir <dir>', helpText.stateDir)
+      .option('--config <file>', helpText.config);
+  const context = (options: CommonOptions): SessionContext => ({
+    io,
+    dependencies,
+    options,
+    say: (line) => printLine(io.stderr, line),
+  });
+
+  command('run <repo>', helpText.run)
+    .requiredOption('--spec <spec>', helpText.spec)
+    .option('--base <branch>', helpText.base)
+    .option('--branch <branch>', helpText.branch)
+    .option('--max-workers <n>', helpText.maxWorkers, positiveInteger('--max-workers'))
+    .option('--id <run>', helpText.id)
+    .option('--detach', helpText.detach)
+    .option('--json', helpText.json)
+    .action(async (repo: string, options: Omit<RunOptions, 'repo'>) =>
+      onExit(await runCommand(context(options), { ...options, repo })),
+    );
+  command('attach <run>', helpText.attach)
+    .option('--json', helpText.json)
+    .action(async (run: string, options: CommonOptions & { json?: boolean }) =>
+      onExit(await attachCommand(context(options), run, options)),
+    );
+  command('status [run]', helpText.status)
+    .option('--json', helpText.json)
+    .action(async (run: string | undefined, options: CommonOptions & { json?: boolean }) =>
+      onExit(await statusCommand(context(options), run, options)),
+    );
+  command('dev', helpText.dev).action(async (options: CommonOptions) => onExit(await devCommand(context(options))));
+  command('worker', helpText.worker).action(async (options: CommonOptions) =>
+    onExit(await workerCommand(context(options), options)),
+  );
+  command('steer <run> <text>', helpText.steer).action(async (run: string, text: string, options: CommonOptions) =>
+    onExit(await steerCommand(context(options), run, text)),
+  );
+  command('pause <run>', helpText.pause)
+    .option('--reason <text>', helpText.reason)
+    .action(async (run: string, options: CommonOptions & { reason?: string }) =>
+      onExit(await pauseCommand(context(options), run, options.reason)),
+    );
+  command('resume <run>', helpText.resume).action(async (run: string, options: CommonOptions) =>
+    onExit(await resumeCommand(context(options), run)),
+  );
+  command('cancel <run>', helpText.cancel).action(async (run: string, options: CommonOptions) =>
+    onExit(await cancelCommand(context(options), run)),
+  );
+  return program;
+}
