@@ -125,13 +125,12 @@ type Common = Pick<WorkerOptions, 'connection' | 'namespace' | 'dataConverter' |
 function options(config: Config, common: Common) {
   const { maxActivities, maxCachedWorkflows, shutdownGraceSeconds } = config.worker;
   const source = workflowSource();
-  const workflowModules = 'workflowsPath' in source ? source.interceptors.workflowModules : [];
   const beats = { maxHeartbeatThrottleInterval: '500ms', defaultHeartbeatThrottleInterval: '500ms' } as const;
   return {
     workflows: {
       ...common,
       ...source,
-      interceptors: { ...common.interceptors, workflowModules },
+      interceptors: { ...common.interceptors, ...('interceptors' in source ? source.interceptors : {}) },
       maxCachedWorkflows,
       maxConcurrentActivityTaskExecutions: maxActivities,
       maxConcurrentWorkflowTaskExecutions: 100,

@@ -122,7 +122,7 @@ export class Planning {
     const parsed = parseArguments('submit_plan', call.arguments);
     if (!parsed.ok) return parsed;
     const plan = parsed.value;
-    const known = state.tasks.map(({ spec, status }) => ({ id: spec.id, status, description: spec.description }));
+    const known = state.tasks.map(({ spec, status, branch }) => ({ id: spec.id, status, branch }));
     const { errors } = checkPlan(plan, known);
     const { active, pending, queued } = state.planningInput();
     if (plan.tasks.length === 0 && !plan.done && active + pending + queued === 0) errors.push(RUN_TEXT.emptyPlan);

@@ -1,0 +1,22 @@
+/** `npm run bench -- --list`, `npm run bench -- <name> [options]`. Each prints ratios against a floor of the same run. */
+import { overhead } from './overhead/index.ts';
+
+type Benchmark = { what: string; run: (args: readonly string[]) => Promise<void> };
+
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  overhead: {
+    what: '100 agents in 100 sandboxes × 20 turns of 2 s, against a bare workflow whose activities only sleep',
+    run: overhead,
+  },
+};
+
+const [name, ...args] = process.argv.slice(2);
+const benchmark = name === undefined ? undefined : BENCHMARKS[name];
+if (name === undefined || name === '--list') {
+  for (const [each, { what }] of Object.entries(BENCHMARKS)) console.log(`${each.padEnd(12)} ${what}`);
+} else if (benchmark === undefined) {
+  console.error(`There is no benchmark "${name}". \`npm run bench -- --list\` names them.`);
+  process.exitCode = 2;
+} else {
+  await benchmark.run(args);
+}
