@@ -195,6 +195,37 @@ test.each([
   expect(server.requests).toHaveLength(1);
 });
 
+test('a retry that waits for the call of an abandoned attempt can still cancel it', async () => {
+  server.answer = () => ({ text: 'late', delayMs: 20_000 });
+  const activities = worker();
+  const first = attempt(activities);
+  await expect.poll(() => server.requests.length).toBe(1);
+  first.env.cancel('TIMED_OUT', cancelled({ timedOut: true }));
+  const retry = attempt(activities);
+  await expect.poll(() => retry.beats.length).toBeGreaterThan(0);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  retry.env.cancel('CANCELLED', cancelled({ cancelRequested: true }));
+  await expect(retry.result).rejects.toBeInstanceOf(CancelledFailure);
+  await expect.poll(() => server.requests[0]?.outcome).toBe('client-closed');
+  expect(server.requests).toHaveLength(1);
+});
+
+test('a worker that shuts down asks no second endpoint when the first one fails', async () => {
+  const second = await startLlmServer();
+  try {
+    server.next.push({ kind: 'reset', afterEvents: 3 });
+    server.answer = () => ({ text: 'a text of several chunks', delayMs: 300 });
+    const endpoints = [endpointTo(server, 'openai'), endpointTo(second, 'anthropic')];
+    const { env, result } = attempt(worker({ endpoints }));
+    await expect.poll(() => server.requests.length).toBe(1);
+    env.cancel('WORKER_SHUTDOWN', cancelled({ workerShutdown: true }));
+    await expect(result).rejects.toThrow('The LLM call was not made');
+    expect(second.requests).toHaveLength(0);
+  } finally {
+    await second.close();
+  }
+});
+
 test('a call for a workflow that is gone from the server is ended', async () => {
   server.answer = () => ({ text: 'late', delayMs: 20_000 });
   const { env, result } = attempt(worker());

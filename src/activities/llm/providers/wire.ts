@@ -95,11 +95,9 @@ export async function overWire<T>(
 ): Promise<T> {
   const wire = new Wire(options);
   try {
-    const answer = await run(wire);
-    // The SDKs end a stream that was aborted as if it were complete.
-    wire.signal.throwIfAborted();
-    return answer;
+    return await run(wire);
   } catch (error) {
+    // The SDKs end a stream that was aborted as if it were complete: what the reader makes of that is not the cause.
     if (wire.signal.aborted) throw wire.signal.reason;
     throw error;
   } finally {
