@@ -58,6 +58,11 @@ export const CollectRequest = z.object({
 export type CollectRequest = z.infer<typeof CollectRequest>;
 
 export const CollectResult = z.object({
+  /**
+   * What the work is measured against, the parent of `commit`. Not the request's when the sandbox was restored from
+   * a checkpoint that stands on an older tip.
+   */
+  base: CommitSha.optional(),
   /** The work as one commit of the host's on top of `base`, pushed to `ref`; absent when nothing changed. */
   commit: CommitSha.optional(),
   filesChanged: z.array(z.string()),

@@ -1,0 +1,173 @@
+/**
+ * The tool calls of one turn. Invariants:
+ * 1. No call is run twice in one sandbox: the journal is written before a call starts and after it has ended.
+ * 2. A call that was begun and has no result is told to the model as interrupted, and so are those behind it.
+ * 3. A turn that may have changed files ends with a checkpoint in the mirror, or the model is told why not.
+ */
+import type { ActRequest, ActResult, Checkpoint, ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
+import type { SandboxLimits } from '../../shared/config.ts';
+import type { Mirrors } from '../git/contract.ts';
+import type { Log } from '../log.ts';
+import { checkpointRef, remoteCheckpointRef, storeTree } from './code/checkpoint.ts';
+import { CheckpointError } from './code/checkpoint-git.ts';
+import type { CheckpointPushes } from './code/pushes.ts';
+import { restoreTree } from './code/restore.ts';
+import { startBeats, throwIfCancelled } from './heartbeat.ts';
+import type { SandboxProvider } from './provider.ts';
+import type { Journal, TurnJournal } from './state/journal.ts';
+import type { Records } from './state/lease-file.ts';
+import { mayWrite, runTool } from './tools/index.ts';
+
+export type ActDeps = {
+  provider: SandboxProvider;
+  mirrors: Mirrors;
+  records: Records;
+  journal: Journal;
+  pushes: CheckpointPushes;
+  limits: SandboxLimits;
+  /** One act at a time for each sandbox: a retry may come while a cancelled attempt still ends. */
+  exclusive: <T>(key: string, body: () => Promise<T>) => Promise<T>;
+  log: Log;
+};
+
+/** @throws SandboxGone when the sandbox is not here under this epoch; CancelledFailure. */
+export async function act(deps: ActDeps, request: ActRequest): Promise<ActResult> {
+  const beats = startBeats({ turn: request.turn, calls: request.calls.length });
+  try {
+    return await deps.exclusive(request.sandbox.id, () => new Turn(deps, request, beats).run());
+  } catch (error) {
+    await throwIfCancelled(beats.signal);
+    throw error;
+  } finally {
+    beats.stop();
+  }
+}
+
+class Turn {
+  private readonly deps: ActDeps;
+  private readonly request: ActRequest;
+  private readonly id: string;
+  private readonly signal: AbortSignal;
+  private readonly beat: (details: unknown) => void;
+
+  constructor(deps: ActDeps, request: ActRequest, beats: { signal: AbortSignal; beat: (details: unknown) => void }) {
+    this.deps = deps;
+    this.request = request;
+    this.id = request.sandbox.id;
+    this.signal = beats.signal;
+    this.beat = beats.beat;
+  }
+
+  async run(): Promise<ActResult> {
+    const { records, journal, mirrors } = this.deps;
+    const { turn, calls, sandbox } = this.request;
+    await throwIfCancelled(this.signal);
+    await records.expectEpoch(this.id, sandbox.epoch);
+    const known = await journal.read(this.id, turn, calls);
+    if (known?.done !== undefined) return { results: known.results, ...known.done };
+    const results = known === null ? await this.runCalls() : this.interrupted(known);
+    const mirror = await mirrors.open(this.request.repo);
+    const checkpoint = calls.some(mayWrite) ? await this.store(mirror, results) : undefined;
+    const done = checkpoint === undefined ? {} : { checkpoint };
+    await this.write({ results, started: -1, done });
+    return { results, ...done };
+  }
+
+  private async runCalls(): Promise<ToolResult[]> {
+    const { calls, sandbox, turn } = this.request;
+    const note = await this.restore();
+    const results: ToolResult[] = [];
+    for (const [i, call] of calls.entries()) {
+      // Another lease may have begun since: its holder's tools must not meet ours.
+      if (i > 0) await this.deps.records.expectEpoch(this.id, sandbox.epoch);
+      await throwIfCancelled(this.signal);
+      await this.write({ results, started: i });
+      this.beat({ turn, started: i, tool: call.name });
+      const result = await runTool(this.deps, this.id, call, `${turn}-${i + 1}.txt`, this.signal);
+      await throwIfCancelled(this.signal);
+      results.push(i === 0 && note !== undefined ? { ...result, output: `[${note}]\n${result.output}` } : result);
+      this.beat({ turn, ended: i, tool: call.name, status: result.status });
+    }
+    // Before the checkpoint, which may fail and be tried again: the tools have run.
+    if (calls.length > 0) await this.write({ results, started: -1 });
+    return results;
+  }
+
+  /** What a killed or cancelled attempt left: its results, and for the others that they were interrupted. */
+  private interrupted(known: TurnJournal): ToolResult[] {
+    const { calls } = this.request;
+    const results = calls.map((call, i) => known.results[i] ?? interruptedResult(call, i === known.started));
+    this.deps.log.warn(
+      { sandbox: this.id, turn: this.request.turn, results: known.results.length },
+      'a turn was interrupted',
+    );
+    return results;
+  }
+
+  private async restore(): Promise<string | undefined> {
+    const { restore, ref, repo, sandbox } = this.request;
+    if (restore === undefined) return undefined;
+    const { restoredFor, commit } = await this.deps.records.tree(this.id);
+    if (restoredFor === sandbox.epoch || commit === restore.commit) return undefined;
+    const mirror = await this.deps.mirrors.open(repo);
+    return await restoreTree(this.deps, mirror, {
+      id: this.id,
+      epoch: sandbox.epoch,
+      restore,
+      ref,
+      signal: this.signal,
+    });
+  }
+
+  private async store(
+    mirror: Awaited<ReturnType<Mirrors['open']>>,
+    results: ToolResult[],
+  ): Promise<Checkpoint | undefined> {
+    const { turn, ref, sandbox } = this.request;
+    const lease = await this.deps.records.expectEpoch(this.id, sandbox.epoch);
+    try {
+      const stored = await storeTree(this.deps, mirror, this.id, turn, this.signal);
+      if (!stored.changed) return undefined;
+      const tree = await this.deps.records.tree(this.id);
+      this.deps.pushes.offer(mirror, {
+        id: this.id,
+        commit: stored.commit,
+        ref: remoteCheckpointRef(ref, tree),
+        createdAt: lease.createdAt,
+      });
+      return { commit: stored.commit, turn };
+    } catch (error) {
+      await throwIfCancelled(this.signal);
+      if (!(error instanceof CheckpointError) || error.kind === 'other') throw error;
+      this.deps.log.warn(
+        { sandbox: this.id, error: error.message, ref: checkpointRef(this.id) },
+        'no checkpoint of a turn',
+      );
+      const last = results.at(-1);
+      if (last !== undefined)
+        results[results.length - 1] = {
+          ...last,
+          status: 'error',
+          output: `${last.output}\n[${NOT_STORED[error.kind]}]`,
+        };
+      return undefined;
+    }
+  }
+
+  private write(journal: TurnJournal): Promise<void> {
+    return this.deps.journal.write(this.id, this.request.turn, this.request.calls, journal);
+  }
+}
+
+const NOT_STORED = {
+  full: 'The work tree could not be stored: the disk is full. Delete what is not needed, or the work since the last stored turn may be lost.',
+  'too-large':
+    'The work tree could not be stored: it holds files that are too large. Delete them or add them to .gitignore, or the work since the last stored turn may be lost.',
+} as const;
+
+function interruptedResult(call: ToolCall, started: boolean): ToolResult {
+  const output = started
+    ? 'This call was interrupted: the machine that ran it stopped or was restarted. It may have done some or all of its work; it was not run again. Look at the work tree before you go on.'
+    : 'This call was not started, because one before it was interrupted. Call it again if it is still right.';
+  return { callId: call.id, name: call.name, status: 'interrupted', output };
+}

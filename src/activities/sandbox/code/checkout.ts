@@ -1,0 +1,91 @@
+/** Code in: a fresh sandbox gets its work tree, its own `.git`, and the host's git folder for checkpoints. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { FailureType, terminal } from '../../../shared/failures.ts';
+import type { CommitSha } from '../../../shared/ids.ts';
+import type { SandboxStart } from '../../../shared/contracts/sandbox.ts';
+import type { Mirror } from '../../git/contract.ts';
+import type { SandboxProvider } from '../provider.ts';
+import type { TreeRecord } from '../state/lease-file.ts';
+import { CheckpointError, checkpointExec } from './checkpoint-git.ts';
+import { CHECKPOINT_CONFIG, writeGitFolder } from './git-folder.ts';
+
+/** What the work tree is made of. */
+export type StartPoint = {
+  /** What the work is measured against. */
+  base: CommitSha;
+  /** What is checked out. */
+  commit: CommitSha;
+  /** What is being merged onto it. */
+  merging?: CommitSha;
+};
+
+/** Reads the target's tip from the remote and makes sure that all of the start is in the mirror. */
+export async function resolveStart(mirror: Mirror, target: string, start: SandboxStart): Promise<StartPoint> {
+  const tip = await mirror.fetchBranch(target);
+  switch (start.kind) {
+    case 'tip':
+      return { base: tip, commit: tip };
+    case 'commit': {
+      await mirror.ensureCommit(start.commit, start.ref);
+      const base = await mirror.mergeBase(tip, start.commit);
+      if (base !== null) return { base, commit: start.commit };
+      throw terminal(
+        FailureType.RepositoryUnusable,
+        `Commit ${start.commit} has no history in common with ${target} (${tip}): the branch was rewritten.`,
+        'Start the run again on the branch as it is now.',
+      );
+    }
+    case 'merge':
+      await mirror.ensureCommit(start.theirs, start.ref);
+      return { base: tip, commit: tip, merging: start.theirs };
+  }
+}
+
+const CHECK_OUT = `set -e
+git read-tree --reset -u "$1"
+cp -- "$GIT_DIR/index" "$GIT_WORK_TREE/.git/index"
+git rev-parse --verify "$1^{tree}"
+[ -n "$2" ] || exit 0
+unset GIT_DIR GIT_WORK_TREE
+git merge --no-commit --no-ff --quiet "$2" >&2 || [ -f .git/MERGE_HEAD ]
+`;
+
+/**
+ * Fills an empty sandbox. No hook, filter or submodule of the repository runs; submodules stay unpopulated.
+ * @param exclude gitignore lines of what `setup` will add, which is never part of the work.
+ */
+export async function checkOut(
+  provider: SandboxProvider,
+  id: string,
+  start: StartPoint,
+  exclude: readonly string[],
+  signal?: AbortSignal,
+): Promise<TreeRecord> {
+  const folder = dirname(provider.recordDir(id));
+  const { objects } = provider.paths(id);
+  const common = { objects, exclude, sha256: start.commit.length === 64 };
+  await writeGitFolder({ ...common, dir: join(folder, 'git'), config: CHECKPOINT_CONFIG });
+  await writeGitFolder({
+    ...common,
+    dir: join(folder, 'workspace', '.git'),
+    head: start.commit,
+    config: '\tlogAllRefUpdates = true\n[user]\n\tname = agent\n\temail = agent@localhost\n[gc]\n\tauto = 0\n',
+  });
+  const args = [start.commit, start.merging ?? ''];
+  const result = await checkpointExec(provider, id, CHECK_OUT, args, {
+    timeoutMs: 10 * 60_000,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  if (result.exitCode !== 0 || result.reason !== 'exit')
+    throw new CheckpointError(id, `check-out of ${start.commit}`, result);
+  const tree = result.stdout.toString('utf8').trim();
+  if (!existsSync(join(folder, 'git', 'index'))) throw new Error(`check-out of ${start.commit} wrote no index`);
+  return {
+    base: start.base,
+    commit: start.commit,
+    tree,
+    turn: 0,
+    ...(start.merging === undefined ? {} : { merging: start.merging }),
+  };
+}

@@ -1,0 +1,109 @@
+/**
+ * Code out: the work tree as a commit in the host's mirror. The tree is written by git inside the sandbox, over
+ * the host's own git folder, so a damaged or hostile `.git` of the agent's changes nothing; what comes out is a
+ * pack, which the mirror takes only through fsck.
+ */
+import { CommitSha } from '../../../shared/ids.ts';
+import type { Mirror } from '../../git/contract.ts';
+import type { Log } from '../../log.ts';
+import type { SandboxProvider } from '../provider.ts';
+import type { Records, TreeRecord } from '../state/lease-file.ts';
+import { CheckpointError, checkpointExec } from './checkpoint-git.ts';
+
+/**
+ * $1 tree and $2 commit that the mirror has, $3 parent. Says "tree T", and if T is new "commit C" and a pack.
+ * A folder that is a repository of its own would become a link to commits that nobody has: its files are taken
+ * instead, unless the base has a submodule there. Files that cannot be read are left out, and named.
+ */
+const STORE = `
+rm -f "$GIT_DIR/index.lock"
+said=$(git add -A 2>&1) || {
+  case $said in *'No space left'*|*'File too large'*) printf '%s\\n' "$said" >&2; exit 1;; esac
+  said=$said$(git add -A --ignore-errors 2>&1)
+}
+case $said in *'embedded git repository: '*|*'does not have a commit checked out'*)
+  git -c core.quotePath=false ls-files -s | sed -n 's/^160000 [^\t]*\t//p' > "$GIT_DIR/links"
+  { cat "$GIT_DIR/links"; printf '%s\\n' "$said" | sed -n "s/.*'\\(.*\\)\\/' does not have a commit checked out.*/\\1/p"; } | sort -u |
+  while IFS= read -r path; do
+    [ -e "$path/.git" ] || continue
+    [ -z "$(git ls-tree "$3" -- "$path" | grep '^160000')" ] || continue
+    away=$(mktemp -d /tmp/nested-git-XXXXXX) && mv "$path/.git" "$away/" && git rm -q --cached -f -- "$path" 2>/dev/null
+    printf 'taken as files: %s\\n' "$path" >&2
+  done
+  said=$said$(git add -A --ignore-errors 2>&1);;
+esac
+case $said in *'unable to index'*|*'Permission denied'*) printf '%s\\n' "$said" >&2;; esac
+case $said in *'No space left'*|*'File too large'*|*'unable to write'*|*'unable to create temporary'*) printf '%s\\n' "$said" >&2; exit 1;; esac
+set -e
+tree=$(git write-tree)
+echo "tree $tree"
+[ "$tree" != "$1" ] || exit 0
+commit=$(git commit-tree "$tree" -p "$3" -m checkpoint)
+echo "commit $commit"
+printf '%s\\n^%s\\n^%s\\n' "$commit" "$2" "$3" | git pack-objects --revs --thin --stdout -q --delta-base-offset
+`;
+
+const REPAIR = 'set -e; rm -f "$GIT_DIR/index" "$GIT_DIR/index.lock"; git read-tree "$1"';
+const MAX_PACK_BYTES = 512 * 1024 * 1024;
+
+/** The ref of the mirror that keeps a sandbox's newest checkpoint. */
+export const checkpointRef = (id: string): string => `refs/checkpoints/${id}`;
+
+/**
+ * Where a sandbox's checkpoints are kept on the remote. Not on the task's own ref while a merge is in progress:
+ * that one holds the commit being merged, which another host must be able to fetch.
+ */
+export const remoteCheckpointRef = (ref: string, tree: Pick<TreeRecord, 'merging'>): string =>
+  tree.merging === undefined ? ref : `${ref}.merge`;
+
+export type Stored = { commit: CommitSha; tree: string; changed: boolean };
+
+/**
+ * Stores the work tree as it is now, ignored files and what `setup` made left out, as a commit on the base.
+ * @throws CheckpointError when git could not, GitError when the mirror did not take it, SandboxGone.
+ */
+export async function storeTree(
+  deps: { provider: SandboxProvider; records: Records; log: Log },
+  mirror: Mirror,
+  id: string,
+  turn: number,
+  signal?: AbortSignal,
+): Promise<Stored> {
+  const { provider, records, log } = deps;
+  const before = await records.tree(id);
+  const options = {
+    timeoutMs: 10 * 60_000,
+    headBytes: MAX_PACK_BYTES,
+    maxBytes: MAX_PACK_BYTES,
+    ...(signal === undefined ? {} : { signal }),
+  };
+  const args = [before.tree, before.commit, before.base];
+  let result = await checkpointExec(provider, id, STORE, args, options);
+  if (result.reason === 'exit' && result.exitCode !== 0 && new CheckpointError(id, '', result).kind === 'other') {
+    // Its index may be damaged (a full disk, a kill): it is made anew, then everything is looked at again.
+    await checkpointExec(provider, id, REPAIR, [before.base], options);
+    result = await checkpointExec(provider, id, STORE, args, options);
+  }
+  if (result.reason !== 'exit' || result.exitCode !== 0) throw new CheckpointError(id, 'checkpoint', result);
+  if (result.stderr !== '')
+    log.warn({ sandbox: id, said: result.stderr.slice(0, 1_000) }, 'checkpoint left something out');
+
+  const [tree, afterTree] = takeLine(result.stdout, 'tree');
+  if (tree === before.tree) return { commit: before.commit, tree, changed: false };
+  const [commit, pack] = takeLine(afterTree, 'commit');
+  const needs = [...new Set([before.commit, before.base])].map((need) => `-${need}\n`).join('');
+  const version = commit.length === 64 ? '# v3 git bundle\n@object-format=sha256\n' : '# v2 git bundle\n';
+  const header = Buffer.from(`${version}${needs}${commit} refs/heads/work\n\n`);
+  await mirror.importBundle(Buffer.concat([header, pack]), commit, checkpointRef(id));
+  const after: TreeRecord = { ...before, commit, tree, turn };
+  await records.writeTree(id, after);
+  return { commit, tree, changed: true };
+}
+
+function takeLine(output: Buffer, word: string): [CommitSha, Buffer] {
+  const end = output.indexOf('\n');
+  const line = output.toString('latin1', 0, Math.max(0, Math.min(end, 200)));
+  const parsed = CommitSha.safeParse(line.startsWith(`${word} `) ? line.slice(word.length + 1) : '');
+  if (!parsed.success) throw new Error(`a checkpoint answered "${line}" where its ${word} was expected`);
+  return [parsed.data, output.subarray(end + 1)];
+}

@@ -1,0 +1,97 @@
+/** What an agent leaves becomes one commit of the host's, on the remote. */
+import type { CollectRequest, CollectResult } from '../../shared/contracts/sandbox.ts';
+import { landingMessage } from '../../shared/commit-message.ts';
+import type { CommitSha } from '../../shared/ids.ts';
+import type { Mirror } from '../git/contract.ts';
+import type { ActDeps } from './act.ts';
+import { storeTree } from './code/checkpoint.ts';
+import { restoreTree } from './code/restore.ts';
+import { startBeats, throwIfCancelled } from './heartbeat.ts';
+
+/** How many paths go on one command line. */
+const PATHS_AT_ONCE = 500;
+
+/**
+ * The work as one commit on the base of the sandbox's tree, pushed to `request.ref`; trying again replaces it.
+ * @throws SandboxGone when the sandbox is not here under this epoch; GitError when the remote does not take it.
+ */
+export async function collectWork(deps: ActDeps, request: CollectRequest): Promise<CollectResult> {
+  const beats = startBeats({ collecting: request.sandbox.id });
+  try {
+    return await deps.exclusive(request.sandbox.id, () => collect(deps, request, beats.signal));
+  } catch (error) {
+    await throwIfCancelled(beats.signal);
+    throw error;
+  } finally {
+    beats.stop();
+  }
+}
+
+async function collect(deps: ActDeps, request: CollectRequest, signal: AbortSignal): Promise<CollectResult> {
+  const { records, mirrors, pushes } = deps;
+  const { run, sandbox, restore, ref, subject, body, change } = request;
+  const { id, epoch } = sandbox;
+  await records.expectEpoch(id, epoch);
+  const mirror = await mirrors.open(run.repo);
+  if (restore !== undefined) await restoreTree(deps, mirror, { id, epoch, restore, ref, signal });
+  const turn = (await records.tree(id)).turn;
+  const { tree } = await storeTree(deps, mirror, id, turn, signal);
+  const { base, merging } = await records.tree(id);
+  if (tree === (await mirror.treeOf(base))) return { base, filesChanged: [], unresolved: [] };
+  const message = landingMessage({ subject, body, task: change.workflowId, change: change.firstRunId });
+  const commit = await mirror.commitTree({ tree, parents: [base], message, author: run.settings.author });
+  await pushes.settled(id);
+  await throwIfCancelled(signal);
+  await mirror.pushWork(commit, ref);
+  const filesChanged = await mirror.changedFiles(base, commit);
+  return {
+    base,
+    commit,
+    filesChanged,
+    unresolved: merging === undefined ? [] : await unresolved(mirror, base, commit, filesChanged),
+  };
+}
+
+/** Changed text files with both ends of a conflict marker, which the base has not. */
+async function unresolved(
+  mirror: Mirror,
+  base: CommitSha,
+  commit: CommitSha,
+  files: readonly string[],
+): Promise<string[]> {
+  const marked = await filesWithMarkers(mirror, commit, files);
+  if (marked.length === 0) return [];
+  const before = new Set(await filesWithMarkers(mirror, base, marked));
+  return marked.filter((file) => !before.has(file));
+}
+
+async function filesWithMarkers(mirror: Mirror, commit: CommitSha, files: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (let from = 0; from < files.length; from += PATHS_AT_ONCE) {
+    const paths = files.slice(from, from + PATHS_AT_ONCE);
+    const argv = [
+      '--literal-pathspecs',
+      'grep',
+      '-z',
+      '-l',
+      '-I',
+      '--all-match',
+      '-e',
+      '^<<<<<<< ',
+      '-e',
+      '^>>>>>>> ',
+      commit,
+      '--',
+      ...paths,
+    ];
+    const { stdout } = await mirror.git(argv, { ok: [0, 1] });
+    found.push(
+      ...stdout
+        .toString('utf8')
+        .split('\0')
+        .filter((name) => name !== '')
+        .map((name) => name.slice(commit.length + 1)),
+    );
+  }
+  return found;
+}

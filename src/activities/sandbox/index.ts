@@ -1,0 +1,85 @@
+/** The sandboxes of this host: their activities, and the clean-up of what is left over. */
+import type { Client } from '@temporalio/client';
+import type { Config } from '../../shared/config.ts';
+import type { SandboxActivities } from '../../shared/contracts/activities.ts';
+import type { Mirrors } from '../git/contract.ts';
+import type { Log } from '../log.ts';
+import type { ChainWatch } from '../temporal/chains.ts';
+import { act, type ActDeps } from './act.ts';
+import { collectWork } from './collect.ts';
+import { createCheckpointPushes } from './code/pushes.ts';
+import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
+import { createPlaces } from './lease/places.ts';
+import { reapLeftovers } from './lease/reaper.ts';
+import { createLocalProvider } from './local/provider.ts';
+import type { SandboxProvider } from './provider.ts';
+import { createSetups } from './setup.ts';
+import { createJournal } from './state/journal.ts';
+import { createRecords } from './state/lease-file.ts';
+import { createMutex } from './state/mutex.ts';
+
+export type SandboxDeps = {
+  config: Config['sandbox'];
+  /** Absolute. Everything of sandboxes on this host is below it. */
+  stateDir: string;
+  /** The worker's; see createLocalProvider for what is read of it. */
+  env: Readonly<Record<string, string | undefined>>;
+  mirrors: Mirrors;
+  client: Client;
+  chains: ChainWatch;
+  /** The queue of this host, on which `act`, `collectWork` and `adoptSandbox` run. */
+  hostQueue: string;
+  log: Log;
+  /** Default: bubblewrap on this host. */
+  provider?: SandboxProvider;
+};
+
+export type Sandboxes = {
+  activities: SandboxActivities;
+  /** For the queue of reserved slots: the same lease, with places of its own. */
+  reserved: Pick<SandboxActivities, 'holdSandbox'>;
+  /** Whether commands run without isolation, because the configuration said so. */
+  unsafe: boolean;
+  /** Terminates what nobody will come for; returns the ids. */
+  reapLeftovers(): Promise<string[]>;
+  /** Now and every minute; returns what ends it. */
+  reapRegularly(everyMs?: number): () => void;
+};
+
+/** @throws SandboxUnavailable when nothing can be isolated here and `config.unsafe` is not set. */
+export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
+  const { config, stateDir, env, mirrors, client, chains, hostQueue, log } = deps;
+  const { limits, unsafe } = config;
+  const provider = deps.provider ?? (await createLocalProvider({ stateDir, limits, unsafe, env, log }));
+  const records = createRecords(provider);
+  const pushes = createCheckpointPushes({ log });
+  const setups = createSetups({ provider, stateDir, log });
+  const held = new Set<string>();
+  const journal = createJournal(provider);
+  const actDeps: ActDeps = { provider, mirrors, records, journal, pushes, limits, exclusive: createMutex(), log };
+  const holdDeps: HoldDeps = { provider, mirrors, records, setups, pushes, chains, client, hostQueue, held, log };
+  const places = createPlaces(config.maxSandboxes);
+  const reservedPlaces = createPlaces(config.reservedSlots);
+  const reap = () => reapLeftovers({ provider, records, chains, held, log });
+
+  return {
+    activities: {
+      holdSandbox: (request) => holdSandbox(holdDeps, places, request),
+      adoptSandbox: (request) => adoptSandbox(holdDeps, places, request),
+      act: (request) => act(actDeps, request),
+      collectWork: (request) => collectWork(actDeps, request),
+    },
+    reserved: { holdSandbox: (request) => holdSandbox(holdDeps, reservedPlaces, request) },
+    unsafe: !provider.isolated,
+    reapLeftovers: reap,
+    reapRegularly(everyMs = 60_000) {
+      const look = () => {
+        reap().catch((error: unknown) => log.warn({ error: String(error) }, 'leftover sandboxes could not be listed'));
+      };
+      look();
+      const timer = setInterval(look, everyMs);
+      timer.unref();
+      return () => clearInterval(timer);
+    },
+  };
+}

@@ -1,0 +1,242 @@
+/**
+ * Leases, as in Go's Temporal sessions: an activity that makes a sandbox (or adopts one), tells its task, and holds
+ * it. Who deletes it follows from the reason of the end:
+ * - released (a requested cancellation), or orphaned: this activity;
+ * - the worker shuts down: nobody, the task adopts it;
+ * - heartbeat lost, or unknown to the server: this activity, if the task has ended and the lease is still its own.
+ */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { CancelledFailure, Context } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
+import type { AdoptRequest, HoldRequest, HoldResult } from '../../../shared/contracts/sandbox.ts';
+import { type CommitSha, sameChain } from '../../../shared/ids.ts';
+import type { Mirrors } from '../../git/contract.ts';
+import type { Log } from '../../log.ts';
+import type { ChainWatch } from '../../temporal/chains.ts';
+import { checkOut, resolveStart } from '../code/checkout.ts';
+import type { CheckpointPushes } from '../code/pushes.ts';
+import { gone } from '../gone.ts';
+import { startBeats, throwIfCancelled } from '../heartbeat.ts';
+import type { SandboxProvider } from '../provider.ts';
+import type { Setups } from '../setup.ts';
+import type { LeaseRecord, Records } from '../state/lease-file.ts';
+import { tellHolder } from './holder.ts';
+import type { Places } from './places.ts';
+
+export type HoldDeps = {
+  provider: SandboxProvider;
+  mirrors: Mirrors;
+  records: Records;
+  setups: Setups;
+  pushes: CheckpointPushes;
+  chains: ChainWatch;
+  client: Client;
+  /** The queue on which tools of these sandboxes are run. */
+  hostQueue: string;
+  /** Ids that an activity of this process holds: never a leftover. */
+  held: Set<string>;
+  log: Log;
+};
+
+const LOOK_MS = 1_000;
+const CHECK_MS = 15_000;
+
+/** Waits for a place, makes a sandbox, and holds it. @throws CancelledFailure, and what kept it from being made. */
+export async function holdSandbox(deps: HoldDeps, places: Places, request: HoldRequest): Promise<HoldResult> {
+  const beats = startBeats({ waiting: 'for a place on this host' });
+  let giveBack: (() => void) | undefined;
+  try {
+    giveBack = await places.take(beats.signal);
+    const id = `sb-${randomUUID()}`;
+    deps.held.add(id);
+    try {
+      const base = await make(deps, id, request, beats.signal, (doing) => beats.beat({ sandbox: id, doing }));
+      return await new Hold(deps, id, request, base, beats.signal, beats.beat).keep();
+    } finally {
+      deps.held.delete(id);
+    }
+  } catch (error) {
+    await throwIfCancelled(beats.signal);
+    throw error;
+  } finally {
+    giveBack?.();
+    beats.stop();
+  }
+}
+
+/** Holds a sandbox that a lost lease left here. @throws SandboxGone when it is not here or not this task's. */
+export async function adoptSandbox(deps: HoldDeps, places: Places, request: AdoptRequest): Promise<HoldResult> {
+  const { id } = request.sandbox;
+  const beats = startBeats({ adopting: id });
+  const giveBack = places.takeAnyway();
+  try {
+    const before = await deps.records.lease(id);
+    if (before === null || before.state.kind !== 'ready' || !(await deps.provider.has(id))) throw gone(id);
+    if (!sameChain(before.holder, request.holder)) throw gone(id, new Error('it is held for another task'));
+    if (before.epoch >= request.epoch) throw gone(id, new Error(`lease ${before.epoch} holds it already`));
+    const probe = await deps.provider.exec(id, ['/bin/true'], { timeoutMs: 10_000, signal: beats.signal });
+    if (probe.reason !== 'exit' || probe.exitCode !== 0)
+      throw gone(id, new Error(`nothing runs in it: ${probe.stderr}`));
+    const wasHeld = deps.held.has(id);
+    deps.held.add(id);
+    try {
+      await deps.records.writeLease(id, { ...before, epoch: request.epoch, ancestors: request.ancestors });
+      const { base } = await deps.records.tree(id);
+      return await new Hold(deps, id, request, base, beats.signal, beats.beat).keep();
+    } finally {
+      if (!wasHeld) deps.held.delete(id);
+    }
+  } catch (error) {
+    await throwIfCancelled(beats.signal);
+    throw error;
+  } finally {
+    giveBack();
+    beats.stop();
+  }
+}
+
+async function make(
+  deps: HoldDeps,
+  id: string,
+  request: HoldRequest,
+  signal: AbortSignal,
+  doing: (what: string) => void,
+): Promise<CommitSha> {
+  const { provider, mirrors, records, setups, log } = deps;
+  const { run, holder, ancestors, epoch } = request;
+  const startedAt = Date.now();
+  doing('reading the target branch');
+  const mirror = await mirrors.open(run.repo);
+  const start = await resolveStart(mirror, run.target, request.start);
+  const { setup } = run.settings;
+  doing('setup');
+  const prepared = setup === null ? undefined : await setups.ensure(setup, mirror, start.commit, signal);
+  doing('checking out');
+  const lease: LeaseRecord = {
+    epoch,
+    holder,
+    ancestors,
+    repo: run.repo,
+    createdAt: Date.now(),
+    state: { kind: 'making', pid: process.pid },
+  };
+  try {
+    await provider.create({ id, objects: join(mirror.dir, 'objects') });
+    await records.writeLease(id, lease);
+    const tree = await checkOut(provider, id, start, prepared?.exclude ?? [], signal);
+    if (prepared !== undefined) await setups.install(prepared, id, signal);
+    await records.writeTree(id, tree);
+    await throwIfCancelled(signal);
+    await records.writeLease(id, { ...lease, state: { kind: 'ready' } });
+  } catch (error) {
+    await provider.terminate(id);
+    throw error;
+  }
+  log.info(
+    { sandbox: id, task: holder.workflowId, epoch, start: start.commit, durationMs: Date.now() - startedAt },
+    'sandbox created',
+  );
+  return start.base;
+}
+
+class Hold {
+  private readonly deps: HoldDeps;
+  private readonly id: string;
+  private readonly request: HoldRequest;
+  private readonly base: CommitSha;
+  private readonly signal: AbortSignal;
+  private readonly beat: (details: unknown) => void;
+  private checkedAt = Date.now();
+
+  constructor(
+    deps: HoldDeps,
+    id: string,
+    request: HoldRequest,
+    base: CommitSha,
+    signal: AbortSignal,
+    beat: (details: unknown) => void,
+  ) {
+    this.deps = deps;
+    this.id = id;
+    this.request = request;
+    this.base = base;
+    this.signal = signal;
+    this.beat = beat;
+  }
+
+  async keep(): Promise<HoldResult> {
+    const { id, request, deps } = this;
+    this.beat({ sandbox: id, doing: 'telling the task' });
+    for (let told = false; ; ) {
+      if (this.signal.aborted) return await this.cancelled();
+      if (!(await this.isOurs())) return { end: 'gone' };
+      try {
+        if (!told) {
+          const sandbox = { id, epoch: request.epoch, queue: deps.hostQueue };
+          if (!(await tellHolder(deps.client, request.holder, { sandbox, base: this.base })))
+            return await this.orphaned();
+          told = true;
+          this.beat({ sandbox: id, epoch: request.epoch });
+        }
+        if (await this.isOrphaned()) return await this.orphaned();
+      } catch (error) {
+        // A server that is away loses no sandbox: it is asked again.
+        deps.log.warn({ sandbox: id, error: String(error) }, 'the holder of a sandbox could not be asked after');
+      }
+      await wait(LOOK_MS, this.signal);
+    }
+  }
+
+  private async isOurs(): Promise<boolean> {
+    const lease = await this.deps.records.lease(this.id);
+    return lease !== null && lease.epoch === this.request.epoch && (await this.deps.provider.has(this.id));
+  }
+
+  private async isOrphaned(fresh = false): Promise<boolean> {
+    if (!fresh && Date.now() - this.checkedAt < CHECK_MS) return false;
+    const { ancestors, holder } = this.request;
+    const check = await this.deps.chains.check([...ancestors, holder], { fresh });
+    this.checkedAt = Date.now();
+    return check.kind === 'orphaned';
+  }
+
+  private async orphaned(): Promise<HoldResult> {
+    await this.terminate('its task or run has ended');
+    return { end: 'orphaned' };
+  }
+
+  /** Never returns. */
+  private async cancelled(): Promise<never> {
+    const details = Context.current().cancellationDetails;
+    if (details?.cancelRequested === true) await this.terminate('released');
+    else if (details?.timedOut === true || details?.notFound === true) {
+      const over = await this.isOrphaned(true).catch(() => false);
+      if (over && (await this.isOurs())) await this.terminate('its lease was lost and its task has ended');
+    }
+    await throwIfCancelled(this.signal);
+    throw new CancelledFailure('CANCELLED');
+  }
+
+  private async terminate(why: string): Promise<void> {
+    const { deps, id } = this;
+    await deps.pushes.settled(id);
+    await deps.provider.terminate(id);
+    deps.pushes.forget(id);
+    deps.log.info({ sandbox: id, task: this.request.holder.workflowId, why }, 'sandbox terminated');
+  }
+}
+
+/** Resolves after the time, or as soon as the signal is aborted. */
+function wait(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
+}

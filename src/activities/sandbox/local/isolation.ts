@@ -1,0 +1,113 @@
+/** bubblewrap: whether it works here, and the arguments that make a sandbox. */
+import { existsSync, lstatSync, readlinkSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { runProcess } from '../process.ts';
+import type { SandboxPaths } from '../provider.ts';
+import { AGENT_UID } from './etc.ts';
+
+export const INSIDE: SandboxPaths = {
+  workspace: '/workspace',
+  tmp: '/tmp',
+  home: '/home/agent',
+  output: '/run/output',
+  objects: '/run/mirror/objects',
+  git: '/run/checkpoint',
+  setup: '/run/setup',
+};
+export const NODE_INSIDE = '/opt/node/bin';
+
+export const INSTALL_BUBBLEWRAP =
+  'Install it with: apt-get install -y bubblewrap (Debian, Ubuntu), dnf install bubblewrap (Fedora). macOS has none: run the worker in a Linux container or machine. sandbox.unsafe: true in temporal.config.ts runs agents without isolation.';
+
+export type Probe = { ok: true; bwrap: string } | { ok: false; reason: string };
+
+/** Shows that bubblewrap works by starting one, with the namespaces that sandboxes use. */
+export async function probeIsolation(env: Readonly<Record<string, string | undefined>> = process.env): Promise<Probe> {
+  if (process.platform !== 'linux') return { ok: false, reason: `${process.platform} has no bubblewrap` };
+  const bwrap = findProgram('bwrap', env.PATH ?? '');
+  if (bwrap === undefined) return { ok: false, reason: 'bubblewrap (bwrap) is not on the PATH' };
+  const argv = [bwrap, ...namespaceArgs('none'), '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', 'true'];
+  const ran = await runProcess(argv, { env: {}, timeoutMs: 10_000 });
+  if (ran.reason === 'exit' && ran.exitCode === 0) return { ok: true, bwrap };
+  return {
+    ok: false,
+    reason: `${bwrap} cannot make a sandbox here (${ran.reason}, ${ran.exitCode}): ${ran.stderr.trim()}`,
+  };
+}
+
+export function findProgram(name: string, path: string): string | undefined {
+  return path
+    .split(':')
+    .filter((folder) => folder.startsWith('/'))
+    .map((folder) => `${folder}/${name}`)
+    .find((file) => existsSync(file));
+}
+
+function namespaceArgs(network: 'none' | 'full'): string[] {
+  return [
+    '--unshare-user',
+    '--unshare-pid',
+    '--unshare-ipc',
+    '--unshare-uts',
+    '--unshare-cgroup-try',
+    ...(network === 'none' ? ['--unshare-net'] : []),
+    '--disable-userns',
+    ...['--uid', String(AGENT_UID), '--gid', String(AGENT_UID), '--hostname', 'sandbox'],
+    '--die-with-parent',
+    '--new-session',
+    ...['--cap-drop', 'ALL'],
+  ];
+}
+
+/** The read-only part, the same for all sandboxes of a host. */
+export function systemArgs(host: { etc: string; binds: readonly string[]; node?: string }): string[] {
+  const args = ['--ro-bind', '/usr', '/usr'];
+  for (const name of ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32']) {
+    const stat = lstatSync(`/${name}`, { throwIfNoEntry: false });
+    if (stat?.isSymbolicLink() === true) args.push('--symlink', readlinkSync(`/${name}`), `/${name}`);
+    else if (stat?.isDirectory() === true) args.push('--ro-bind', `/${name}`, `/${name}`);
+  }
+  args.push('--ro-bind', host.etc, '/etc', '--proc', '/proc', '--dev', '/dev');
+  for (const path of ['/usr/etc/npmrc', '/usr/local/etc/npmrc']) {
+    // They are npm's global settings and may hold a registry's token.
+    if (existsSync(path)) args.push('--ro-bind', `${host.etc}/empty`, path);
+  }
+  for (const path of host.binds) args.push('--ro-bind', path, path);
+  if (host.node !== undefined) args.push('--ro-bind', host.node, `${NODE_INSIDE}/node`);
+  return args;
+}
+
+/** The sandbox's own part. Paths are the host's. */
+export type Mounts = {
+  folder: string;
+  objects: string;
+  git: boolean;
+  setup?: string;
+  binds: readonly { from: string; to: string }[];
+};
+
+export function bwrapArgs(
+  bwrap: string,
+  system: readonly string[],
+  mounts: Mounts,
+  options: { network: 'none' | 'full'; cwd: string },
+): string[] {
+  const { folder } = mounts;
+  const args = [
+    bwrap,
+    ...namespaceArgs(options.network),
+    ...system,
+    ...['--bind', `${folder}/tmp`, INSIDE.tmp],
+    ...['--bind', `${folder}/home`, INSIDE.home],
+    ...['--bind', `${folder}/workspace`, INSIDE.workspace],
+    ...['--ro-bind', `${folder}/output`, INSIDE.output],
+    ...['--ro-bind', mounts.objects, INSIDE.objects],
+  ];
+  if (mounts.git) args.push('--bind', `${folder}/git`, INSIDE.git);
+  if (mounts.setup !== undefined) args.push('--ro-bind', mounts.setup, INSIDE.setup);
+  if (options.network === 'full') {
+    for (const path of ['/etc/resolv.conf', '/etc/hosts']) if (existsSync(path)) args.push('--ro-bind', path, path);
+    for (const { from, to } of mounts.binds) args.push('--dir', dirname(to), '--ro-bind', from, to);
+  }
+  return [...args, '--chdir', options.cwd, '--'];
+}

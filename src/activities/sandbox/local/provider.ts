@@ -1,0 +1,213 @@
+/**
+ * Sandboxes on this host: a folder each, and bubblewrap around each command. Below `<stateDir>/sandboxes/<id>/`
+ * are workspace, tmp and home (the agent's), output and git (ours, mounted read-only or not at all), and records.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { arch, homedir, release } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { SandboxLimits } from '../../../shared/config.ts';
+import { FailureType, terminal } from '../../../shared/failures.ts';
+import type { Log } from '../../log.ts';
+import { gone } from '../gone.ts';
+import { type ProcessOptions, runProcess } from '../process.ts';
+import type { ExecOptions, SandboxPaths, SandboxProvider } from '../provider.ts';
+import { makeEtc } from './etc.ts';
+import { bwrapArgs, INSIDE, INSTALL_BUBBLEWRAP, NODE_INSIDE, probeIsolation, systemArgs } from './isolation.ts';
+import { createLimiter } from './limits.ts';
+import { registrySettings } from './registries.ts';
+import { deleteTree, removeTree } from './remove.ts';
+import { findToolchains } from './toolchains.ts';
+
+const ID = /^[a-z0-9-]{1,64}$/;
+
+/**
+ * @param options.stateDir absolute; sandboxes, their trash and a copy of /etc live below it.
+ * @param options.env the worker's; PATH and the registry settings are read from it, nothing else is passed on.
+ * @throws SandboxUnavailable when bubblewrap does not work here and `unsafe` is not set.
+ */
+export async function createLocalProvider(options: {
+  stateDir: string;
+  limits: SandboxLimits;
+  unsafe: boolean;
+  env?: Readonly<Record<string, string | undefined>>;
+  log: Log;
+}): Promise<SandboxProvider> {
+  const { stateDir, limits, unsafe, env = process.env, log } = options;
+  const probe = await probeIsolation(env);
+  if (!probe.ok && !unsafe) {
+    throw terminal(
+      FailureType.SandboxUnavailable,
+      `Agents cannot be isolated here: ${probe.reason}.`,
+      INSTALL_BUBBLEWRAP,
+    );
+  }
+  if (!probe.ok) log.warn({ reason: probe.reason }, 'sandboxes run WITHOUT isolation, as sandbox.unsafe says');
+
+  const root = join(stateDir, 'sandboxes');
+  const trash = join(stateDir, 'trash');
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  const home = homedir();
+  const toolchains = findToolchains(env, [stateDir], home);
+  const nodeOfOurs = /^\/usr\//.test(process.execPath) ? undefined : process.execPath;
+  const limiter = createLimiter(limits);
+  const etc = probe.ok ? await makeEtc(stateDir) : '/etc';
+  const system = probe.ok
+    ? systemArgs({ etc, binds: toolchains.binds, ...(nodeOfOurs === undefined ? {} : { node: nodeOfOurs }) })
+    : [];
+  const nodeFolder = nodeOfOurs === undefined ? [] : [probe.ok ? NODE_INSIDE : dirname(nodeOfOurs)];
+  const path = [...nodeFolder, ...toolchains.path].join(':');
+  const running = new Map<string, Set<AbortController>>();
+  void emptyTrash(trash, log);
+
+  const folderOf = (id: string): string => {
+    if (!ID.test(id)) throw terminal(FailureType.Invariant, `"${id}" is no sandbox id`);
+    return join(root, id);
+  };
+  const pathsOf = (id: string): SandboxPaths => {
+    if (probe.ok) return INSIDE;
+    const at = (name: string) => join(folderOf(id), name);
+    return {
+      workspace: at('workspace'),
+      tmp: at('tmp'),
+      home: at('home'),
+      output: at('output'),
+      objects: at('objects'),
+      git: at('git'),
+      setup: at('setup'),
+    };
+  };
+
+  async function objectsOf(id: string): Promise<string> {
+    try {
+      return await readFile(join(folderOf(id), 'records', 'objects'), 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      throw gone(id);
+    }
+  }
+
+  /** The sandbox's clean environment: nothing of the worker's but PATH. */
+  function environment(id: string, extra: Readonly<Record<string, string>> = {}): Record<string, string> {
+    const paths = pathsOf(id);
+    return {
+      ...toolchains.env,
+      PATH: path,
+      HOME: paths.home,
+      TMPDIR: paths.tmp,
+      USER: 'agent',
+      LOGNAME: 'agent',
+      LANG: 'C.UTF-8',
+      TERM: 'dumb',
+      ...extra,
+    };
+  }
+
+  return {
+    kind: 'local',
+    isolated: probe.ok,
+    fingerprint: createHash('sha256')
+      .update(JSON.stringify([release(), arch(), process.version, path, toolchains.binds, probe.ok]))
+      .digest('hex'),
+    paths: pathsOf,
+    recordDir: (id) => join(folderOf(id), 'records'),
+
+    async create({ id, objects }) {
+      const folder = folderOf(id);
+      await mkdir(folder, { mode: 0o700 });
+      for (const name of ['workspace', 'tmp', 'home', 'output', 'git', 'records']) await mkdir(join(folder, name));
+      await writeFile(join(folder, 'records', 'objects'), objects);
+      limiter.open(id);
+    },
+
+    async exec(id, argv, exec) {
+      const folder = folderOf(id);
+      const objects = await objectsOf(id);
+      const network = exec.network ?? 'none';
+      const registries = network === 'full' ? registrySettings(env, home) : undefined;
+      if (registries !== undefined) await writeRegistryFiles(join(folder, 'home'), registries);
+      const cwd = exec.cwd ?? pathsOf(id).workspace;
+      const mounts = {
+        folder,
+        objects,
+        git: exec.git ?? false,
+        binds: registries?.binds ?? [],
+        ...(exec.setup === undefined ? {} : { setup: exec.setup }),
+      };
+      const isolate = probe.ok ? [...bwrapArgs(probe.bwrap, system, mounts, { network, cwd }), ...limiter.inside] : [];
+      const stop = new AbortController();
+      const group = running.get(id) ?? new Set();
+      running.set(id, group.add(stop));
+      try {
+        // A restarted host has lost the groups; making one that is there is cheap.
+        limiter.open(id);
+        return await runProcess(limiter.wrap(id, [...isolate, ...argv], exec.combine ?? false), {
+          ...processOptions(exec),
+          cwd: probe.ok ? folder : cwd,
+          env: environment(id, { ...(probe.ok ? registries?.env : {}), ...exec.env }),
+          signal: exec.signal === undefined ? stop.signal : AbortSignal.any([exec.signal, stop.signal]),
+          ...(exec.outputFile === undefined ? {} : { outputFile: join(folder, 'output', exec.outputFile) }),
+        });
+      } catch (error) {
+        if (!existsSync(folder)) throw gone(id, error);
+        throw error;
+      } finally {
+        group.delete(stop);
+        if (group.size === 0) running.delete(id);
+      }
+    },
+
+    async terminate(id) {
+      const folder = folderOf(id);
+      for (const stop of running.get(id) ?? []) stop.abort();
+      await removeTree(folder, trash);
+      await limiter.close(id);
+    },
+
+    async list() {
+      return (await readdir(root)).filter((name) => ID.test(name));
+    },
+
+    async has(id) {
+      return (await stat(join(folderOf(id), 'workspace')).catch(() => undefined)) !== undefined;
+    },
+
+    async createdAt(id) {
+      return (await stat(folderOf(id))).birthtimeMs;
+    },
+
+    async archive(id, folder) {
+      await mkdir(dirname(folder), { recursive: true });
+      await rename(folderOf(id), folder);
+      await limiter.close(id);
+    },
+  };
+}
+
+const processOptions = (exec: ExecOptions): Omit<ProcessOptions, 'env'> => ({
+  timeoutMs: exec.timeoutMs,
+  ...(exec.stdin === undefined ? {} : { stdin: exec.stdin }),
+  ...(exec.headBytes === undefined ? {} : { headBytes: exec.headBytes }),
+  ...(exec.tailBytes === undefined ? {} : { tailBytes: exec.tailBytes }),
+  ...(exec.maxBytes === undefined ? {} : { maxBytes: exec.maxBytes }),
+});
+
+/** Only in the fresh home of a `setup` sandbox, before its command runs. */
+async function writeRegistryFiles(home: string, settings: { npmrc: string[]; pipConf: string[] }): Promise<void> {
+  const npmrc = join(home, '.npmrc');
+  if (existsSync(npmrc)) return;
+  await writeFile(npmrc, [...settings.npmrc, 'fund=false', 'audit=false', 'update-notifier=false', ''].join('\n'), {
+    flag: 'wx',
+  });
+  await mkdir(join(home, '.config', 'pip'), { recursive: true });
+  await writeFile(join(home, '.config', 'pip', 'pip.conf'), ['[global]', ...settings.pipConf, ''].join('\n'));
+}
+
+async function emptyTrash(trash: string, log: Log): Promise<void> {
+  try {
+    for (const name of existsSync(trash) ? await readdir(trash) : []) await deleteTree(join(trash, name));
+  } catch (error) {
+    log.warn({ error: String(error), trash }, 'deleted sandboxes could not be cleaned up');
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * What a place for sandboxes must do. Everything above it (tools, checkpoints, leases) goes through `exec` only,
+ * and never touches a work tree from outside.
+ */
+
+/** Where things are as seen from inside; absolute. */
+export type SandboxPaths = {
+  workspace: string;
+  tmp: string;
+  home: string;
+  /** Read-only: whole outputs that were cut. */
+  output: string;
+  /** Read-only: the objects of the host's mirror. */
+  objects: string;
+  /** The host's own git folder for checkpoints; there only in calls with `git: true`, never for an agent's. */
+  git: string;
+  /** Read-only: what `setup` made; there only in calls with `setup`. */
+  setup: string;
+};
+
+export type SandboxSpec = {
+  /** `[a-z0-9-]{1,64}`, made by the caller. */
+  id: string;
+  /** The objects folder of the host's mirror. */
+  objects: string;
+};
+
+export type ExecOptions = {
+  stdin?: Buffer | string;
+  /** Absolute, inside. Default: the work tree. */
+  cwd?: string;
+  env?: Readonly<Record<string, string>>;
+  timeoutMs: number;
+  signal?: AbortSignal;
+  /** Standard error goes into standard output, in order. */
+  combine?: boolean;
+  /** What is kept of standard output: its first `headBytes` (default 8 MiB) and its last `tailBytes` (default 0). */
+  headBytes?: number;
+  tailBytes?: number;
+  /** The command is killed when it has written more than this. Default 256 MiB. */
+  maxBytes?: number;
+  /** When output is cut, the whole is kept under this name in `paths.output`. */
+  outputFile?: string;
+  /** Mounts the checkpoint's git folder, writable. */
+  git?: boolean;
+  /** Mounts a result of `setup` (as `archive` made it). */
+  setup?: string;
+  /** `full` only for `setup`, with the host's registry settings (never its tokens). */
+  network?: 'none' | 'full';
+};
+
+/** The first reason wins. */
+export type ExecReason = 'exit' | 'timeout' | 'aborted' | 'output-limit';
+
+export type ExecResult = {
+  stdout: Buffer;
+  /** The end of standard output where `stdout` does not hold all of it. */
+  tail: Buffer;
+  /** Bytes written to standard output in all. */
+  bytes: number;
+  truncated: boolean;
+  /** The last 8 KiB; empty with `combine`. */
+  stderr: string;
+  /** 128 + signal number when a signal ended it. */
+  exitCode: number;
+  reason: ExecReason;
+};
+
+export interface SandboxProvider {
+  readonly kind: string;
+  /** false: commands run as the worker's user, with nothing between. Every report says so. */
+  readonly isolated: boolean;
+  /** One string that changes when what a sandbox offers (system, toolchains) changes. */
+  readonly fingerprint: string;
+  paths(id: string): SandboxPaths;
+  /** Makes an empty sandbox. Throws when the id exists. */
+  create(spec: SandboxSpec): Promise<void>;
+  /** Runs a command to its end; all of its processes are gone afterwards. Throws SandboxGone when there is none. */
+  exec(id: string, argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
+  /** Kills what runs in it and deletes it. One that is not there is no error. */
+  terminate(id: string): Promise<void>;
+  list(): Promise<string[]>;
+  has(id: string): Promise<boolean>;
+  /** ms since the epoch. */
+  createdAt(id: string): Promise<number>;
+  /** A folder on the host, out of the sandbox's sight, that lives and dies with it. */
+  recordDir(id: string): string;
+  /** Ends a sandbox but keeps its files in a folder of the host, for `exec({ setup })` of others. */
+  archive(id: string, folder: string): Promise<void>;
+}

@@ -1,0 +1,192 @@
+/**
+ * `setup`: a repository's own preparation (npm ci, a venv), once for each key in a sandbox of its own. Its result
+ * is what it made that is not tracked; every new sandbox gets a copy, so that nothing writable is shared.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FailureType, terminal } from '../../shared/failures.ts';
+import type { CommitSha } from '../../shared/ids.ts';
+import type { Setup } from '../../shared/settings.ts';
+import type { Mirror } from '../git/contract.ts';
+import type { Log } from '../log.ts';
+import { checkOut } from './code/checkout.ts';
+import { CheckpointError, checkpointExec } from './code/checkpoint-git.ts';
+import { excludeLine } from './code/git-folder.ts';
+import type { SandboxProvider } from './provider.ts';
+import { removeTree } from './local/remove.ts';
+import { headAndTail } from './tools/text.ts';
+
+/** A finished `setup`, kept on this host. */
+export type SetupResult = {
+  /** As `archive` left it: workspace/, home/, and the list of paths. */
+  folder: string;
+  /** Lines of gitignore: what it made is never part of the work. */
+  exclude: string[];
+};
+
+export interface Setups {
+  /** Runs it, waits for the run of another with the same key, or takes what is there. @throws SetupFailed. */
+  ensure(setup: Setup, mirror: Mirror, commit: CommitSha, signal: AbortSignal): Promise<SetupResult>;
+  /** Copies the result into a fresh sandbox. */
+  install(result: SetupResult, id: string, signal: AbortSignal): Promise<void>;
+}
+
+export const isSetupSandbox = (id: string): boolean => id.startsWith('setup-');
+
+const TAIL_BYTES = 4_000;
+const PATHS_FILE = 'setup-paths';
+
+export function createSetups(deps: { provider: SandboxProvider; stateDir: string; log: Log }): Setups {
+  const { provider, stateDir, log } = deps;
+  const underWay = new Map<string, { result: Promise<SetupResult>; waiters: number; stop: AbortController }>();
+
+  async function keyOf(setup: Setup, mirror: Mirror, commit: CommitSha): Promise<string> {
+    const files = [];
+    for (const path of setup.keyFiles) {
+      const { stdout } = await mirror.git(['--literal-pathspecs', 'ls-tree', '-z', commit, '--', path]);
+      files.push([path, stdout.toString('latin1')]);
+    }
+    const parts = [1, setup.command, setup.network, files, provider.fingerprint, mirror.repo.key];
+    return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 40);
+  }
+
+  async function load(folder: string): Promise<SetupResult | null> {
+    if (!existsSync(join(folder, 'records', PATHS_FILE))) return null;
+    const paths = splitPaths(await readFile(join(folder, 'records', PATHS_FILE)));
+    return { folder, exclude: paths.map((path) => excludeLine(path.toString('utf8'))) };
+  }
+
+  async function run(
+    setup: Setup,
+    mirror: Mirror,
+    commit: CommitSha,
+    folder: string,
+    signal: AbortSignal,
+  ): Promise<SetupResult> {
+    const id = `setup-${process.pid}-${randomUUID().slice(0, 8)}`;
+    const started = Date.now();
+    log.info({ sandbox: id, repo: mirror.repo.key, command: setup.command }, 'setup begins');
+    // A result without its list is from a time when the disk was full or the machine died.
+    if (existsSync(folder)) await removeTree(folder, join(stateDir, 'trash'));
+    await provider.create({ id, objects: join(mirror.dir, 'objects') });
+    try {
+      await checkOut(provider, id, { base: commit, commit }, [], signal);
+      const result = await provider.exec(id, ['/bin/bash', '-c', setup.command], {
+        combine: true,
+        timeoutMs: setup.timeoutMinutes * 60_000,
+        headBytes: TAIL_BYTES / 4,
+        tailBytes: TAIL_BYTES,
+        network: setup.network,
+        signal,
+      });
+      signal.throwIfAborted();
+      if (result.reason !== 'exit' || result.exitCode !== 0) {
+        const how =
+          result.reason === 'timeout'
+            ? `took longer than ${setup.timeoutMinutes} minutes`
+            : `ended with code ${result.exitCode}`;
+        const said = headAndTail(result, 'a file that is gone');
+        throw terminal(
+          FailureType.SetupFailed,
+          `setup of ${mirror.repo.location} at ${commit.slice(0, 12)}, \`${setup.command}\`, ${how}:\n${said}`,
+          setup.network === 'none'
+            ? 'It ran without network: set setup.network to "full" in agentswarm.json if it needs a registry.'
+            : 'Mend setup.command in agentswarm.json, or what it runs.',
+        );
+      }
+      const listed = await checkpointExec(provider, id, 'git ls-files -o --directory --no-empty-directory -z', [], {
+        timeoutMs: 10 * 60_000,
+        signal,
+      });
+      if (listed.exitCode !== 0 || listed.truncated) throw new CheckpointError(id, 'listing what setup made', listed);
+      await writeFile(join(provider.recordDir(id), PATHS_FILE), listed.stdout);
+      await provider.archive(id, folder).catch((error: unknown) => {
+        // Another process of this host was first: its result is as good.
+        if (!existsSync(join(folder, 'records', PATHS_FILE))) throw error;
+      });
+      log.info({ repo: mirror.repo.key, folder, durationMs: Date.now() - started }, 'setup is done');
+      const loaded = await load(folder);
+      if (loaded === null) throw new Error(`the result of setup in ${folder} is gone`);
+      return loaded;
+    } finally {
+      await provider.terminate(id);
+    }
+  }
+
+  return {
+    async ensure(setup, mirror, commit, signal) {
+      const key = await keyOf(setup, mirror, commit);
+      const folder = join(stateDir, 'setup', key);
+      const ready = await load(folder);
+      if (ready !== null) return ready;
+      let flight = underWay.get(key);
+      if (flight === undefined) {
+        const stop = new AbortController();
+        flight = { result: run(setup, mirror, commit, folder, stop.signal), waiters: 0, stop };
+        underWay.set(key, flight);
+      }
+      flight.waiters += 1;
+      try {
+        return await orAborted(flight.result, signal);
+      } finally {
+        flight.waiters -= 1;
+        if (flight.waiters === 0) {
+          // It has ended, or nobody is left who wants it.
+          if (underWay.get(key) === flight) underWay.delete(key);
+          flight.stop.abort();
+        }
+      }
+    },
+
+    async install({ folder }, id, signal) {
+      const paths = await readFile(join(folder, 'records', PATHS_FILE));
+      const from = provider.isolated ? provider.paths(id).setup : folder;
+      const result = await provider.exec(
+        id,
+        ['/bin/sh', '-c', INSTALL, 'sh', from, provider.paths(id).workspace, provider.paths(id).home],
+        {
+          stdin: paths,
+          setup: folder,
+          timeoutMs: 10 * 60_000,
+          signal,
+        },
+      );
+      if (result.reason !== 'exit' || result.exitCode !== 0) {
+        throw new Error(
+          `copying what setup made into sandbox ${id} ended by ${result.reason}: ${result.stderr.trim().slice(-1_000)}`,
+        );
+      }
+    },
+  };
+}
+
+/** $1 the result, $2 work tree, $3 home. Paths on standard input, each ended by NUL. Copies share blocks where the disk can. */
+const INSTALL = `
+set -e
+cd "$1/workspace"
+xargs -0 -r cp -a --reflink=auto --parents -t "$2" --
+cd "$1/home"
+find . -mindepth 1 -maxdepth 1 ! -name .cache ! -name .npm ! -name .npmrc ! -name .config -print0 | xargs -0 -r cp -a --reflink=auto -t "$3" --
+`;
+
+function splitPaths(bytes: Buffer): Buffer[] {
+  const paths: Buffer[] = [];
+  for (let from = 0; from < bytes.length; ) {
+    const end = bytes.indexOf(0, from);
+    const to = end === -1 ? bytes.length : end;
+    if (to > from) paths.push(bytes.subarray(from, to));
+    from = to + 1;
+  }
+  return paths;
+}
+
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+    if (signal.aborted) return stop();
+    signal.addEventListener('abort', stop, { once: true });
+    void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}

@@ -1,0 +1,34 @@
+/** Small JSON files of the host that must survive a kill at any moment. */
+import { randomUUID } from 'node:crypto';
+import { open, readFile, rename } from 'node:fs/promises';
+import type { z } from 'zod';
+
+/** Written beside, synced, renamed: a reader sees the old or the new, never a half. ENOENT when the folder is gone. */
+export async function writeJson(path: string, value: unknown): Promise<void> {
+  const beside = `${path}.${randomUUID()}`;
+  const file = await open(beside, 'wx');
+  try {
+    await file.writeFile(JSON.stringify(value));
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  await rename(beside, path);
+}
+
+/** null when there is no such file. @throws when it does not fit its schema. */
+export async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+  return schema.parse(JSON.parse(text));
+}
+
+export const isMissing = (error: unknown): boolean => {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+};

@@ -1,0 +1,39 @@
+/** bash: a command at the root of the work tree, with all of its processes gone when it ends. */
+import { headAndTail } from './text.ts';
+import type { Tool } from './tool.ts';
+
+/** Linux takes at most 128 KiB in one argument. */
+const MAX_ARGUMENT = 100 * 1024;
+
+export const bash: Tool<'bash'> = {
+  writes: true,
+  async call({ command, timeoutSeconds = 120 }, { paths, run, outputBytes, outputFile, keepFile }) {
+    const argv =
+      Buffer.byteLength(command) <= MAX_ARGUMENT
+        ? ['/bin/bash', '-c', command]
+        : ['/bin/bash', await keepFile(`${outputFile}.sh`, command)];
+    const result = await run(argv, {
+      combine: true,
+      timeoutMs: timeoutSeconds * 1_000,
+      headBytes: Math.ceil(outputBytes / 3),
+      tailBytes: Math.floor((outputBytes * 2) / 3),
+      outputFile,
+    });
+    const said = headAndTail(result, `${paths.output}/${outputFile}`);
+    const end = (text: string) => `${said}${said === '' || said.endsWith('\n') ? '' : '\n'}[${text}]`;
+    switch (result.reason) {
+      case 'exit':
+        if (result.exitCode === 0) return { status: 'ok', output: said === '' ? '[No output.]' : said };
+        return { status: 'error', output: end(`The command ended with code ${result.exitCode}.`) };
+      case 'timeout':
+        return {
+          status: 'error',
+          output: end(`The command was stopped after ${timeoutSeconds} s, with all that it had started.`),
+        };
+      case 'output-limit':
+        return { status: 'error', output: end(`The command was stopped: it wrote more than ${result.bytes} bytes.`) };
+      case 'aborted':
+        return { status: 'error', output: end('The command was stopped.') };
+    }
+  },
+};

@@ -1,0 +1,79 @@
+/** Runs one tool call of a model in a sandbox. A model's mistake is an answer, never an exception. */
+import { statfs, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { SandboxLimits } from '../../../shared/config.ts';
+import type { ToolCall, ToolResult } from '../../../shared/contracts/agent.ts';
+import { parseArguments, type ToolName } from '../../../shared/tools.ts';
+import type { SandboxProvider } from '../provider.ts';
+import { bash } from './bash.ts';
+import { edit, ls, read, write } from './files.ts';
+import { find, grep } from './search.ts';
+import { failed, type Tool, type ToolAnswer, type ToolContext } from './tool.ts';
+
+type SandboxTool = 'read' | 'write' | 'edit' | 'bash' | 'grep' | 'find' | 'ls';
+const TOOLS: { [N in SandboxTool]: Tool<N> } = { read, write, edit, bash, grep, find, ls };
+
+const isSandboxTool = (name: string): name is SandboxTool => Object.hasOwn(TOOLS, name);
+const HELPER_TIMEOUT_MS = 60_000;
+
+/** Whether a call can have changed the work tree. */
+export const mayWrite = (call: Pick<ToolCall, 'name'>): boolean => isSandboxTool(call.name) && TOOLS[call.name].writes;
+
+/**
+ * @param outputFile a name that no other call of this sandbox uses, for output that is cut.
+ * @throws SandboxGone, and what kept the command from being started at all.
+ */
+export async function runTool(
+  deps: { provider: SandboxProvider; limits: SandboxLimits },
+  id: string,
+  call: ToolCall,
+  outputFile: string,
+  signal?: AbortSignal,
+): Promise<ToolResult> {
+  const { provider, limits } = deps;
+  const answered = ({ status, output }: ToolAnswer): ToolResult => ({
+    callId: call.id,
+    name: call.name,
+    status,
+    output,
+  });
+  if (!isSandboxTool(call.name)) {
+    return answered(failed(`There is no tool "${call.name}". The tools are: ${Object.keys(TOOLS).join(', ')}.`));
+  }
+  if (mayWrite(call)) {
+    const { bavail, bsize } = await statfs(dirname(provider.recordDir(id))).catch(() => ({
+      bavail: Number.MAX_SAFE_INTEGER,
+      bsize: 1,
+    }));
+    const freeMb = Math.floor((bavail * bsize) / 1_048_576);
+    if (freeMb < limits.minFreeDiskMb) {
+      return answered(
+        failed(
+          `The host's disk is full (${freeMb} MB free, ${limits.minFreeDiskMb} MB must stay free): nothing can be written now.`,
+        ),
+      );
+    }
+  }
+  const paths = provider.paths(id);
+  const context: ToolContext = {
+    paths,
+    outputBytes: limits.outputBytes,
+    outputFile,
+    run: (argv, options = {}) =>
+      provider.exec(id, argv, {
+        timeoutMs: HELPER_TIMEOUT_MS,
+        ...(signal === undefined ? {} : { signal }),
+        ...options,
+      }),
+    async keepFile(name, content) {
+      await writeFile(join(dirname(provider.recordDir(id)), 'output', name), content);
+      return `${paths.output}/${name}`;
+    },
+  };
+  return answered(await callTool(call.name, call.arguments, context));
+}
+
+async function callTool<N extends SandboxTool>(name: N, text: string, context: ToolContext): Promise<ToolAnswer> {
+  const parsed = parseArguments(name satisfies ToolName, text);
+  return parsed.ok ? await TOOLS[name].call(parsed.value, context) : failed(parsed.error);
+}
