@@ -6,6 +6,7 @@ import { findServer } from '../../infra/temporal/find.mjs';
 import { startServer } from '../../infra/temporal/start.ts';
 import { checkModels } from '../preflight.ts';
 import type { Dependencies } from './dependencies.ts';
+import { exitWhenWritten } from './io.ts';
 import { runCli } from './program.ts';
 import { cliText } from './text.ts';
 
@@ -32,8 +33,9 @@ const dependencies: Dependencies = {
 // A reader that has gone (`| head`, a closed terminal) is no reason to leave server and worker behind.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
-process.exitCode = await runCli(
+const exitCode = await runCli(
   process.argv.slice(2),
   { stdout: process.stdout, stderr: process.stderr, cwd: process.cwd(), env: process.env },
   dependencies,
 );
+await exitWhenWritten(exitCode);

@@ -23,7 +23,7 @@ export type Session = {
   host: Host | null;
   /** The run's page in the Web UI, or null where that is not known. */
   uiLink(run: string): string | null;
-  /** Closes the connection and ends what is our own; `force` at once. Only the first call counts. */
+  /** Ends what is our own; `force` at once. Only the first call counts. The connection ends with the process. */
   close(force: boolean): Promise<void>;
 };
 
@@ -145,17 +145,14 @@ export async function connect(
   const { namespace, dataConverter } = target;
   const ui = webUi(target, io.env);
   let closed: Promise<void> | undefined;
-  const close = async (force: boolean): Promise<void> => {
-    await host?.stop(force);
-    await connection.close();
-  };
   return {
     loaded,
     target,
     client: new Client({ connection, namespace, dataConverter }),
     host,
     uiLink: (run) => (ui === null ? null : `${ui}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(run)}`),
-    close: (force) => (closed ??= close(force)),
+    // The connection stays: a retry that the SDK has in mind would throw, outside of any promise, once it is closed.
+    close: (force) => (closed ??= host?.stop(force) ?? Promise.resolve()),
   };
 }
 

@@ -47,7 +47,7 @@ describe('a run on the embedded server', { timeout: 180_000 }, () => {
     expect((await lab.run(['steer', 'left', 'land before'])).code).toBe(0);
     run.process.kill('SIGINT');
     const left = await run.ended;
-    expect(left.code).toBe(130);
+    expect(left.code, left.stderr).toBe(130);
     expect(left.stderr).toContain('Take it up again: agentswarm attach left');
     expect(left.stdout).toBe('');
     expect(lab.processes()).toEqual([]);
