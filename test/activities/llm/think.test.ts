@@ -196,8 +196,8 @@ test.each([
 });
 
 test('a retry that waits for the call of an abandoned attempt can still cancel it', async () => {
-  server.answer = () => ({ text: 'late', delayMs: 20_000 });
-  const activities = worker();
+  server.answer = () => ({ text: 'late', delayMs: 60_000 });
+  const activities = worker({ config: { idleSeconds: 60 } });
   const first = attempt(activities);
   await expect.poll(() => server.requests.length).toBe(1);
   first.env.cancel('TIMED_OUT', cancelled({ timedOut: true }));
