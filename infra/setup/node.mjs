@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { run, tail } from '../lib/run.mjs';
 import { StepError } from '../lib/step-error.mjs';
@@ -27,13 +27,27 @@ export async function findNode({ root, say }) {
       })
     : { code: 1, output: `${folder} is not there` };
   const second = await version(file);
-  if (second !== null) return { file, version: second };
+  if (second !== null) {
+    linkCommand(root);
+    return { file, version: second };
+  }
   throw new StepError(
     `Node ${MAJOR}`,
     `${file} does not run, and the install script of the npm package \`node\` did not mend it:\n${tail(result.output)}`,
     `delete node_modules and start it again; where npm refuses install scripts, allow that one ` +
       '(`npm config set ignore-scripts false`, or `npm install-scripts approve node`).',
   );
+}
+
+/**
+ * npm links no command whose file was not there yet; npm's scripts are to find this Node too.
+ *
+ * @param {string} root
+ */
+function linkCommand(root) {
+  const link = join(root, 'node_modules', '.bin', 'node');
+  rmSync(link, { force: true });
+  symlinkSync(join('..', 'node', 'bin', 'node'), link);
 }
 
 /**

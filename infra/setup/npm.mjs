@@ -85,7 +85,7 @@ async function npmCi(root, reason, say) {
   if (result.code !== 0) {
     throw new StepError(
       'npm packages',
-      `\`npm ci\` in ${root} ${result.problem === 'timeout' ? 'took more than 15 minutes' : 'failed'}:\n${tail(result.output)}`,
+      `\`npm ci\` in ${root} ${result.problem === 'timeout' ? 'took more than 15 minutes' : 'failed'}:\n${complaint(result.output)}`,
       'see that the npm registry can be reached (`npm ping`) and that the disk is not full, then start it again.',
     );
   }
@@ -102,6 +102,16 @@ export const outsidePath = (root) =>
     .split(delimiter)
     .filter((directory) => !`${directory}${sep}`.startsWith(join(root, 'node_modules') + sep))
     .join(delimiter);
+
+/**
+ * npm says first what is wrong, then how it is used.
+ *
+ * @param {string} output
+ */
+function complaint(output) {
+  const errors = output.split('\n').filter((line) => /^npm error ?\S/.test(line));
+  return errors.length === 0 ? tail(output) : tail(errors.slice(0, 12).join('\n'));
+}
 
 /** @param {string} text */
 const hash = (text) => createHash('sha256').update(text).digest('hex').slice(0, 16);
