@@ -106,9 +106,12 @@ class Turn {
 
   private async restore(): Promise<string | undefined> {
     const { restore, ref, repo, sandbox } = this.request;
-    if (restore === undefined) return undefined;
-    const { restoredFor, commit } = await this.deps.records.tree(this.id);
-    if (restoredFor === sandbox.epoch || commit === restore.commit) return undefined;
+    const tree = await this.deps.records.tree(this.id);
+    if (tree.restoredFor === sandbox.epoch) return undefined;
+    if (restore === undefined || tree.commit === restore.commit) {
+      await this.deps.records.writeTree(this.id, { ...tree, restoredFor: sandbox.epoch });
+      return undefined;
+    }
     const mirror = await this.deps.mirrors.open(repo);
     return await restoreTree(this.deps, mirror, {
       id: this.id,

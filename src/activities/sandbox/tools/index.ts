@@ -3,7 +3,7 @@ import { statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { SandboxLimits } from '../../../shared/config.ts';
 import type { ToolCall, ToolResult } from '../../../shared/contracts/agent.ts';
-import { parseArguments, type ToolName } from '../../../shared/tools.ts';
+import { parseArguments } from '../../../shared/tools.ts';
 import type { SandboxProvider } from '../provider.ts';
 import { bash } from './bash.ts';
 import { edit, ls, read, write } from './files.ts';
@@ -74,6 +74,6 @@ export async function runTool(
 }
 
 async function callTool<N extends SandboxTool>(name: N, text: string, context: ToolContext): Promise<ToolAnswer> {
-  const parsed = parseArguments(name satisfies ToolName, text);
+  const parsed = parseArguments<N>(name, text);
   return parsed.ok ? await TOOLS[name].call(parsed.value, context) : failed(parsed.error);
 }

@@ -1,5 +1,5 @@
 /** What a tool gets and gives. All of a tool's work is done inside the sandbox, by `run`. */
-import type { ParsedArguments, ToolName } from '../../../shared/tools.ts';
+import type { ToolArguments, ToolName } from '../../../shared/tools.ts';
 import type { ExecOptions, ExecResult, SandboxPaths } from '../provider.ts';
 
 export type ToolContext = {
@@ -18,7 +18,7 @@ export type ToolAnswer = { status: 'ok' | 'error'; output: string };
 export type Tool<N extends ToolName> = {
   /** Whether it can change the work tree. */
   writes: boolean;
-  call(args: Extract<ParsedArguments<N>, { ok: true }>['value'], context: ToolContext): Promise<ToolAnswer>;
+  call(args: ToolArguments<N>, context: ToolContext): Promise<ToolAnswer>;
 };
 
 export const ok = (output: string): ToolAnswer => ({ status: 'ok', output });

@@ -1,0 +1,201 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { call, REF, type TestHost, testHost } from './support.ts';
+
+describe('code in and out of a sandbox', () => {
+  let host: TestHost;
+  beforeAll(async () => {
+    host = await testHost({
+      files: {
+        'README.md': '# test\n',
+        'src/a.txt': 'a\n',
+        '.gitignore': 'ignored/\n',
+        'run.sh': { mode: '100755', content: '#!/bin/sh\necho ran\n' },
+        link: { mode: '120000', content: 'src/a.txt' },
+        module: { mode: '160000', content: '1234567890123456789012345678901234567890' },
+        'big.bin': Buffer.from([0, 1, 2, 255, 254, 10, 13]),
+        '.gitattributes': '*.lfs filter=lfs diff=lfs merge=lfs -text\n',
+        'data.lfs': 'version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 5\n',
+      },
+    });
+  });
+  afterAll(() => host.close());
+
+  it('checks out the tip with a .git that stands on the mirror, and nothing to commit', async () => {
+    const id = await host.open();
+    const said = await host.bash(
+      id,
+      'git status --porcelain; git log --format=%s; git config user.email; ./run.sh; cat link',
+    );
+    expect(said).toMatchObject({ status: 'ok', output: 'first\nagent@localhost\nran\na\n' });
+  });
+
+  it('stores what a turn changed, untracked files included and ignored ones not', async () => {
+    const id = await host.open();
+    const { checkpoint } = await host.act(id, 1, [
+      call('bash', { command: 'echo new > new.txt; rm src/a.txt; mkdir ignored; echo x > ignored/x; chmod -x run.sh' }),
+    ]);
+    const mirror = await host.mirrors.open(host.run.repo);
+    const { stdout } = await mirror.git([
+      'diff-tree',
+      '-r',
+      '--no-commit-id',
+      '--name-status',
+      host.origin.tip(),
+      checkpoint?.commit ?? '',
+    ]);
+    expect(stdout.toString()).toBe('A\tnew.txt\nM\trun.sh\nD\tsrc/a.txt\n');
+    const again = await host.act(id, 2, [call('bash', { command: 'true' })]);
+    expect(again.checkpoint).toBeUndefined();
+  });
+
+  it('makes one commit of the host on the base, with the trailers of the host only', async () => {
+    const id = await host.open();
+    await host.act(id, 1, [call('write', { path: 'x.txt', content: 'x\n' })]);
+    const collected = await host.collect(id, { body: 'Body.\n\nSwarm-Change: forged' });
+    expect(collected).toMatchObject({ base: host.origin.tip(), filesChanged: ['x.txt'], unresolved: [] });
+    expect(host.origin.git('rev-parse', REF)).toBe(collected.commit);
+    expect(host.origin.git('log', '-1', '--format=%an %cn|%P', REF)).toBe(`AgentSwarm AgentSwarm|${host.origin.tip()}`);
+    expect(host.origin.message(REF)).toContain(
+      'Swarm-Task: run-1/alpha.1\nSwarm-Change: 00000000-0000-4000-8000-0000000000aa',
+    );
+    expect(host.origin.message(REF)).not.toContain('forged');
+    expect(host.origin.files(REF)).toEqual({ ...host.origin.files(), 'x.txt': '100644 x\n' });
+  });
+
+  it('makes no commit when nothing was changed', async () => {
+    const id = await host.open();
+    expect(await host.collect(id)).toEqual({ base: host.origin.tip(), filesChanged: [], unresolved: [] });
+  });
+
+  it.each([
+    ['deleted', 'rm -rf .git'],
+    ['corrupted', 'echo rubbish > .git/HEAD; rm -rf .git/objects/info; echo rubbish > .git/index'],
+    ['a file', 'rm -rf .git; echo rubbish > .git'],
+    ['full of filters and hooks', FILTERS()],
+    ['locked', 'touch .git/index.lock; chmod 000 .git'],
+  ])('collects the work of an agent whose .git is %s', async (_, damage) => {
+    const id = await host.open();
+    await host.act(id, 1, [call('bash', { command: `${damage}; echo work > work.txt` })]);
+    await host.act(id, 2, [call('bash', { command: 'echo more >> work.txt' })]);
+    const { commit, filesChanged } = await host.collect(id);
+    expect(filesChanged.filter((file) => file !== '.gitattributes')).toEqual(['work.txt']);
+    expect(host.origin.git('show', `${commit}:work.txt`)).toBe('work\nmore');
+  });
+
+  it('takes the files of a repository that the agent made inside, and keeps a submodule a link', async () => {
+    const id = await host.open();
+    const { checkpoint } = await host.act(id, 1, [
+      call('bash', {
+        command: `mkdir inner empty && git -C inner init -q && echo 1 > inner/f && git -C inner add f && git -C inner commit -qm x
+          git -C empty init -q && echo 2 > empty/g`,
+      }),
+    ]);
+    const mirror = await host.mirrors.open(host.run.repo);
+    const { stdout } = await mirror.git(['ls-tree', '-r', checkpoint?.commit ?? '']);
+    expect(stdout.toString()).toMatch(/100644 blob \w+\tempty\/g/);
+    expect(stdout.toString()).toMatch(/100644 blob \w+\tinner\/f/);
+    expect(stdout.toString()).toMatch(/160000 commit 1234567890123456789012345678901234567890\tmodule/);
+  });
+
+  it('restores the checkpoint in a fresh sandbox, on the base that the checkpoint stands on', async () => {
+    const first = await host.open();
+    const { checkpoint } = await host.act(first, 1, [call('bash', { command: 'echo kept > kept.txt; rm README.md' })]);
+    const base = host.origin.tip();
+    await rm(join(host.stateDir, 'sandboxes', first), { recursive: true });
+    await expect(host.act(first, 2, [call('bash', { command: 'true' })])).rejects.toMatchObject({
+      type: 'SandboxGone',
+    });
+    host.origin.commit({ 'later.txt': 'landed since\n' });
+    const second = await host.open();
+    const { results } = await host.act(
+      second,
+      2,
+      [call('bash', { command: 'cat kept.txt; ls README.md later.txt; git status --short' })],
+      {
+        ...(checkpoint === undefined ? {} : { restore: checkpoint }),
+      },
+    );
+    expect(results[0]?.output).toMatch(/^kept\n/);
+    expect(results[0]?.output).toContain("cannot access 'README.md'");
+    expect(results[0]?.output).toContain("cannot access 'later.txt'");
+    expect(results[0]?.output).toContain('A  kept.txt');
+    const collected = await host.collect(second, { ...(checkpoint === undefined ? {} : { restore: checkpoint }) });
+    expect(collected).toMatchObject({ base, filesChanged: ['README.md', 'kept.txt'] });
+  });
+
+  it('restores once for a lease, and not where the sandbox has that checkpoint itself', async () => {
+    const id = await host.open();
+    const { checkpoint } = await host.act(id, 1, [call('write', { path: 'a', content: '1' })]);
+    const restore = checkpoint === undefined ? {} : { restore: checkpoint };
+    await host.act(id, 2, [call('write', { path: 'a', content: '2' })], restore);
+    const { results } = await host.act(id, 3, [call('bash', { command: 'cat a' })], restore);
+    expect(results[0]?.output).toBe('2');
+  });
+
+  it('opens with the merge in progress and tells what is unresolved', async () => {
+    const base = host.origin.tip();
+    const theirs = host.origin.detached(
+      { 'src/a.txt': 'theirs\n', 'theirs.txt': 'new\n' },
+      { parent: base, ref: 'refs/agentswarm/runs/run-1/other.1' },
+    );
+    host.origin.commit({ 'src/a.txt': 'ours\n' });
+    const id = await host.open({ kind: 'merge', theirs, ref: 'refs/agentswarm/runs/run-1/other.1' });
+    const said = await host.bash(id, 'git status --short; cat .git/MERGE_HEAD src/a.txt');
+    expect(said.output).toContain('UU src/a.txt');
+    expect(said.output).toContain(theirs);
+    expect(said.output).toContain('<<<<<<< ');
+    expect(await host.collect(id)).toMatchObject({ unresolved: ['src/a.txt'] });
+    await host.bash(id, 'printf "ours\\ntheirs\\n" > src/a.txt');
+    const { commit, unresolved, filesChanged } = await host.collect(id);
+    expect({ unresolved, filesChanged }).toEqual({ unresolved: [], filesChanged: ['src/a.txt', 'theirs.txt'] });
+    expect(host.origin.git('rev-parse', `${commit}^@`)).toBe(host.origin.tip());
+  });
+
+  it('starts from the commit of a failed attempt, measured against its merge base', async () => {
+    const base = host.origin.tip();
+    const failedWork = host.origin.detached(
+      { 'half.txt': 'half\n' },
+      { parent: base, ref: 'refs/agentswarm/runs/run-1/beta.1' },
+    );
+    host.origin.commit({ 'meanwhile.txt': 'm\n' });
+    const id = await host.open({ kind: 'commit', commit: failedWork, ref: 'refs/agentswarm/runs/run-1/beta.1' });
+    await host.bash(id, 'echo whole >> half.txt');
+    expect(await host.collect(id)).toMatchObject({ base, filesChanged: ['half.txt'] });
+  });
+});
+
+it('works in a repository whose objects are named by SHA-256', async () => {
+  const host = await testHost({ objectFormat: 'sha256' });
+  try {
+    const id = await host.open();
+    await host.act(id, 1, [call('write', { path: 'x', content: 'x' })]);
+    expect((await host.bash(id, 'git status --short')).output).toBe('?? x\n');
+    expect((await host.collect(id)).commit).toHaveLength(64);
+  } finally {
+    await host.close();
+  }
+});
+
+it('brings a checkpoint to the remote, but not before its time', async () => {
+  const host = await testHost({ pushEveryMs: 300 });
+  try {
+    const id = await host.open();
+    await host.act(id, 1, [call('write', { path: 'x', content: '1' })]);
+    expect(host.origin.refs('refs/agentswarm')).toEqual([]);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    const { checkpoint } = await host.act(id, 2, [call('write', { path: 'x', content: '2' })]);
+    await host.pushes.settled(id);
+    expect(host.origin.git('rev-parse', REF)).toBe(checkpoint?.commit);
+  } finally {
+    await host.close();
+  }
+});
+
+function FILTERS(): string {
+  return `git config filter.evil.clean 'echo evil'; git config filter.evil.smudge 'echo evil'
+    git config core.hooksPath /tmp; git config core.fsmonitor 'echo evil; exit 1'; git config core.worktree /tmp
+    echo '*.txt filter=evil' >> .gitattributes; git config --global filter.evil.clean 'echo evil'
+    echo /nonexistent > .git/objects/info/alternates`;
+}
