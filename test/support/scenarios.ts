@@ -1,0 +1,77 @@
+/** Scripts of end-to-end tests: several scenarios behind one scripted model, told apart by spec and task ids. */
+import { type ConflictScript, nextConflictTurn } from '../../examples/scripted-model/conflicts.ts';
+import {
+  attemptOf,
+  type Conversation,
+  roleOf,
+  type Script,
+  type ScriptAnswer,
+  taskOf,
+  userTexts,
+} from '../../examples/scripted-model/conversation.ts';
+import { nextPlannerTurn, type PlannedTask, type PlanningView } from '../../examples/scripted-model/planning.ts';
+import { handoffAnswer, nextTurn, type Play, step, write } from '../../examples/scripted-model/steps.ts';
+
+type Worker = (attempt: number, conversation: Conversation) => Play | ScriptAnswer;
+
+export type Scenario = {
+  /** All tasks that can be planned by now; what was planned before is left out by itself. Pure. */
+  plan(view: PlanningView, conversation: Conversation): { tasks: PlannedTask[]; done: boolean };
+  /** By task id. */
+  tasks: Readonly<Record<string, Worker>>;
+  conflicts?: ConflictScript;
+};
+
+/** A run is given the spec `specOf(name)`; ids of tasks are unique over all scenarios of a script. */
+export const specOf = (name: string): { text: string } => ({ text: `Scenario: ${name}\n` });
+
+export function scenarioScript(scenarios: Readonly<Record<string, Scenario>>): Script {
+  const ofTask = (task: string | undefined): Scenario => {
+    const found = Object.values(scenarios).find((scenario) => task !== undefined && Object.hasOwn(scenario.tasks, task));
+    if (found === undefined) throw new Error(`no scenario has the task "${task ?? ''}"`);
+    return found;
+  };
+  return {
+    name: 'scenarios',
+    answer(conversation) {
+      const role = roleOf(conversation);
+      if (role === 'planner') {
+        const name = /^Scenario: (\S+)$/m.exec(userTexts(conversation).join('\n'))?.[1] ?? '';
+        const scenario = scenarios[name];
+        if (scenario === undefined) throw new Error(`there is no scenario "${name}"`);
+        const plan = (view: PlanningView) => ({ ...scenario.plan(view, conversation), reasoning: 'As the script says.' });
+        return nextPlannerTurn({ look: [], goals: name, plan }, conversation);
+      }
+      const task = taskOf(conversation);
+      const scenario = ofTask(task);
+      if (role === 'conflict') {
+        if (scenario.conflicts === undefined) throw new Error(`the scenario of "${task ?? ''}" expects no conflict`);
+        return nextConflictTurn(scenario.conflicts, conversation);
+      }
+      const play = scenario.tasks[task ?? '']?.(attemptOf(conversation), conversation);
+      if (play === undefined) throw new Error(`the script has no task "${task ?? ''}"`);
+      return 'steps' in play ? nextTurn(play, conversation) : play;
+    },
+  };
+}
+
+export const planned = (id: string, more: Partial<PlannedTask> = {}): PlannedTask => ({
+  id,
+  description: `Do ${id}.`,
+  scope: [],
+  acceptance: [],
+  priority: 5,
+  ...more,
+});
+
+/** Writes files in one turn, hands off as complete in the next. */
+export const writes = (files: Readonly<Record<string, string>>, summary = 'Written.'): (() => Play) => () => ({
+  steps: [step('I write.', ...Object.entries(files).map(([path, content]) => write(path, content)))],
+  handoff: { status: 'complete', summary },
+});
+
+/** Calls and the handoff in one turn. */
+export const atOnce = (answer: ScriptAnswer, summary = 'Done.'): ScriptAnswer => ({
+  text: answer.text,
+  calls: [...answer.calls, ...handoffAnswer({ status: 'complete', summary }).calls],
+});
