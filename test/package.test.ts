@@ -1,8 +1,11 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startLlmServer } from './support/llm-server.ts';
+import { temporal } from './support/temporal.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const VERSION = (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version;
@@ -67,13 +70,57 @@ test('the package has what is read at run time, and nothing of the checkout', ()
   expect([...packed].filter((file) => /^package\/(src|test|examples|bench|node_modules)\//.test(file))).toEqual([]);
 });
 
-test('the installed worker takes the workflows from the bundle, not from a source that is not there', async () => {
-  const code =
-    `const { workflowSource } = await import('./node_modules/agentswarm/dist/src/workflow-source.js');` +
-    `console.log(JSON.stringify(workflowSource()));`;
-  const { stdout, stderr } = await run(folder, process.execPath, '--input-type=module', '-e', code);
-  const { workflowBundle } = JSON.parse(stdout || `"${stderr}"`) as { workflowBundle: { codePath: string } };
-  expect(workflowBundle.codePath).toBe(join(folder, 'node_modules/agentswarm/dist/src/workflow-bundle.js'));
-  const bundle = readFileSync(workflowBundle.codePath, 'utf8');
-  for (const type of ['planner', 'task', 'agent', 'mergeQueue']) expect(bundle).toMatch(new RegExp(`\\b${type}\\b`));
-});
+/** Starts the installed worker on a queue of its own; resolves when it says that it is ready. */
+async function startWorker(taskQueue: string, env: Record<string, string>): Promise<{ stop(): Promise<void> }> {
+  const config = `import { defineConfig } from 'agentswarm';\nexport default defineConfig({ taskQueue: '${taskQueue}' });\n`;
+  writeFileSync(join(folder, 'temporal.config.mjs'), config);
+  const child = spawn(
+    join(folder, 'node_modules/.bin/agentswarm'),
+    ['worker', '--state-dir', join(folder, 'state'), '--config', 'temporal.config.mjs'],
+    { cwd: folder, env: { ...ENV, ...env }, stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  const stop = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  };
+  let said = '';
+  await new Promise<void>((resolve, reject) => {
+    const take = (chunk: Buffer): void => {
+      said += chunk.toString();
+      if (said.includes('worker is ready')) resolve();
+    };
+    child.stdout.on('data', take);
+    child.stderr.on('data', take);
+    child.once('exit', (code) => reject(new Error(`the worker ended with ${code}:\n${said}`)));
+  });
+  return { stop };
+}
+
+test('the installed worker runs workflows from its bundle and activities from its JavaScript', async () => {
+  const server = await temporal();
+  const model = await startLlmServer();
+  const taskQueue = server.uniqueQueue();
+  const worker = await startWorker(taskQueue, {
+    TEMPORAL_ADDRESS: server.address,
+    OPENAI_API_KEY: 'sk-test-of-the-package',
+    OPENAI_BASE_URL: model.openaiUrl,
+    OPENAI_MODEL: 'model-a',
+  });
+  try {
+    const client = await server.client();
+    const repo = join(folder, 'no-such-repository');
+    const run = client.workflow.execute('planner', {
+      taskQueue,
+      workflowId: taskQueue,
+      args: [{ repo, spec: { text: 'Anything.' } }],
+    });
+    const failure = await run.catch((error: unknown) => error);
+    const messages: string[] = [];
+    for (let at: unknown = failure; at instanceof Error; at = at.cause) messages.push(at.message);
+    expect(messages.join('\n')).toContain(repo);
+  } finally {
+    await worker.stop();
+    await model.close();
+  }
+}, 120_000);
