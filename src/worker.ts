@@ -11,9 +11,11 @@ import { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createMirrors } from './activities/git/mirrors.ts';
+import { withHeartbeats } from './activities/heartbeats.ts';
 import { createLlmActivities } from './activities/llm/activities.ts';
 import { createTranscriptSource } from './activities/llm/transcript.ts';
 import { createMergeActivities } from './activities/merge/index.ts';
+import { createSpawner } from './activities/process/spawner.ts';
 import { createRunActivities } from './activities/run/index.ts';
 import { createSandboxes } from './activities/sandbox/index.ts';
 import { createChainWatch } from './activities/temporal/chains.ts';
@@ -49,6 +51,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
 
   installRuntime(log);
   const tracing = startTracing(env);
+  const spawner = createSpawner();
   const connection = await NativeConnection.connect(target.connection);
   try {
     const { namespace, dataConverter } = target;
@@ -56,7 +59,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const hostId = await hostIdOf(stateDir);
     const { taskQueue } = config;
     const chains = createChainWatch(client);
-    const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), env, log });
+    const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), env, run: spawner.run, log });
     const sandboxes = await createSandboxes({
       config: config.sandbox,
       stateDir,
@@ -65,6 +68,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       client,
       chains,
       hostQueue: hostQueue(taskQueue, hostId),
+      run: spawner.run,
       log,
     });
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
@@ -74,14 +78,16 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         ...workflows,
         taskQueue,
         activities: {
-          ...createRunActivities({
-            mirrors,
-            client,
-            config,
-            promptsDir: fileURLToPath(new URL('../prompts', import.meta.url)),
-            sandboxUnsafe: sandboxes.unsafe,
-            log,
-          }),
+          ...withHeartbeats(
+            createRunActivities({
+              mirrors,
+              client,
+              config,
+              promptsDir: fileURLToPath(new URL('../prompts', import.meta.url)),
+              sandboxUnsafe: sandboxes.unsafe,
+              log,
+            }),
+          ),
           ...createLlmActivities({
             endpoints,
             journalDir: join(stateDir, 'journal'),
@@ -116,6 +122,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     }
   } finally {
     await connection.close();
+    spawner.close();
     await tracing.stop();
   }
 }

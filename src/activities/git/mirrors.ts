@@ -8,6 +8,7 @@ import type { Mirror, Mirrors } from './contract.ts';
 import type { Environment, GitCredentials } from './environment.ts';
 import { withFolderLock } from './folder-lock.ts';
 import { createMirror } from './mirror.ts';
+import type { RunProcess } from '../process/run-process.ts';
 import { createGit, type Git } from './run-git.ts';
 
 /** @param dir absolute path; is created. `env` is the worker's environment, of which git sees only a part. */
@@ -15,10 +16,12 @@ export function createMirrors(options: {
   dir: string;
   env?: Environment;
   credentials?: Partial<GitCredentials>;
+  /** How processes are started; in this process unless given. */
+  run?: RunProcess;
   log?: Log;
 }): Mirrors {
   const { dir, log } = options;
-  const git = createGit({ env: options.env, credentials: options.credentials });
+  const git = createGit({ env: options.env, credentials: options.credentials, run: options.run });
   const opened = new Map<string, Promise<Mirror>>();
 
   async function open(repo: RepositoryRef): Promise<Mirror> {

@@ -1,5 +1,5 @@
 /** Runs git: argv without a shell, a scrubbed environment, a deadline, the whole process group ended with it. */
-import { spawn } from 'node:child_process';
+import { type ExecResult, type RunProcess, runProcess } from '../process/run-process.ts';
 import type { GitOutput } from './contract.ts';
 import { type Environment, type GitCredentials, gitEnvironment, secretsOf } from './environment.ts';
 import { GitError, redact } from './errors.ts';
@@ -32,16 +32,30 @@ const MAX_STDOUT = 256 * 1024 * 1024;
 const STDERR_TAIL = 64 * 1024;
 
 /** @throws GitError on an exit code that is not in `ok`, on a deadline, an abort, or when git is not there. */
-export function createGit(options: { env?: Environment; credentials?: Partial<GitCredentials> } = {}): Git {
-  const env = options.env ?? process.env;
+export function createGit(
+  options: { env?: Environment; credentials?: Partial<GitCredentials>; run?: RunProcess } = {},
+): Git {
+  const { env = process.env, run = runProcess } = options;
   const credentials = { helper: true, sshAgent: true, token: true, ...options.credentials };
   const secrets = secretsOf(env);
   return async (argv, command = {}) => {
     const { ok = [0], remote, gitDir, cwd } = command;
-    const result = await runProcess(argv, command, {
-      ...gitEnvironment(env, { remote: remote ?? null, userConfig: command.userConfig, credentials }),
-      ...(gitDir === undefined ? {} : { GIT_DIR: gitDir }),
-      ...command.env,
+    const timeoutMs = command.timeoutMs ?? (argv[0] === 'ls-remote' ? LS_REMOTE_MS : DEFAULT_MS);
+    const result = await started(run, argv, {
+      cwd: cwd ?? gitDir ?? '/',
+      env: {
+        ...gitEnvironment(env, { remote: remote ?? null, userConfig: command.userConfig, credentials }),
+        ...(gitDir === undefined ? {} : { GIT_DIR: gitDir }),
+        ...command.env,
+      },
+      stdin: command.stdin ?? '',
+      timeoutMs,
+      headBytes: MAX_STDOUT,
+      maxBytes: MAX_STDOUT,
+      stderrBytes: STDERR_TAIL,
+      // git then takes its lock files with it.
+      termGraceMs: TERM_GRACE_MS,
+      ...(command.signal === undefined ? {} : { signal: command.signal }),
     });
     const { stdout, code, reason } = result;
     const stderr = redact(result.stderr, secrets);
@@ -60,71 +74,35 @@ export function createGit(options: { env?: Environment; credentials?: Partial<Gi
 
 type Ended = { stdout: Buffer; stderr: string; code: number | null; reason?: string };
 
-function runProcess(argv: readonly string[], options: GitOptions, env: Record<string, string>): Promise<Ended> {
-  const { cwd, gitDir, stdin, signal } = options;
-  const timeoutMs = options.timeoutMs ?? (argv[0] === 'ls-remote' ? LS_REMOTE_MS : DEFAULT_MS);
-  return new Promise((resolve) => {
-    if (signal?.aborted === true) {
-      resolve({ stdout: Buffer.alloc(0), stderr: '', code: null, reason: 'was cancelled before it started' });
-      return;
-    }
-    // A session of its own: the group can be ended whole, and nothing can ask on a terminal.
-    const child = spawn('git', argv, { cwd: cwd ?? gitDir ?? '/', env, detached: true, stdio: 'pipe' });
-    const out: Buffer[] = [];
-    let outBytes = 0;
-    let stderr = '';
-    let reason: string | undefined;
-    let hardKill: NodeJS.Timeout | undefined;
+async function started(
+  run: RunProcess,
+  argv: readonly string[],
+  options: Parameters<RunProcess>[1],
+): Promise<Ended> {
+  if (options.signal?.aborted === true) {
+    return { stdout: Buffer.alloc(0), stderr: '', code: null, reason: 'was cancelled before it started' };
+  }
+  let result: ExecResult;
+  try {
+    result = await run(['git', ...argv], options);
+  } catch (error) {
+    const because = `could not be started (${(error as Error).message})`;
+    return { stdout: Buffer.alloc(0), stderr: '', code: null, reason: because };
+  }
+  const { stdout, stderr, exitCode } = result;
+  const reason = whyEnded(result, options.timeoutMs);
+  return { stdout, stderr, code: result.killedBy === undefined ? exitCode : null, ...(reason === undefined ? {} : { reason }) };
+}
 
-    const killGroup = (name: NodeJS.Signals): void => {
-      if (child.pid === undefined) return;
-      try {
-        process.kill(-child.pid, name);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-      }
-    };
-    // TERM first: git then takes its lock files with it. The first reason is the one that is told.
-    const end = (why: string): void => {
-      if (reason !== undefined) return;
-      reason = why;
-      killGroup('SIGTERM');
-      hardKill = setTimeout(() => killGroup('SIGKILL'), TERM_GRACE_MS);
-    };
-    const deadline = setTimeout(() => end(`was ended after ${timeoutMs} ms without an answer`), timeoutMs);
-    const onAbort = (): void => end('was cancelled');
-    signal?.addEventListener('abort', onAbort, { once: true });
-
-    let settled = false;
-    const settle = (ended: { code: number | null; because?: string }): void => {
-      if (settled) return;
-      settled = true;
-      clearTimeout(deadline);
-      clearTimeout(hardKill);
-      signal?.removeEventListener('abort', onAbort);
-      const why = reason ?? ended.because;
-      resolve({ stdout: Buffer.concat(out), stderr, code: ended.code, ...(why === undefined ? {} : { reason: why }) });
-    };
-
-    child.stdout.on('data', (chunk: Buffer) => {
-      outBytes += chunk.length;
-      if (outBytes > MAX_STDOUT) end(`was ended because it printed more than ${MAX_STDOUT} bytes`);
-      else out.push(chunk);
-    });
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-      stderr = (stderr + chunk).slice(-STDERR_TAIL);
-    });
-    // A process that ends before it has read its input says why on standard error.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(stdin ?? '');
-    child.on('error', (error) => settle({ code: null, because: `could not be started (${error.message})` }));
-    child.on('exit', () => {
-      // Something that git left behind may hold its pipes open.
-      setTimeout(() => {
-        child.stdout.destroy();
-        child.stderr.destroy();
-      }, TERM_GRACE_MS).unref();
-    });
-    child.on('close', (code, by) => settle({ code, ...(code === null ? { because: `was killed by ${by}` } : {}) }));
-  });
+function whyEnded({ reason, killedBy }: ExecResult, timeoutMs: number): string | undefined {
+  switch (reason) {
+    case 'timeout':
+      return `was ended after ${timeoutMs} ms without an answer`;
+    case 'aborted':
+      return 'was cancelled';
+    case 'output-limit':
+      return `was ended because it printed more than ${MAX_STDOUT} bytes`;
+    case 'exit':
+      return killedBy === undefined ? undefined : `was killed by ${killedBy}`;
+  }
 }

@@ -4,6 +4,7 @@ import type { Config } from '../../shared/config.ts';
 import type { SandboxActivities } from '../../shared/contracts/activities.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../log.ts';
+import type { RunProcess } from '../process/run-process.ts';
 import type { ChainWatch } from '../temporal/chains.ts';
 import { act, type ActDeps } from './act.ts';
 import { collectWork } from './collect.ts';
@@ -30,6 +31,8 @@ export type SandboxDeps = {
   /** The queue of this host, on which `act`, `collectWork` and `adoptSandbox` run. */
   hostQueue: string;
   log: Log;
+  /** How processes are started; in this process unless given. */
+  run?: RunProcess;
   /** Default: bubblewrap on this host. */
   provider?: SandboxProvider;
 };
@@ -48,9 +51,9 @@ export type Sandboxes = {
 
 /** @throws SandboxUnavailable when nothing can be isolated here and `config.unsafe` is not set. */
 export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
-  const { config, stateDir, env, mirrors, client, chains, hostQueue, log } = deps;
+  const { config, stateDir, env, mirrors, client, chains, hostQueue, log, run } = deps;
   const { limits, unsafe } = config;
-  const provider = deps.provider ?? (await createLocalProvider({ stateDir, limits, unsafe, env, log }));
+  const provider = deps.provider ?? (await createLocalProvider({ stateDir, limits, unsafe, env, log, ...(run === undefined ? {} : { run }) }));
   const records = createRecords(provider);
   const pushes = createCheckpointPushes({ log });
   const setups = createSetups({ provider, stateDir, log });
@@ -60,7 +63,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const holdDeps: HoldDeps = { provider, mirrors, records, setups, pushes, chains, client, hostQueue, held, log };
   const places = createPlaces(config.maxSandboxes);
   const reservedPlaces = createPlaces(config.reservedSlots);
-  const reap = () => reapLeftovers({ provider, records, chains, held, log });
+  const reap = () => reapLeftovers({ provider, mirrors, records, chains, held, log });
 
   return {
     activities: {

@@ -3,6 +3,10 @@
  * and never touches a work tree from outside.
  */
 
+import type { ExecReason, ExecResult } from '../process/run-process.ts';
+
+export type { ExecReason, ExecResult };
+
 /** Where things are as seen from inside; absolute. */
 export type SandboxPaths = {
   workspace: string;
@@ -47,23 +51,6 @@ export type ExecOptions = {
   setup?: string;
   /** `full` only for `setup`, with the host's registry settings (never its tokens). */
   network?: 'none' | 'full';
-};
-
-/** The first reason wins. */
-export type ExecReason = 'exit' | 'timeout' | 'aborted' | 'output-limit';
-
-export type ExecResult = {
-  stdout: Buffer;
-  /** The end of standard output where `stdout` does not hold all of it. */
-  tail: Buffer;
-  /** Bytes written to standard output in all. */
-  bytes: number;
-  truncated: boolean;
-  /** The last 8 KiB; empty with `combine`. */
-  stderr: string;
-  /** 128 + signal number when a signal ended it. */
-  exitCode: number;
-  reason: ExecReason;
 };
 
 export interface SandboxProvider {

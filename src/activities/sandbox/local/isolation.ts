@@ -1,7 +1,7 @@
 /** bubblewrap: whether it works here, and the arguments that make a sandbox. */
 import { existsSync, lstatSync, readlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { runProcess } from '../process.ts';
+import { runProcess } from '../../process/run-process.ts';
 import type { SandboxPaths } from '../provider.ts';
 import { AGENT_UID } from './etc.ts';
 
@@ -109,5 +109,6 @@ export function bwrapArgs(
     for (const path of ['/etc/resolv.conf', '/etc/hosts']) if (existsSync(path)) args.push('--ro-bind', path, path);
     for (const { from, to } of mounts.binds) args.push('--dir', dirname(to), '--ro-bind', from, to);
   }
-  return [...args, '--chdir', options.cwd, '--'];
+  // The root itself is a tmpfs that would take writes, and lose them with the command.
+  return [...args, '--remount-ro', '/', '--chdir', options.cwd, '--'];
 }

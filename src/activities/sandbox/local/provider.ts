@@ -11,7 +11,7 @@ import type { SandboxLimits } from '../../../shared/config.ts';
 import { FailureType, terminal } from '../../../shared/failures.ts';
 import type { Log } from '../../log.ts';
 import { gone } from '../gone.ts';
-import { type ProcessOptions, runProcess } from '../process.ts';
+import { type ProcessOptions, type RunProcess, runProcess } from '../../process/run-process.ts';
 import type { ExecOptions, SandboxPaths, SandboxProvider } from '../provider.ts';
 import { makeEtc } from './etc.ts';
 import { bwrapArgs, INSIDE, INSTALL_BUBBLEWRAP, NODE_INSIDE, probeIsolation, systemArgs } from './isolation.ts';
@@ -33,8 +33,10 @@ export async function createLocalProvider(options: {
   unsafe: boolean;
   env?: Readonly<Record<string, string | undefined>>;
   log: Log;
+  /** How processes are started; in this process unless given. */
+  run?: RunProcess;
 }): Promise<SandboxProvider> {
-  const { stateDir, limits, unsafe, env = process.env, log } = options;
+  const { stateDir, limits, unsafe, env = process.env, log, run = runProcess } = options;
   const probe = await probeIsolation(env);
   if (!probe.ok && !unsafe) {
     throw terminal(
@@ -142,7 +144,7 @@ export async function createLocalProvider(options: {
       try {
         // A restarted host has lost the groups; making one that is there is cheap.
         limiter.open(id);
-        return await runProcess(limiter.wrap(id, [...isolate, ...argv], exec.combine ?? false), {
+        return await run(limiter.wrap(id, [...isolate, ...argv], exec.combine ?? false), {
           ...processOptions(exec),
           cwd: probe.ok ? folder : cwd,
           env: environment(id, { ...(probe.ok ? registries?.env : {}), ...exec.env }),

@@ -2,7 +2,7 @@
 import { mkdir, rename } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { basename, join } from 'node:path';
-import { runProcess } from '../process.ts';
+import { runProcess } from '../../process/run-process.ts';
 
 /** Takes the folder away at once (by a rename into `trash`), then deletes it. */
 export async function removeTree(folder: string, trash: string): Promise<void> {

@@ -2,31 +2,55 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { OutputCollector } from './output.ts';
-import type { ExecReason, ExecResult } from './provider.ts';
 
-export type ProcessOptions = {
+/** Plain data, so that another process can run it. */
+export type ProcessCommand = {
   cwd?: string;
   env: Readonly<Record<string, string>>;
   stdin?: Buffer | string;
   timeoutMs: number;
-  signal?: AbortSignal;
+  /** What is kept of standard output: its first `headBytes` (default 8 MiB) and its last `tailBytes` (default 0). */
   headBytes?: number;
   tailBytes?: number;
+  /** The command is killed when it has written more than this to standard output. Default 256 MiB. */
   maxBytes?: number;
+  /** What is kept of the end of standard error. Default 8 KiB. */
+  stderrBytes?: number;
   /** Path on the host for the whole of an output that is cut. */
   outputFile?: string;
+  /** SIGTERM first, and SIGKILL only so much later. Default: SIGKILL at once. */
+  termGraceMs?: number;
 };
+export type ProcessOptions = ProcessCommand & { signal?: AbortSignal };
+
+/** The first reason wins. */
+export type ExecReason = 'exit' | 'timeout' | 'aborted' | 'output-limit';
+
+export type ExecResult = {
+  stdout: Buffer;
+  /** The end of standard output where `stdout` does not hold all of it. */
+  tail: Buffer;
+  /** Bytes written to standard output in all. */
+  bytes: number;
+  truncated: boolean;
+  /** The last of standard error. */
+  stderr: string;
+  /** 128 + the signal's number when a signal ended it. */
+  exitCode: number;
+  killedBy?: NodeJS.Signals;
+  reason: ExecReason;
+};
+
+/** Runs a command to its end; rejects with the spawn error (ENOENT, E2BIG, …) when it could not be started. */
+export type RunProcess = (argv: readonly string[], options: ProcessOptions) => Promise<ExecResult>;
 
 const MIB = 1024 * 1024;
 const STDERR_BYTES = 8 * 1024;
 /** A descendant outside the group that keeps our pipes open is not waited for. */
 const PIPES_MS = 1_000;
 
-/**
- * Runs a command to its end. Kills its whole group with SIGKILL on timeout, abort or too much output.
- * @throws the spawn error (ENOENT, E2BIG, …) when it could not be started.
- */
-export function runProcess(argv: readonly string[], options: ProcessOptions): Promise<ExecResult> {
+/** In this process. Ends the command's whole group on timeout, abort or too much output. */
+export const runProcess: RunProcess = (argv, options) => {
   const [command = '', ...args] = argv;
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
@@ -40,19 +64,25 @@ export function runProcess(argv: readonly string[], options: ProcessOptions): Pr
       tailBytes: options.tailBytes ?? 0,
       ...(options.outputFile === undefined ? {} : { file: options.outputFile }),
     });
-    const err = new OutputCollector({ headBytes: 0, tailBytes: STDERR_BYTES });
+    const { stderrBytes = STDERR_BYTES } = options;
+    const err = new OutputCollector({ headBytes: 0, tailBytes: stderrBytes });
     const maxBytes = options.maxBytes ?? 256 * MIB;
     let reason: ExecReason | undefined;
     let failure: unknown;
 
     const end = (why: ExecReason) => {
-      reason ??= why;
-      kill();
+      if (reason !== undefined) return;
+      reason = why;
+      if (options.termGraceMs === undefined) kill();
+      else {
+        kill('SIGTERM');
+        overdue = setTimeout(kill, options.termGraceMs);
+      }
     };
-    const kill = () => {
+    const kill = (name: NodeJS.Signals = 'SIGKILL') => {
       if (child.pid === undefined) return;
       try {
-        process.kill(-child.pid, 'SIGKILL');
+        process.kill(-child.pid, name);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
       }
@@ -60,6 +90,7 @@ export function runProcess(argv: readonly string[], options: ProcessOptions): Pr
     const onAbort = () => end('aborted');
     const timer = setTimeout(() => end('timeout'), Math.min(options.timeoutMs, 2 ** 31 - 1));
     let pipes: NodeJS.Timeout | undefined;
+    let overdue: NodeJS.Timeout | undefined;
     if (options.signal?.aborted === true) onAbort();
     else options.signal?.addEventListener('abort', onAbort, { once: true });
 
@@ -81,6 +112,7 @@ export function runProcess(argv: readonly string[], options: ProcessOptions): Pr
     const settle = () => {
       clearTimeout(timer);
       clearTimeout(pipes);
+      clearTimeout(overdue);
       options.signal?.removeEventListener('abort', onAbort);
     };
     child.once('error', (error) => {
@@ -109,10 +141,11 @@ export function runProcess(argv: readonly string[], options: ProcessOptions): Pr
         tail,
         bytes: out.bytes,
         truncated,
-        stderr: (err.bytes > STDERR_BYTES ? rest : start).toString('utf8'),
+        stderr: (err.bytes > stderrBytes ? rest : start).toString('utf8'),
+        ...(signal === null ? {} : { killedBy: signal }),
         exitCode: code ?? 128 + (signal === null ? 0 : constants.signals[signal]),
         reason: reason ?? 'exit',
       });
     });
   });
-}
+};
