@@ -17,7 +17,7 @@ export function installLine(name) {
   const sudo = process.getuid?.() === 0 ? '' : 'sudo ';
   const manager = MANAGERS.find(([command]) => which(command) !== null);
   if (manager !== undefined) return `${sudo}${manager[1]} ${name}`;
-  return process.platform === 'darwin' ? `brew install ${name}` : `sudo apt-get install -y ${name}`;
+  return process.platform === 'darwin' ? `brew install ${name}` : `${sudo}apt-get install -y ${name}`;
 }
 
 /** Whether a system package can be installed without asking for a password: root on a system with apt. */
