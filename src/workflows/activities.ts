@@ -3,13 +3,19 @@
  * `think` is on the workflow's own queue, so that it can be dispatched eagerly.
  */
 import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
-import type { LlmActivities, MergeActivities, RunActivities, SandboxActivities } from '../shared/contracts/activities.ts';
+import type {
+  LlmActivities,
+  MergeActivities,
+  RunActivities,
+  SandboxActivities,
+} from '../shared/contracts/activities.ts';
 
 const RETRY = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
 
-/** Activities that read and prepare: given up after ten minutes of failures that might pass. */
+/** Activities that read and prepare: given up after half an hour of failures that might pass. */
 export const runActivities = proxyActivities<RunActivities>({
   startToCloseTimeout: '10m',
+  heartbeatTimeout: '20s',
   scheduleToCloseTimeout: '30m',
   retry: { ...RETRY, maximumAttempts: 10 },
 });
@@ -29,7 +35,7 @@ export const llmActivities = proxyActivities<LlmActivities>(thinkOptions);
 /** A remote that is away delays landings and fails none: retried for as long as the queue lives. */
 export const mergeActivities = proxyActivities<MergeActivities>({
   startToCloseTimeout: '30m',
-  heartbeatTimeout: '2m',
+  heartbeatTimeout: '20s',
   retry: RETRY,
 });
 

@@ -1,17 +1,15 @@
 /** The activities of merge queues. */
-import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Log } from '../log.ts';
 import type { MergeActivities } from '../../shared/contracts/activities.ts';
 import { mergeQueueWorkflowId } from '../../shared/ids.ts';
 import { enqueueSignal, WORKFLOW } from '../../shared/messages.ts';
 import type { Mirrors } from '../git/contract.ts';
+import { heartbeating } from '../heartbeats.ts';
 import { landBatch } from './land.ts';
 import { answerRequesters } from './requesters.ts';
 
-/** A heartbeat timeout well above this can be set on `landBatch` and `answerRequesters`. */
-const HEARTBEAT_MS = 2_000;
-
+/** All heartbeat. */
 export function createMergeActivities(deps: {
   mirrors: Mirrors;
   client: Client;
@@ -21,13 +19,15 @@ export function createMergeActivities(deps: {
 }) {
   const { mirrors, client, taskQueue, log } = deps;
   return {
-    async enqueueMerge({ repo, target, entry }) {
-      await client.workflow.signalWithStart(WORKFLOW.mergeQueue, {
-        workflowId: mergeQueueWorkflowId(repo.key, target),
-        taskQueue,
-        args: [{ repo, target }],
-        signal: enqueueSignal,
-        signalArgs: [entry],
+    enqueueMerge({ repo, target, entry }) {
+      return heartbeating(async () => {
+        await client.workflow.signalWithStart(WORKFLOW.mergeQueue, {
+          workflowId: mergeQueueWorkflowId(repo.key, target),
+          taskQueue,
+          args: [{ repo, target }],
+          signal: enqueueSignal,
+          signalArgs: [entry],
+        });
       });
     },
 
@@ -39,14 +39,4 @@ export function createMergeActivities(deps: {
       return heartbeating(() => answerRequesters(client, request, log));
     },
   } satisfies MergeActivities;
-}
-
-async function heartbeating<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const context = Context.current();
-  const beating = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
-  try {
-    return await body(context.cancellationSignal);
-  } finally {
-    clearInterval(beating);
-  }
 }

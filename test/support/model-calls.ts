@@ -1,0 +1,51 @@
+/** What was asked of the model, beside what histories say was answered: for "paid once". */
+import type { Client } from '@temporalio/client';
+import { defaultPayloadConverter, fromPayloadsAtIndex } from '@temporalio/common';
+import type { History } from '@temporalio/common/lib/proto-utils.js';
+import type { LoggedRequest } from '../../examples/scripted-model/request-log.ts';
+import { ThinkRequest } from '../../src/shared/contracts/agent.ts';
+
+export type RunHistory = { workflowId: string; runId: string; type: string; history: History };
+
+/** Every run of every workflow of a task queue, with its history, in the order of their starts. */
+export async function historiesOf(client: Client, taskQueue: string): Promise<RunHistory[]> {
+  const all: (RunHistory & { startTime: number })[] = [];
+  for await (const { workflowId, runId, type, startTime } of client.workflow.list({
+    query: `TaskQueue = '${taskQueue}'`,
+  })) {
+    const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+    all.push({ workflowId, runId, type, history, startTime: startTime.getTime() });
+  }
+  return all.sort((a, b) => a.startTime - b.startTime);
+}
+
+/** When each `think` was recorded as completed (ms since the epoch), by Idempotency-Key. */
+export function answersInHistory(histories: readonly RunHistory[]): Map<string, number[]> {
+  const answers = new Map<string, number[]>();
+  for (const { history } of histories) {
+    const keys = new Map<string, string>();
+    for (const event of history.events ?? []) {
+      const scheduled = event.activityTaskScheduledEventAttributes;
+      if (scheduled?.activityType?.name === 'think') {
+        const input: unknown = fromPayloadsAtIndex(defaultPayloadConverter, 0, scheduled.input?.payloads);
+        const { agent, turn } = ThinkRequest.parse(input);
+        keys.set(String(event.eventId), `${agent.workflowId}/${agent.firstRunId}/${turn}`);
+      }
+      const key = keys.get(String(event.activityTaskCompletedEventAttributes?.scheduledEventId));
+      if (key === undefined) continue;
+      const at = Number(event.eventTime?.seconds ?? 0) * 1_000 + Number(event.eventTime?.nanos ?? 0) / 1e6;
+      answers.set(key, [...(answers.get(key) ?? []), at]);
+    }
+  }
+  return answers;
+}
+
+/** Requests that were answered whole, by Idempotency-Key, oldest first. */
+export function answeredRequests(log: readonly LoggedRequest[]): Map<string, LoggedRequest[]> {
+  const answered = new Map<string, LoggedRequest[]>();
+  for (const request of log) {
+    if (request.status !== 200 || request.aborted || request.idempotencyKey === null) continue;
+    answered.set(request.idempotencyKey, [...(answered.get(request.idempotencyKey) ?? []), request]);
+  }
+  return answered;
+}
