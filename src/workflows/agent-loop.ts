@@ -76,8 +76,9 @@ export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> 
   let lastChance = false;
 
   for (;;) {
-    if (needsCompaction(talk, options.compactTokens)) return { kind: 'compact' };
     const reached = limitReached(limits, talk, since);
+    // A limit first: a model that does not close could be compacted for ever, each time with a last turn anew.
+    if (reached === null && needsCompaction(talk, options.compactTokens)) return { kind: 'compact' };
     if (reached !== null) {
       if (lastChance) return { kind: 'stopped', by: 'limit', reason: reached };
       lastChance = true;

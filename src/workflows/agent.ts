@@ -128,7 +128,7 @@ async function firstMessages({ run, task, brief }: AgentInput): Promise<Message[
   return (await runActivities.briefConflict({ run, task, handoff, base, tip, files })).messages;
 }
 
-/** The model's own summary in place of the transcript, behind the first messages. */
+/** The model's own summary in place of the transcript and of an earlier summary, behind the brief. */
 async function compact(input: AgentInput, talk: Conversation): Promise<Message[]> {
   talk.messages.push({ role: 'user', text: LOOP_TEXT.compact });
   const answer = await think(
@@ -141,8 +141,8 @@ async function compact(input: AgentInput, talk: Conversation): Promise<Message[]
     },
     [],
   );
-  const first = talk.messages.findIndex((message) => message.role === 'assistant');
-  return [...talk.messages.slice(0, first), { role: 'user', text: LOOP_TEXT.resumed(answer.message.text) }];
+  const brief = talk.messages.findIndex((message) => message.role === 'user') + 1;
+  return [...talk.messages.slice(0, brief), { role: 'user', text: LOOP_TEXT.resumed(answer.message.text) }];
 }
 
 function handoffOf(end: Exclude<LoopEnd<AgentHandoff>, { kind: 'compact' }>): AgentHandoff {
