@@ -7,11 +7,13 @@ import { check, type HandoffPlay, type Play, read, step, write } from '../script
 const dir = fileURLToPath(new URL('.', import.meta.url));
 const PYTEST = '.venv/bin/python -m pytest -q';
 
-function task(id: string, what: string, dependsOn: string[] = []): PlannedTask {
+function task(id: string, title: string, dependsOn: string[] = []): PlannedTask {
   const tests = `tests/test_${id}.py`;
   return {
     id,
-    description: `Write ledger/${id}.py as SPEC.md describes it, with tests in ${tests}: ${what}`,
+    description: `${title}
+
+The module ledger/${id}.py as SPEC.md describes it, with tests in ${tests}.`,
     scope: [`ledger/${id}.py`, tests],
     acceptance: [{ text: 'Its tests pass.', command: `${PYTEST} ${tests}` }],
     priority: dependsOn.length === 0 ? 1 : 3,
@@ -19,10 +21,10 @@ function task(id: string, what: string, dependsOn: string[] = []): PlannedTask {
   };
 }
 
-const FIRST = [task('money', 'exact amounts.'), task('accounts', 'names and their parents.')];
+const FIRST = [task('money', 'Exact amounts of money'), task('accounts', 'Names of accounts and their parents')];
 const SECOND = [
-  task('journal', 'transactions whose postings add up to zero, by Money.parse and validate.', ['money', 'accounts']),
-  task('report', 'balances, their table, and the command.', ['journal']),
+  task('journal', 'Journals: transactions that add up to zero', ['money', 'accounts']),
+  task('report', 'Balances, their table, and the command', ['journal']),
 ];
 
 const planner: PlannerScript = {

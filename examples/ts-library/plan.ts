@@ -1,14 +1,22 @@
 /** How the planner of this example plans: modules that stand alone, then what their handoffs bring up. */
 import type { PlannedTask, PlannerScript, PlanningView } from '../scripted-model/planning.ts';
 
-type Draft = { id: string; what: string; files?: string[]; priority?: number; dependsOn?: string[] };
+type Draft = {
+  id: string;
+  /** One line: also the subject of the commit. */
+  title: string;
+  details: string;
+  files?: string[];
+  priority?: number;
+  dependsOn?: string[];
+};
 
-function task({ id, what, files, priority = 3, dependsOn = [] }: Draft): PlannedTask {
+function task({ id, title, details, files, priority = 3, dependsOn = [] }: Draft): PlannedTask {
   const scope = files ?? [`src/${id}.ts`, `test/${id}.test.ts`];
   const tests = scope.filter((path) => path.startsWith('test/'));
   return {
     id,
-    description: what,
+    description: `${title}\n\n${details}`,
     scope,
     acceptance: [{ text: `The tests in ${tests.join(' and ')} pass.`, command: `node --test ${tests.join(' ')}` }],
     priority,
@@ -16,32 +24,32 @@ function task({ id, what, files, priority = 3, dependsOn = [] }: Draft): Planned
   };
 }
 
-const module = (id: string, what: string, priority?: number): Draft => ({
+const module = (id: string, title: string, priority?: number, details = ''): Draft => ({
   id,
-  what: `Write the module src/${id}.ts as SPEC.md describes it, with tests: ${what}`,
+  title,
+  details: `The module src/${id}.ts as SPEC.md describes it, with tests. ${details}`.trim(),
   priority,
 });
 
+const newCode = (code: string): string =>
+  `A LineworkError with the new code ${code}, which joins the table in src/errors.ts in alphabetical order.`;
+
 const ALONE: Draft[] = [
-  module('width', 'graphemes and displayWidth, by get-east-asian-width. The layout functions will stand on it.', 1),
-  module('template', 'render. A missing value throws a LineworkError with the new code missing-value.', 1),
-  module(
-    'glob',
-    'globToRegExp and matches. A bad pattern throws a LineworkError with the new code invalid-pattern.',
-    1,
-  ),
-  module('duration', 'parseDuration and formatDuration.', 1),
-  module('distance', 'levenshtein and closest; fastest-levenshtein is the oracle of the tests.', 2),
-  module('diff', 'diffLines and unified.', 2),
-  module('bytes', 'parseBytes and formatBytes.', 2),
-  module('case', 'splitWords and the five cases.', 2),
-  module('slug', 'slugify.'),
-  module('dedent', 'dedent and indent.'),
-  module('words', 'joinWords, plural and ordinal.'),
+  module('width', 'Display width and graphemes', 1, 'By get-east-asian-width. The layout functions will stand on it.'),
+  module('template', 'Templates: render', 1, newCode('missing-value')),
+  module('glob', 'Globs over paths: globToRegExp and matches', 1, newCode('invalid-pattern')),
+  module('duration', 'Durations: parseDuration and formatDuration', 1),
+  module('distance', 'Edit distance: levenshtein and closest', 2, 'fastest-levenshtein is the oracle of the tests.'),
+  module('diff', 'Differences by lines: diffLines and unified', 2),
+  module('bytes', 'Sizes in bytes: parseBytes and formatBytes', 2),
+  module('case', 'Words and cases of identifiers', 2),
+  module('slug', 'Slugs: slugify'),
+  module('dedent', 'Margins: dedent and indent'),
+  module('words', 'Lists and counts in words: joinWords, plural, ordinal'),
 ];
 
-const layout = (id: string, what: string): Draft => ({
-  ...module(id, `${what} Measure with displayWidth, take characters from graphemes of src/width.ts.`, 2),
+const layout = (id: string, title: string): Draft => ({
+  ...module(id, title, 2, 'Measure with displayWidth, take characters from graphemes of src/width.ts.'),
   dependsOn: ['width'],
 });
 
@@ -50,7 +58,11 @@ const FOLLOW_UPS: { after: string; suggestion: RegExp; tasks: Draft[] }[] = [
   {
     after: 'width',
     suggestion: /layout/i,
-    tasks: [layout('wrap', 'wrap.'), layout('truncate', 'truncate.'), layout('table', 'table.')],
+    tasks: [
+      layout('wrap', 'Wrapping by display width'),
+      layout('truncate', 'Truncation by display width'),
+      layout('table', 'Tables with aligned columns'),
+    ],
   },
   {
     after: 'diff',
@@ -58,7 +70,9 @@ const FOLLOW_UPS: { after: string; suggestion: RegExp; tasks: Draft[] }[] = [
     tasks: [
       {
         id: 'diff-trim',
-        what: 'diffLines builds a table of all lines of both texts. Take the common start and end off first, so that a small change in a long text is cheap.',
+        title: 'Small changes in long texts are cheap to find',
+        details:
+          'diffLines builds a table of all lines of both texts. Take the common start and end off first, so that a small change in a long text is cheap.',
         files: ['src/diff.ts', 'test/diff-large.test.ts'],
         dependsOn: ['diff'],
       },
@@ -71,14 +85,17 @@ const FOLLOW_UPS: { after: string; suggestion: RegExp; tasks: Draft[] }[] = [
       {
         ...module(
           'units',
-          'unknownUnit(unit, known, text) is the error for a unit that is not known, with the one of the known units that closest finds.',
+          'An error that names the unit that was probably meant',
           2,
+          'unknownUnit(unit, known, text); what was meant is found by closest.',
         ),
         dependsOn: ['distance'],
       },
       {
         id: 'did-you-mean',
-        what: 'parseDuration and parseBytes throw the error that unknownUnit of src/units.ts makes, so that they name the unit that was probably meant.',
+        title: 'Durations and sizes say which unit was probably meant',
+        details:
+          'parseDuration and parseBytes throw the error that unknownUnit of src/units.ts makes, so that they name the unit that was probably meant.',
         files: ['src/duration.ts', 'src/bytes.ts', 'test/did-you-mean.test.ts'],
         dependsOn: ['units', 'duration', 'bytes'],
       },
@@ -93,19 +110,22 @@ const followUps = FOLLOW_UPS.flatMap((followUp) => followUp.tasks);
 const LAST: Draft[] = [
   {
     id: 'index',
-    what: 'src/index.ts exports everything that the modules export; a test holds that nothing is missing.',
+    title: 'The index exports everything',
+    details: 'src/index.ts exports everything that the modules export; a test holds that nothing is missing.',
     files: ['src/index.ts', 'test/index.test.ts'],
     dependsOn: [...ids(ALONE), ...ids(followUps)],
   },
   {
     id: 'report',
-    what: "An integration test builds a report with several modules through the package's own name.",
+    title: 'An integration test over several modules',
+    details: "An integration test builds a report with several modules through the package's own name.",
     files: ['test/report.test.ts'],
     dependsOn: ['index'],
   },
   {
     id: 'docs',
-    what: 'The README documents every export with an example; a test holds that none is missing.',
+    title: 'The README documents every export',
+    details: 'The README documents every export with an example; a test holds that none is missing.',
     files: ['README.md', 'test/readme.test.ts'],
     dependsOn: ['index'],
   },

@@ -3,16 +3,15 @@
  * one after the other, resolves conflicts, until the plan is done.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Example } from '../../examples/scripted-model/example.ts';
 import { checkPlan, type KnownTask } from '../../src/shared/plan-rules.ts';
 import { RUN_TEXT } from '../../src/shared/run-text.ts';
-import { parseArguments } from '../../src/shared/tools.ts';
+import { parseArguments, ROLE_TOOLS } from '../../src/shared/tools.ts';
 import type { TaskSpec } from '../../src/shared/contracts/task.ts';
 import { type AgentRun, handoffOf } from './agent.ts';
 import type { Ask, Said } from './model-client.ts';
-import { ROLE_TOOLS } from '../../src/shared/tools.ts';
 
 export type Played = {
   /** Ids in the order in which they landed. */
@@ -171,12 +170,12 @@ async function land(
   played.landed.push(id);
 }
 
-/** A clone with what setup has made, as a sandbox gets it. */
+/** A clone that uses what setup has made; nothing of it is committed. */
 function clone(from: string, to: string): string {
   git(from, 'clone', '-q', from, to);
-  for (const made of ['node_modules', '.venv']) {
-    if (existsSync(join(from, made)))
-      cpSync(join(from, made), join(to, made), { recursive: true, verbatimSymlinks: true });
+  for (const made of ['node_modules', '.venv'].filter((name) => existsSync(join(from, name)))) {
+    symlinkSync(join(from, made), join(to, made));
+    appendFileSync(join(to, '.git/info/exclude'), `${made}\n`);
   }
   return to;
 }
