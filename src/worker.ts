@@ -132,7 +132,8 @@ type Common = Pick<WorkerOptions, 'connection' | 'namespace' | 'dataConverter' |
 function options(config: Config, common: Common) {
   const { maxActivities, maxCachedWorkflows, shutdownGraceSeconds } = config.worker;
   const source = workflowSource();
-  const beats = { maxHeartbeatThrottleInterval: '500ms', defaultHeartbeatThrottleInterval: '500ms' } as const;
+  // A cancellation arrives with the answer to a heartbeat.
+  const beats = { maxHeartbeatThrottleInterval: '900ms', defaultHeartbeatThrottleInterval: '900ms' } as const;
   return {
     workflows: {
       ...common,

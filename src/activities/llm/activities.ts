@@ -101,7 +101,6 @@ export function createLlmActivities(deps: LlmDeps): LlmActivities {
       let status = 'reading the transcript';
       let ticket: Ticket<ThinkResult> | undefined;
       const beat = (): void => context.heartbeat({ status: ticket?.status ?? status });
-      beat();
       const timer = setInterval(beat, HEARTBEAT_MS);
       try {
         const messages = await transcripts.get({

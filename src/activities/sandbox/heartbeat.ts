@@ -3,16 +3,17 @@ import { CancelledFailure, Context } from '@temporalio/activity';
 
 export type Beats = { signal: AbortSignal; beat: (details: unknown) => void; stop: () => void };
 
-/** Repeats the last details every second, so that a command that takes long is not taken for a dead worker. */
+/**
+ * Repeats the last details every second, so that a command that takes long is not taken for a dead worker. What
+ * ends before needs none: what must survive is in the journal.
+ */
 export function startBeats(first: unknown): Beats {
   const context = Context.current();
   let details = first;
   const beat = (next: unknown) => {
     details = next;
-    context.heartbeat(details);
   };
   const timer = setInterval(() => context.heartbeat(details), 1_000);
-  context.heartbeat(details);
   return { signal: context.cancellationSignal, beat, stop: () => clearInterval(timer) };
 }
 

@@ -39,10 +39,10 @@ export function createJournal(provider: SandboxProvider): Journal {
     async write(id, turn, calls, journal) {
       const file = fileOf(id, turn, calls);
       try {
-        await writeJson(file, journal).catch(async (error: unknown) => {
+        await writeJson(file, journal, { sync: false }).catch(async (error: unknown) => {
           if (!isMissing(error)) throw error;
           await mkdir(folder(id));
-          await writeJson(file, journal);
+          await writeJson(file, journal, { sync: false });
         });
       } catch (error) {
         throw isMissing(error) ? gone(id, error) : error;
