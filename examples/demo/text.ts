@@ -9,6 +9,7 @@ export const demoText = {
   --workers N      tasks at the same time (default 8)
   --latency-ms N   how long each answer of the model takes (default 200)
   --json           print the report as JSON only on standard output; all else goes to standard error
+                   (npm prints two lines of its own there, unless told not to: npm run --silent demo -- --json)
   --look           no run: server and Web UI over DIR, to look at what has happened`,
   scripted: (example: string, url: string): string =>
     `The model of this demo is SCRIPTED: no LLM is called. A program on ${url} answers as one would, from examples/${example}. All else is real.`,
