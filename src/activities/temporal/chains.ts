@@ -9,15 +9,21 @@ export type AncestorCheck =
   | { kind: 'orphaned'; by: Chain; status: string };
 
 export interface ChainWatch {
-  /** `ancestors` from the root planner down. Answers from a cache of 10 s unless `fresh`. */
+  /**
+   * `ancestors` from the root planner down. Answers from a cache of 10 s unless `fresh`; of 1 s for the root, which
+   * all agents of a run share and which a person pauses.
+   */
   check(ancestors: readonly Chain[], options?: { fresh?: boolean }): Promise<AncestorCheck>;
 }
 
 type Standing = { firstRunId: string; status: string; paused: boolean };
 type Entry = { at: number; standing: Promise<Standing | null> };
 
-export function createChainWatch(client: Client, options: { cacheMs?: number; now?: () => number } = {}): ChainWatch {
-  const { cacheMs = 10_000, now = Date.now } = options;
+export function createChainWatch(
+  client: Client,
+  options: { cacheMs?: number; rootCacheMs?: number; now?: () => number } = {},
+): ChainWatch {
+  const { cacheMs = 10_000, rootCacheMs = Math.min(1_000, cacheMs), now = Date.now } = options;
   const cache = new Map<string, Entry>();
 
   async function describe(workflowId: string): Promise<Standing | null> {
@@ -35,9 +41,9 @@ export function createChainWatch(client: Client, options: { cacheMs?: number; no
     }
   }
 
-  function standingOf(workflowId: string, fresh: boolean): Promise<Standing | null> {
+  function standingOf(workflowId: string, maxAgeMs: number): Promise<Standing | null> {
     const cached = cache.get(workflowId);
-    if (!fresh && cached !== undefined && now() - cached.at < cacheMs) return cached.standing;
+    if (cached !== undefined && now() - cached.at < maxAgeMs) return cached.standing;
     if (cache.size > 5_000) cache.clear();
     const standing = describe(workflowId);
     cache.set(workflowId, { at: now(), standing });
@@ -47,7 +53,9 @@ export function createChainWatch(client: Client, options: { cacheMs?: number; no
 
   return {
     async check(ancestors, { fresh = false } = {}) {
-      const standings = await Promise.all(ancestors.map((chain) => standingOf(chain.workflowId, fresh)));
+      const standings = await Promise.all(
+        ancestors.map(({ workflowId }, i) => standingOf(workflowId, fresh ? 0 : i === 0 ? rootCacheMs : cacheMs)),
+      );
       for (const [i, chain] of ancestors.entries()) {
         const standing = standings[i];
         if (standing == null) return { kind: 'orphaned', by: chain, status: 'not found' };
