@@ -1,6 +1,7 @@
 /** What an agent leaves becomes one commit of the host's, on the remote. */
 import type { CollectRequest, CollectResult } from '../../shared/contracts/sandbox.ts';
 import { landingMessage } from '../../shared/commit-message.ts';
+import { boundedPaths } from '../../shared/handoff-size.ts';
 import type { CommitSha } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import type { ActDeps } from './act.ts';
@@ -10,6 +11,8 @@ import { startBeats, throwIfCancelled } from './heartbeat.ts';
 
 /** How many paths go on one command line. */
 const PATHS_AT_ONCE = 500;
+/** Of each list of paths in the result, which goes into history. */
+const MAX_PATHS_CHARS = 60_000;
 
 /**
  * The work as one commit on the base of the sandbox's tree, pushed to `request.ref`; trying again replaces it.
@@ -47,8 +50,9 @@ async function collect(deps: ActDeps, request: CollectRequest, signal: AbortSign
   return {
     base,
     commit,
-    filesChanged,
-    unresolved: merging === undefined ? [] : await unresolved(mirror, base, commit, filesChanged),
+    filesChanged: boundedPaths(filesChanged, MAX_PATHS_CHARS),
+    unresolved:
+      merging === undefined ? [] : boundedPaths(await unresolved(mirror, base, commit, filesChanged), MAX_PATHS_CHARS),
   };
 }
 

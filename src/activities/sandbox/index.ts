@@ -53,7 +53,9 @@ export type Sandboxes = {
 export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const { config, stateDir, env, mirrors, client, chains, hostQueue, log, run } = deps;
   const { limits, unsafe } = config;
-  const provider = deps.provider ?? (await createLocalProvider({ stateDir, limits, unsafe, env, log, ...(run === undefined ? {} : { run }) }));
+  const provider =
+    deps.provider ??
+    (await createLocalProvider({ stateDir, limits, unsafe, env, log, ...(run === undefined ? {} : { run }) }));
   const records = createRecords(provider);
   const pushes = createCheckpointPushes({ log });
   const setups = createSetups({ provider, stateDir, log });

@@ -1,4 +1,5 @@
 /** A host with sandboxes for tests: real bubblewrap, real mirrors of a real bare repository, no server. */
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
@@ -28,9 +29,31 @@ export type TestHostOptions = {
   objectFormat?: 'sha1' | 'sha256';
 };
 
+/** What the activities need, over a state folder: a second worker of the same host has the same. */
+export async function depsAt(stateDir: string, options: Omit<TestHostOptions, 'files' | 'objectFormat'> = {}) {
+  const log = createTestLog();
+  const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), log });
+  const limits = { ...Config.parse({}).sandbox.limits, ...options.limits };
+  const provider = await createLocalProvider({ stateDir, limits, unsafe: false, env: options.env ?? process.env, log });
+  const pushes = createCheckpointPushes({
+    log,
+    ...(options.pushEveryMs === undefined ? {} : { everyMs: options.pushEveryMs }),
+  });
+  const deps: ActDeps = {
+    provider,
+    mirrors,
+    records: createRecords(provider),
+    journal: createJournal(provider),
+    pushes,
+    limits,
+    exclusive: createMutex(),
+    log,
+  };
+  return { ...deps, log };
+}
+
 export async function testHost(options: TestHostOptions = {}) {
   const folder = temporaryFolder('agentswarm-sandbox-');
-  const log = createTestLog();
   const stateDir = join(folder.dir, 'state');
   const origin = bareRepository(
     join(folder.dir, 'origin.git'),
@@ -39,29 +62,14 @@ export async function testHost(options: TestHostOptions = {}) {
       ...(options.objectFormat === undefined ? {} : { objectFormat: options.objectFormat }),
     },
   );
-  const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), log });
-  const limits = { ...Config.parse({}).sandbox.limits, ...options.limits };
-  const provider = await createLocalProvider({ stateDir, limits, unsafe: false, env: options.env ?? process.env, log });
-  const records = createRecords(provider);
-  const deps: ActDeps = {
-    provider,
-    mirrors,
-    records,
-    journal: createJournal(provider),
-    pushes: createCheckpointPushes({
-      log,
-      ...(options.pushEveryMs === undefined ? {} : { everyMs: options.pushEveryMs }),
-    }),
-    limits,
-    exclusive: createMutex(),
-    log,
-  };
+  const { log, ...deps } = await depsAt(stateDir, options);
+  const { provider, mirrors, records } = deps;
   const run = runContext(origin.dir, origin.tip());
   let count = 0;
 
   /** A sandbox as a lease makes one; returns its id. */
   async function open(start: SandboxStart = { kind: 'tip' }, epoch = 1): Promise<string> {
-    const id = `sb-test-${++count}`;
+    const id = `sb-${randomUUID()}`;
     const mirror = await mirrors.open(run.repo);
     await provider.create({ id, objects: join(mirror.dir, 'objects') });
     const point = await resolveStart(mirror, run.target, start);
@@ -91,11 +99,11 @@ export async function testHost(options: TestHostOptions = {}) {
     calls: ToolCall[],
     more: Partial<ActRequest> = {},
     env = new MockActivityEnvironment(),
-  ) => env.run(() => actOn(deps, actRequest(id, turn, calls, more))) as Promise<ActResult>;
+  ) => env.run(() => actOn({ ...deps, log }, actRequest(id, turn, calls, more))) as Promise<ActResult>;
 
   return {
     ...deps,
-    deps,
+    deps: { ...deps, log },
     folder: folder.dir,
     stateDir,
     origin,
@@ -121,7 +129,9 @@ export async function testHost(options: TestHostOptions = {}) {
         body: 'Did it.',
         ...more,
       };
-      return new MockActivityEnvironment().run(() => collectWork(deps, request)) as ReturnType<typeof collectWork>;
+      return new MockActivityEnvironment().run(() => collectWork({ ...deps, log }, request)) as ReturnType<
+        typeof collectWork
+      >;
     },
     async close() {
       for (const id of await provider.list()) await provider.terminate(id);

@@ -40,7 +40,9 @@ export class CheckpointError extends Error {
     super(`${what} of sandbox ${id} ended by ${result.reason} with ${result.exitCode}: ${said}`);
     this.kind = /No space left|Disk quota/i.test(said)
       ? 'full'
-      : result.reason === 'output-limit' || result.exitCode === 128 + 25 || /File too large/i.test(said)
+      : result.reason === 'output-limit' ||
+          result.exitCode === 128 + 25 ||
+          /File too large|File size limit exceeded/i.test(said)
         ? 'too-large'
         : 'other';
   }

@@ -15,6 +15,7 @@ import type { Mirrors } from '../../git/contract.ts';
 import type { Log } from '../../log.ts';
 import type { ChainWatch } from '../../temporal/chains.ts';
 import { checkOut, resolveStart } from '../code/checkout.ts';
+import { forgetCheckpoint } from '../code/checkpoint.ts';
 import type { CheckpointPushes } from '../code/pushes.ts';
 import { gone } from '../gone.ts';
 import { startBeats, throwIfCancelled } from '../heartbeat.ts';
@@ -223,6 +224,9 @@ class Hold {
     await deps.pushes.settled(id);
     await deps.provider.terminate(id);
     deps.pushes.forget(id);
+    await forgetCheckpoint(await deps.mirrors.open(this.request.run.repo), id).catch((error: unknown) =>
+      deps.log.warn({ sandbox: id, error: String(error) }, 'the ref of a checkpoint could not be deleted'),
+    );
     deps.log.info({ sandbox: id, task: this.request.holder.workflowId, why }, 'sandbox terminated');
   }
 }

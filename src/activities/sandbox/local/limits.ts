@@ -10,9 +10,10 @@ import type { SandboxLimits } from '../../../shared/config.ts';
 
 export interface Limiter {
   readonly kind: 'cgroup-v1' | 'cgroup-v2' | 'rlimit';
-  open(id: string): void;
-  /** Resolves when the groups are gone; what still runs in them must have been killed. */
-  close(id: string): Promise<void>;
+  /** Makes the groups unless this process has; returns the folders of those that are new. */
+  open(id: string): string[];
+  /** Resolves when these groups are gone; what still runs in them must have been killed. */
+  close(id: string, folders: readonly string[]): Promise<void>;
   /** argv that starts `argv` within the limits. `combine`: standard error into standard output. */
   wrap(id: string, argv: readonly string[], combine: boolean): string[];
   /** argv to put before a command inside the user namespace. */
@@ -25,11 +26,16 @@ export function createLimiter(limits: SandboxLimits): Limiter {
   const found = findGroups(limits);
   const groupsOf = (id: string): Group[] =>
     found.groups.map(({ dir, files }) => ({ dir: join(dir, `agentswarm-${id}`), files }));
-  const open = (id: string) => {
+  const opened = new Set<string>();
+  const open = (id: string): string[] => {
+    if (opened.has(id)) return [];
+    const made: string[] = [];
     for (const { dir, files } of groupsOf(id)) {
-      mkdirSync(dir, { recursive: true });
+      if (mkdirSync(dir, { recursive: true }) !== undefined) made.push(dir);
       for (const [name, value] of Object.entries(files)) writeFileSync(join(dir, name), value);
     }
+    opened.add(id);
+    return made;
   };
   // ulimit counts file sizes in blocks of 512 bytes and, as the data segment, all private writable memory.
   const ulimits = [
@@ -42,8 +48,9 @@ export function createLimiter(limits: SandboxLimits): Limiter {
   return {
     kind: found.kind,
     open,
-    async close(id) {
-      for (const { dir } of groupsOf(id)) {
+    async close(id, folders) {
+      opened.delete(id);
+      for (const dir of folders) {
         for (let tries = 1; ; tries++) {
           try {
             rmdirSync(dir);

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { arch, homedir, release } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { SandboxLimits } from '../../../shared/config.ts';
@@ -90,6 +90,18 @@ export async function createLocalProvider(options: {
     }
   }
 
+  /** Each worker's groups are below its own, so a sandbox that was adopted has some of both. */
+  async function openGroups(id: string): Promise<void> {
+    const made = limiter.open(id);
+    if (made.length > 0)
+      await appendFile(join(folderOf(id), 'records', 'groups'), made.map((dir) => `${dir}\n`).join(''));
+  }
+
+  async function groupsOf(id: string): Promise<string[]> {
+    const text = await readFile(join(folderOf(id), 'records', 'groups'), 'utf8').catch(() => '');
+    return text.split('\n').filter((line) => line !== '');
+  }
+
   /** The sandbox's clean environment: nothing of the worker's but PATH. */
   function environment(id: string, extra: Readonly<Record<string, string>> = {}): Record<string, string> {
     const paths = pathsOf(id);
@@ -120,7 +132,7 @@ export async function createLocalProvider(options: {
       await mkdir(folder, { mode: 0o700 });
       for (const name of ['workspace', 'tmp', 'home', 'output', 'git', 'records']) await mkdir(join(folder, name));
       await writeFile(join(folder, 'records', 'objects'), objects);
-      limiter.open(id);
+      await openGroups(id);
     },
 
     async exec(id, argv, exec) {
@@ -142,8 +154,7 @@ export async function createLocalProvider(options: {
       const group = running.get(id) ?? new Set();
       running.set(id, group.add(stop));
       try {
-        // A restarted host has lost the groups; making one that is there is cheap.
-        limiter.open(id);
+        await openGroups(id);
         return await run(limiter.wrap(id, [...isolate, ...argv], exec.combine ?? false), {
           ...processOptions(exec),
           cwd: probe.ok ? folder : cwd,
@@ -163,8 +174,9 @@ export async function createLocalProvider(options: {
     async terminate(id) {
       const folder = folderOf(id);
       for (const stop of running.get(id) ?? []) stop.abort();
+      const groups = await groupsOf(id);
       await removeTree(folder, trash);
-      await limiter.close(id);
+      await limiter.close(id, groups);
     },
 
     async list() {
@@ -181,8 +193,9 @@ export async function createLocalProvider(options: {
 
     async archive(id, folder) {
       await mkdir(dirname(folder), { recursive: true });
+      const groups = await groupsOf(id);
       await rename(folderOf(id), folder);
-      await limiter.close(id);
+      await limiter.close(id, groups);
     },
   };
 }

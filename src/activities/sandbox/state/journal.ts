@@ -35,7 +35,15 @@ export function createJournal(provider: SandboxProvider): Journal {
     return join(folder(id), `${turn}-${hash.digest('hex').slice(0, 16)}.json`);
   };
   return {
-    read: (id, turn, calls) => readJson(fileOf(id, turn, calls), TurnJournal),
+    async read(id, turn, calls) {
+      try {
+        return await readJson(fileOf(id, turn, calls), TurnJournal);
+      } catch (error) {
+        // Cut short by a power failure: all that is known is that the turn was begun.
+        if (error instanceof SyntaxError) return { results: [], started: 0 };
+        throw error;
+      }
+    },
     async write(id, turn, calls, journal) {
       const file = fileOf(id, turn, calls);
       try {

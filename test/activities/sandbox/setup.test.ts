@@ -1,0 +1,124 @@
+import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { checkOut } from '../../../src/activities/sandbox/code/checkout.ts';
+import { createSetups, type SetupResult } from '../../../src/activities/sandbox/setup.ts';
+import type { Setup } from '../../../src/shared/settings.ts';
+import { thrownBy } from '../../support/thrown.ts';
+import { call, HOLDER, type TestHost, testHost } from './support.ts';
+
+const SETUP: Setup = {
+  command: `mkdir -p node_modules/dep src/gen "odd [name]" && date +%s%N > node_modules/dep/stamp && ln -s dep node_modules/link
+    echo g > src/gen/g; echo o > "odd [name]/o"; echo changed > src/a.txt; echo h > ~/.tool; sleep 0.5`,
+  keyFiles: ['package.json'],
+  network: 'none',
+  timeoutMinutes: 1,
+};
+const never = new AbortController().signal;
+
+describe('setup', () => {
+  let host: TestHost;
+  beforeAll(async () => {
+    host = await testHost({ files: { 'package.json': '{}', 'src/a.txt': 'a\n', '.gitignore': 'node_modules/\n' } });
+  });
+  afterAll(() => host.close());
+
+  const setupsOf = () => createSetups({ provider: host.provider, stateDir: host.stateDir, log: host.log });
+  const runs = () => host.log.lines.filter((line) => line.message === 'setup begins').length;
+  async function sandboxWith(result: SetupResult, setups = setupsOf()): Promise<string> {
+    const id = `sb-${randomUUID()}`;
+    const mirror = await host.mirrors.open(host.run.repo);
+    const tip = await mirror.fetchBranch('main');
+    await host.provider.create({ id, objects: join(mirror.dir, 'objects') });
+    await host.records.writeTree(id, await checkOut(host.provider, id, { base: tip, commit: tip }, result.exclude));
+    await setups.install(result, id, never);
+    const lease = { epoch: 1, holder: HOLDER, ancestors: [], repo: host.run.repo, createdAt: Date.now() };
+    await host.records.writeLease(id, { ...lease, state: { kind: 'ready' } });
+    return id;
+  }
+
+  it('runs once for concurrent requests and after a restart, and anew when a key file changes', async () => {
+    const mirror = await host.mirrors.open(host.run.repo);
+    const tip = await mirror.fetchBranch('main');
+    const setups = setupsOf();
+    const results = await Promise.all([1, 2, 3, 4].map(() => setups.ensure(SETUP, mirror, tip, never)));
+    expect(new Set(results.map((result) => result.folder)).size).toBe(1);
+    expect(runs()).toBe(1);
+    await setupsOf().ensure(SETUP, mirror, tip, never);
+    host.origin.commit({ 'src/b.txt': 'b\n' });
+    await setupsOf().ensure(SETUP, mirror, await mirror.fetchBranch('main'), never);
+    expect(runs()).toBe(1);
+    host.origin.commit({ 'package.json': '{"name":"x"}' });
+    const other = await setupsOf().ensure(SETUP, mirror, await mirror.fetchBranch('main'), never);
+    expect(runs()).toBe(2);
+    expect(other.folder).not.toBe(results[0]?.folder);
+    expect(await host.provider.list()).toEqual([]);
+  });
+
+  it('gives each sandbox a copy of what it made, apart from tracked files, which is no part of the work', async () => {
+    const mirror = await host.mirrors.open(host.run.repo);
+    const setups = setupsOf();
+    const result = await setups.ensure(SETUP, mirror, await mirror.fetchBranch('main'), never);
+    const [one, two] = [await sandboxWith(result), await sandboxWith(result)];
+    const look = 'cat src/a.txt node_modules/link/stamp src/gen/g "odd [name]/o" ~/.tool; git status --porcelain';
+    const seen = await host.bash(one, look);
+    expect(seen.output).toMatch(/^a\n\d+\ng\no\nh\n$/);
+    await host.bash(one, 'echo mine > node_modules/dep/stamp; rm -rf src/gen; echo mine > ~/.tool; ls /run/setup');
+    expect((await host.bash(two, look)).output).toBe(seen.output);
+    expect((await host.bash(await sandboxWith(result), look)).output).toBe(seen.output);
+    await host.act(two, 1, [call('write', { path: 'work.txt', content: 'w' })]);
+    expect(await host.collect(two)).toMatchObject({ filesChanged: ['work.txt'] });
+  });
+
+  it('that fails is a terminal failure with the end of its output, is not kept, and fails all who wait', async () => {
+    const mirror = await host.mirrors.open(host.run.repo);
+    const tip = await mirror.fetchBranch('main');
+    const before = runs();
+    const setups = setupsOf();
+    const broken = { ...SETUP, command: 'seq 1 5000; echo the reason >&2; exit 3' };
+    const [one, two] = await Promise.all([1, 2].map(() => thrownBy(setups.ensure(broken, mirror, tip, never))));
+    expect(one).toMatchObject({ type: 'SetupFailed', nonRetryable: true });
+    expect(one?.message).toMatch(/ended with code 3[^]*the reason[^]*without network/);
+    expect(two?.message).toBe(one?.message);
+    expect(runs()).toBe(before + 1);
+    await thrownBy(setups.ensure(broken, mirror, tip, never));
+    expect(runs()).toBe(before + 2);
+    expect((await host.provider.list()).filter((id) => id.startsWith('setup-'))).toEqual([]);
+  });
+
+  it('ends at its timeout, and when nobody waits for it any more', async () => {
+    const mirror = await host.mirrors.open(host.run.repo);
+    const tip = await mirror.fetchBranch('main');
+    const slow = await thrownBy(
+      setupsOf().ensure({ ...SETUP, command: 'sleep 62', timeoutMinutes: 0.005 }, mirror, tip, never),
+    );
+    expect(slow.message).toContain('took longer than 0.005 minutes');
+    const setups = setupsOf();
+    const stops = [new AbortController(), new AbortController()];
+    const waiting = stops.map((stop) =>
+      thrownBy(setups.ensure({ ...SETUP, command: 'sleep 63' }, mirror, tip, stop.signal)),
+    );
+    setTimeout(() => stops[0]?.abort(), 500);
+    await waiting[0];
+    expect((await host.provider.list()).some((id) => id.startsWith('setup-'))).toBe(true);
+    stops[1]?.abort();
+    await waiting[1];
+    await expect
+      .poll(() => host.provider.list(), { timeout: 5_000 })
+      .toSatisfy((ids: string[]) => !ids.some((id) => id.startsWith('setup-')));
+  });
+
+  it('has the network only when it asks for it', async () => {
+    const mirror = await host.mirrors.open(host.run.repo);
+    const tip = await mirror.fetchBranch('main');
+    writeFileSync(join(host.folder, 'x'), '');
+    const look = 'cat /proc/net/dev | grep -c : > devices; test -s /etc/resolv.conf && echo resolv > resolv || true';
+    const none = await setupsOf().ensure({ ...SETUP, command: look }, mirror, tip, never);
+    const full = await setupsOf().ensure({ ...SETUP, command: look, network: 'full' }, mirror, tip, never);
+    const devices = async (result: SetupResult) =>
+      Number((await host.bash(await sandboxWith(result), 'cat devices')).output);
+    expect(await devices(none)).toBe(1);
+    expect(await devices(full)).toBeGreaterThan(1);
+  });
+});
