@@ -9,7 +9,7 @@ import {
   taskOf,
   userTexts,
 } from '../../examples/scripted-model/conversation.ts';
-import { nextPlannerTurn, type PlannedTask, type PlanningView } from '../../examples/scripted-model/planning.ts';
+import { baseTask, nextPlannerTurn, type PlannedTask, type PlanningView } from '../../examples/scripted-model/planning.ts';
 import { handoffAnswer, nextTurn, type Play, step, write } from '../../examples/scripted-model/steps.ts';
 
 type Worker = (attempt: number, conversation: Conversation) => Play | ScriptAnswer;
@@ -17,9 +17,9 @@ type Worker = (attempt: number, conversation: Conversation) => Play | ScriptAnsw
 export type Scenario = {
   /** All tasks that can be planned by now; what was planned before is left out by itself. Pure. */
   plan(view: PlanningView, conversation: Conversation): { tasks: PlannedTask[]; done: boolean };
-  /** By task id. */
+  /** By task id; `a-r2`, which the planner gives out when `a` was lost, plays `a`. */
   tasks: Readonly<Record<string, Worker>>;
-  conflicts?: ConflictScript;
+  conflicts?: ConflictScript | (() => ScriptAnswer);
 };
 
 /** A run is given the spec `specOf(name)`; ids of tasks are unique over all scenarios of a script. */
@@ -27,7 +27,7 @@ export const specOf = (name: string): { text: string } => ({ text: `Scenario: ${
 
 export function scenarioScript(scenarios: Readonly<Record<string, Scenario>>): Script {
   const ofTask = (task: string | undefined): Scenario => {
-    const found = Object.values(scenarios).find((scenario) => task !== undefined && Object.hasOwn(scenario.tasks, task));
+    const found = Object.values(scenarios).find((scenario) => task !== undefined && Object.hasOwn(scenario.tasks, baseTask(task)));
     if (found === undefined) throw new Error(`no scenario has the task "${task ?? ''}"`);
     return found;
   };
@@ -46,9 +46,10 @@ export function scenarioScript(scenarios: Readonly<Record<string, Scenario>>): S
       const scenario = ofTask(task);
       if (role === 'conflict') {
         if (scenario.conflicts === undefined) throw new Error(`the scenario of "${task ?? ''}" expects no conflict`);
+        if (typeof scenario.conflicts === 'function') return scenario.conflicts();
         return nextConflictTurn(scenario.conflicts, conversation);
       }
-      const play = scenario.tasks[task ?? '']?.(attemptOf(conversation), conversation);
+      const play = scenario.tasks[baseTask(task ?? '')]?.(attemptOf(conversation), conversation);
       if (play === undefined) throw new Error(`the script has no task "${task ?? ''}"`);
       return 'steps' in play ? nextTurn(play, conversation) : play;
     },

@@ -140,6 +140,11 @@ export class Swarm {
     }
   }
 
+  /** The status of a workflow's newest run, as the server names it: RUNNING, COMPLETED, FAILED… */
+  async status(workflowId: string): Promise<string> {
+    return (await this.options.client.workflow.getHandle(workflowId).describe()).status.name;
+  }
+
   sandboxes(): string[] {
     try {
       return readdirSync(join(this.stateDir, 'sandboxes'));

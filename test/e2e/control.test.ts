@@ -1,0 +1,177 @@
+/** What people do to a run while it goes on: steer, pause, resume, cancel, terminate. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import { CancelledFailure } from '@temporalio/common';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Conversation, userTexts } from '../../examples/scripted-model/conversation.ts';
+import { type Play, step, write } from '../../examples/scripted-model/steps.ts';
+import type { RunReport } from '../../src/shared/contracts/run.ts';
+import { pauseUpdate, resumeUpdate, snapshotQuery, steerUpdate } from '../../src/shared/messages.ts';
+import { PLANNER_TEXT } from '../../src/shared/run-text.ts';
+import { fileOn } from '../support/branches.ts';
+import { bareRepository } from '../support/repos.ts';
+import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
+import { Swarm } from '../support/swarm.ts';
+import { temporal } from '../support/temporal.ts';
+
+/** Works for as many turns, each with something to show. */
+const slowly = (id: string, turns: number) => (): Play => ({
+  steps: Array.from({ length: turns }, (_, i) => step(`Step ${i + 1}.`, write(`${id}/${i + 1}.txt`, `${i + 1}\n`))),
+  handoff: { status: 'complete', summary: `${turns} steps.` },
+});
+
+const STEERING = 'Also write a file named wanted.txt.';
+const heardSteering = (conversation: Conversation): boolean => userTexts(conversation).join('\n').includes(STEERING);
+
+const steered: Scenario = {
+  plan: (_view, conversation) => ({
+    tasks: [planned('patient'), ...(heardSteering(conversation) ? [planned('wanted')] : [])],
+    done: true,
+  }),
+  tasks: {
+    patient: slowly('patient', 12),
+    wanted: (attempt, conversation) =>
+      writes({ 'wanted.txt': heardSteering(conversation) ? 'told\n' : 'not told\n' })(),
+  },
+};
+
+const cancelled: Scenario = {
+  plan: () => ({
+    tasks: [
+      planned('early'),
+      planned('endless-a', { dependsOn: ['early'] }),
+      planned('endless-b', { dependsOn: ['early'] }),
+      planned('never', { dependsOn: ['endless-a'] }),
+    ],
+    done: true,
+  }),
+  tasks: {
+    early: writes({ 'early.txt': 'early\n' }),
+    'endless-a': slowly('endless-a', 400),
+    'endless-b': slowly('endless-b', 400),
+    never: writes({ 'never.txt': 'never\n' }),
+  },
+};
+
+const terminated: Scenario = {
+  plan: () => ({ tasks: ['orphan-a', 'orphan-b', 'orphan-c'].map((id) => planned(id)), done: true }),
+  tasks: {
+    'orphan-a': slowly('orphan-a', 400),
+    'orphan-b': slowly('orphan-b', 400),
+    'orphan-c': slowly('orphan-c', 400),
+  },
+};
+
+describe('control', () => {
+  let swarm: Swarm;
+
+  beforeAll(async () => {
+    const { address, client, uniqueQueue } = await temporal();
+    swarm = await Swarm.start({
+      client: await client(),
+      address,
+      taskQueue: uniqueQueue(),
+      script: scenarioScript({ steered, cancelled, terminated }),
+      latencyMs: 300,
+      // One task of the terminated run waits for a sandbox.
+      config: { sandbox: { maxSandboxes: 2 } },
+    });
+  }, 60_000);
+
+  afterAll(async () => {
+    await swarm?.stop();
+  });
+
+  const asked = (task: string): number => swarm.model.log.filter((entry) => entry.task === task).length;
+
+  async function untilAsked(task: string, times: number): Promise<void> {
+    const deadline = Date.now() + 60_000;
+    while (asked(task) < times) {
+      if (Date.now() > deadline) throw new Error(`${task} asked the model ${asked(task)} times of ${times}\n${swarm.logTail()}`);
+      await sleep(50);
+    }
+  }
+
+  async function refusal(update: Promise<unknown>): Promise<string> {
+    const error = await update.then(
+      () => new Error('the update was accepted'),
+      (failed: unknown) => failed,
+    );
+    if (!(error instanceof WorkflowUpdateFailedError)) throw error;
+    return error.cause?.message ?? '';
+  }
+
+  it('a paused run asks no model; resumed, it goes on, and steering reaches the next plan and new tasks', async () => {
+    const origin = bareRepository(join(swarm.dir, 'steered.git'));
+    const handle = await swarm.start('control-steered', { repo: origin.dir, spec: specOf('steered'), branch: 'main' });
+    await untilAsked('patient', 2);
+    expect(await refusal(handle.executeUpdate(resumeUpdate))).toBe(PLANNER_TEXT.notPaused);
+    expect(await refusal(handle.executeUpdate(steerUpdate, { args: [{ text: ' ' }] }))).toBe(PLANNER_TEXT.steerWhat);
+
+    expect(await handle.executeUpdate(pauseUpdate, { args: [{ reason: 'lunch' }] })).toBe(PLANNER_TEXT.paused);
+    expect(await refusal(handle.executeUpdate(pauseUpdate, { args: [{}] }))).toBe(PLANNER_TEXT.cannotPause);
+    const paused = await handle.query(snapshotQuery);
+    expect(paused.paused?.reason).toBe('lunch');
+    expect(paused.waitingFor).toContain('lunch');
+    await sleep(2_000);
+    const before = asked('patient');
+    await sleep(4_000);
+    expect(asked('patient')).toBe(before);
+
+    expect(await handle.executeUpdate(steerUpdate, { args: [{ text: STEERING }] })).toBe(PLANNER_TEXT.steered);
+    expect(await handle.executeUpdate(resumeUpdate)).toBe(PLANNER_TEXT.resumed);
+    const report = (await handle.result()) as RunReport;
+    expect(report).toMatchObject({ status: 'complete', landed: 2, replans: 1 });
+    expect(fileOn(origin.dir, 'main', 'patient/12.txt')).toBe('12\n');
+    expect(fileOn(origin.dir, 'main', 'wanted.txt')).toBe('told\n');
+    await swarm.settled();
+  }, 120_000);
+
+  it('a cancelled run cancels its tasks and leaves nothing but what had landed', async () => {
+    const origin = bareRepository(join(swarm.dir, 'cancelled.git'));
+    const handle = await swarm.start('control-cancelled', { repo: origin.dir, spec: specOf('cancelled'), branch: 'main' });
+    await untilAsked('endless-a', 3);
+    await untilAsked('endless-b', 3);
+    await handle.cancel();
+    await expectEnd(handle, CancelledFailure);
+    const { tasks, phase } = await handle.query(snapshotQuery);
+    expect(phase).toBe('done');
+    expect(tasks.map(({ id, status, branch }) => [id, status, branch])).toEqual([
+      ['early', 'complete', 'landed'],
+      ['endless-a', 'cancelled', 'none'],
+      ['endless-b', 'cancelled', 'none'],
+      ['never', 'cancelled', 'none'],
+    ]);
+    await swarm.settled(5_000);
+    expect(origin.refs('refs/agentswarm/runs/')).toEqual([]);
+    expect(Object.keys(origin.files())).toEqual(['README.md', 'early.txt']);
+    const closed = ['early', 'endless-a', 'endless-b'].map((id) => swarm.status(`control-cancelled/${id}.1`));
+    expect(await Promise.all(closed)).toEqual(['COMPLETED', 'CANCELLED', 'CANCELLED']);
+  }, 120_000);
+
+  it('the tasks of a terminated run notice it, ask no model any more, and their sandboxes go', async () => {
+    const origin = bareRepository(join(swarm.dir, 'terminated.git'));
+    const handle = await swarm.start('control-terminated', { repo: origin.dir, spec: specOf('terminated'), branch: 'main' });
+    await untilAsked('orphan-a', 2);
+    expect(swarm.sandboxes()).toHaveLength(2);
+    const at = Date.now();
+    await handle.terminate('a test');
+    await swarm.settled(70_000);
+    const requests = swarm.model.log.filter(({ task }) => task?.startsWith('orphan-') === true);
+    const last = Math.max(...requests.map(({ receivedAt }) => receivedAt));
+    expect(last - at).toBeLessThan(60_000);
+    await sleep(2_000);
+    expect(swarm.model.log.filter(({ task }) => task?.startsWith('orphan-') === true)).toHaveLength(requests.length);
+    expect(Object.keys(origin.files())).toEqual(['README.md']);
+  }, 120_000);
+
+  async function expectEnd(handle: WorkflowHandle, cause: new (...argv: never[]) => Error): Promise<void> {
+    const error: unknown = await handle.result().then(
+      () => new Error('it ended well'),
+      (failed: unknown) => failed,
+    );
+    if (!(error instanceof WorkflowFailedError)) throw error;
+    expect(error.cause).toBeInstanceOf(cause);
+  }
+});
