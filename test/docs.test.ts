@@ -1,0 +1,228 @@
+/** What the guides say of settings, variables, files and dependencies is what the code has. */
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import { Config, type ConfigInput, EndpointConfig, EndpointFromEnv } from '../src/shared/config.ts';
+import { DEFAULT_RUN_SETTINGS, RunSettingsInput } from '../src/shared/settings.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+const CONFIGURATION = read('docs/configuration.md');
+const README = read('README.md');
+
+type Row = { first: string; cells: string[] };
+
+/** The rows of the tables below a heading, or below any: their first cell's code spans, one row for each. */
+function rows(text: string, heading?: string): Row[] {
+  const part = heading === undefined ? text : (text.split(/^## /m).find((each) => each.startsWith(heading)) ?? '');
+  return part
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map(cellsOf)
+    .flatMap((cells) => spans(cells[0] ?? '').map((first) => ({ first, cells })));
+}
+
+const cellsOf = (line: string): string[] =>
+  line
+    .slice(1, -1)
+    .split('|')
+    .map((cell) => cell.trim());
+
+const spans = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map(([, span]) => span ?? '');
+
+/** The part of a section from the line that starts with `start`. */
+const from = (text: string, start: string): string => text.slice(text.indexOf(start));
+
+type JsonSchema = { properties?: Record<string, JsonSchema>; anyOf?: JsonSchema[] };
+const schemaOf = (schema: z.ZodType): JsonSchema => z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+
+/** Dotted paths of a schema's leaves; what is below one of `whole` is told in a table of its own. */
+function leaves(schema: JsonSchema, whole: readonly string[], path = ''): string[] {
+  const { properties } = schema;
+  if (properties === undefined || whole.includes(path)) return [path];
+  return Object.entries(properties).flatMap(([key, value]) =>
+    leaves(value, whole, path === '' ? key : `${path}.${key}`),
+  );
+}
+
+const keysOf = (schema: z.ZodType): string[] => Object.keys(schemaOf(schema).properties ?? {});
+
+function valueAt(value: unknown, path: string): unknown {
+  return path.split('.').reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key], value);
+}
+
+/** A default as the tables write it. */
+function asWritten(value: unknown): string {
+  if (value === undefined) return '';
+  if (value === null) return 'none';
+  if (typeof value === 'string') return `\`${value}\``;
+  return typeof value === 'object' ? `\`${JSON.stringify(value)}\`` : String(value);
+}
+
+const RUN_PART = CONFIGURATION.split(/^## /m).find((part) => part.startsWith('`agentswarm.json`')) ?? '';
+const [RUN_TABLE = '', SETUP_TABLE = ''] = RUN_PART.split('| key of `setup` |');
+
+test('the table of temporal.config.ts names exactly the keys of its schema, with their defaults', () => {
+  const table = rows(CONFIGURATION, '`temporal.config.ts`');
+  expect(table.map(({ first }) => first)).toEqual(leaves(schemaOf(Config), ['run', 'llm.endpoints']));
+  const defaults = Config.parse({} satisfies ConfigInput);
+  const told = Object.fromEntries(table.map(({ first, cells }) => [first, cells[1]]));
+  const given = Object.fromEntries(table.map(({ first }) => [first, asWritten(valueAt(defaults, first))]));
+  expect(told).toEqual({ ...given, 'temporal.namespace': '`default`' });
+});
+
+test('the table of a run’s settings names exactly the keys of their schema, with their defaults', () => {
+  const table = rows(RUN_TABLE);
+  expect(table.map(({ first }) => first)).toEqual(
+    leaves(schemaOf(RunSettingsInput), ['agent.planner', 'agent.worker', 'agent.conflict', 'author', 'setup']),
+  );
+  const { author, agent } = DEFAULT_RUN_SETTINGS;
+  for (const { first, cells } of table) {
+    const value = valueAt(DEFAULT_RUN_SETTINGS, first);
+    const limits = Object.entries(agent).find(([role]) => first === `agent.${role}`)?.[1];
+    const expected =
+      first === 'author'
+        ? `\`${author.name} <${author.email}>\``
+        : limits === undefined
+          ? asWritten(value)
+          : `${limits.turns} turns, ${limits.tokens.toLocaleString('en')} tokens, ${limits.minutes} minutes`;
+    expect(`${first}: ${cells[1]}`).toBe(`${first}: ${expected}`);
+  }
+});
+
+test('the table of setup names exactly its keys, with their defaults', () => {
+  const setup = RunSettingsInput.shape.setup.unwrap().unwrap();
+  const table = rows(SETUP_TABLE);
+  expect(table.map(({ first }) => first)).toEqual(Object.keys(setup.shape));
+  const defaults = setup.parse({ command: 'x' });
+  for (const { first, cells } of table.filter(({ first: key }) => key !== 'command')) {
+    expect(`${first}: ${cells[1]}`).toBe(`${first}: ${asWritten(valueAt(defaults, first))}`);
+  }
+});
+
+test('the table of an endpoint names exactly its keys', () => {
+  const named = rows(CONFIGURATION, 'Models').map(({ first }) => first);
+  expect(named.toSorted()).toEqual(keysOf(EndpointFromEnv).toSorted());
+  expect(keysOf(EndpointConfig)).not.toContain('apiKey');
+});
+
+test('the README’s short table says nothing else than the long ones', () => {
+  const long = [...rows(CONFIGURATION), ...rows(RUN_TABLE)];
+  const short = README.split('\n')
+    .filter((line) => /^\| (?:environment|`agentswarm\.json`|`temporal\.config\.ts`) \|/.test(line))
+    .map(cellsOf);
+  expect(short.length).toBeGreaterThan(8);
+  for (const [where = '', keys = '', standard = ''] of short) {
+    for (const key of spans(keys)) {
+      const row = long.find(({ first }) => first === key);
+      expect(row, `${key} is not in docs/configuration.md`).toBeDefined();
+      if (where !== 'environment') expect(`${key}: ${standard}`).toBe(`${key}: ${row?.cells[1]}`);
+    }
+  }
+});
+
+/** What our code reads of the environment, by the ways in which it does. */
+function variablesRead(): Set<string> {
+  const names = new Set<string>();
+  for (const file of globSync(['src/**/*.ts', 'infra/temporal/*.{ts,mjs}', 'bin/*.mjs'], { cwd: ROOT })) {
+    const text = read(file);
+    for (const [, dotted, quoted] of text.matchAll(
+      /\b(?:env|variables|environment)(?:\.([A-Z][A-Z0-9_]*)\b|\[['"]([A-Z][A-Z0-9_]*)['"]\])/g,
+    )) {
+      names.add(dotted ?? quoted ?? '');
+    }
+    for (const [, prefix] of text.matchAll(/(?:openai|anthropic): '([A-Z]+)'/g)) {
+      for (const [, name] of text.matchAll(/\bread\('([A-Z_]+)'\)/g)) names.add(`${prefix}_${name}`);
+    }
+    for (const [, list] of text.matchAll(/const (?:ALWAYS|FOR_[A-Z]+|kept) = (\[[^;]*\]);/g)) {
+      for (const [, name] of (list ?? '').matchAll(/'([A-Z][A-Z0-9_]*)'/g)) names.add(name ?? '');
+    }
+  }
+  return names;
+}
+
+/** Locale and tuning of other programs, which they get as they are. */
+const HANDED_ON = ['LANG', 'TZ', 'TMPDIR', 'HOME', 'USER', 'LOGNAME', 'GOMAXPROCS', 'GOMEMLIMIT'];
+
+test('every environment variable that the code reads is documented', () => {
+  const read = variablesRead();
+  expect(read.size).toBeGreaterThan(30);
+  const section = CONFIGURATION.split(/^## /m).find((part) => part.startsWith('Environment variables')) ?? '';
+  const told = new Set(spans(section));
+  expect([...read].filter((name) => !told.has(name) && !HANDED_ON.includes(name)).toSorted()).toEqual([]);
+});
+
+test('every environment variable in the table is read, by us or by the library that it is for', () => {
+  const ours = variablesRead();
+  const libraries = [
+    '@temporalio/envconfig/lib',
+    '@opentelemetry/exporter-trace-otlp-proto',
+    '@opentelemetry/otlp-exporter-base',
+  ]
+    .flatMap((name) => globSync(`node_modules/${name}/**/*.js`, { cwd: ROOT }))
+    .map(read)
+    .join('\n');
+  const told = rows(CONFIGURATION, 'Environment variables').map(({ first }) => first);
+  expect(told.length).toBeGreaterThan(25);
+  expect(told.filter((name) => !ours.has(name) && !libraries.includes(name))).toEqual([]);
+});
+
+test('the command’s help names only variables that are documented', () => {
+  const help = from(read('src/cli/text.ts'), 'Environment:').split('` as const')[0]?.split('`,')[0] ?? '';
+  const named = [...help.matchAll(/\b[A-Z]+(?:_[A-Z]+)+\b/g)].map(([name]) => name);
+  expect(named.length).toBeGreaterThan(5);
+  expect(named.filter((name) => !CONFIGURATION.includes(`\`${name}\``))).toEqual([]);
+});
+
+const GUIDES = ['README.md', 'AGENTS.md', ...globSync('docs/**/*.md', { cwd: ROOT })];
+
+test.each(GUIDES)('links and paths in %s lead to files', (guide) => {
+  const text = read(guide);
+  const links = [...text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, link]) => link ?? '');
+  const lost = links.filter((link) => !/^https?:/.test(link) && !existsSync(resolve(ROOT, dirname(guide), link)));
+  const paths = spans(text).filter((span) => /^(?:src|test|infra|docs|examples|prompts|bench)\/[\w./-]+$/.test(span));
+  expect([...lost, ...paths.filter((path) => !existsSync(join(ROOT, path)))]).toEqual([]);
+});
+
+test('JSON in the guides is JSON, and settings among it fit their schema', () => {
+  const blocks = [...`${README}\n${CONFIGURATION}`.matchAll(/```json\n([\s\S]*?)```/g)].map(([, block]) => block ?? '');
+  expect(blocks.length).toBeGreaterThanOrEqual(2);
+  for (const block of blocks) RunSettingsInput.parse(JSON.parse(block));
+});
+
+test('every npm script that the guides name is in package.json', () => {
+  const { scripts } = z.object({ scripts: z.record(z.string(), z.string()) }).parse(JSON.parse(read('package.json')));
+  const named = GUIDES.flatMap((guide) => [...read(guide).matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name ?? ''));
+  expect([...new Set(named)].filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
+});
+
+test('AGENTS.md has at most 100 lines', () => {
+  expect(read('AGENTS.md').trimEnd().split('\n').length).toBeLessThanOrEqual(100);
+});
+
+test('every decision states need, choice, runner-up, why and cost', () => {
+  const incomplete = globSync('docs/decisions/*.md', { cwd: ROOT }).flatMap((file) => {
+    const [, ...sections] = read(file).split(/^## /m);
+    const decisions = sections.length === 0 ? [read(file)] : sections;
+    return decisions
+      .filter((text) => !['Need', 'Choice', 'Runner-up', 'Why', 'Cost'].every((part) => text.includes(`**${part}:**`)))
+      .map((text) => `${file}: ${text.split('\n')[0]}`);
+  });
+  expect(incomplete).toEqual([]);
+});
+
+test('every dependency has its decision', () => {
+  const { dependencies, devDependencies } = z
+    .object({ dependencies: z.record(z.string(), z.string()), devDependencies: z.record(z.string(), z.string()) })
+    .parse(JSON.parse(read('package.json')));
+  const chosen = globSync('docs/decisions/*.md', { cwd: ROOT })
+    .flatMap((file) => read(file).split('\n'))
+    .filter((line) => /^#+ |^- \*\*Choice:/.test(line))
+    .flatMap((line) => line.split(/[\s`(),;:]+/));
+  // Types follow what they are types of; OpenTelemetry's and the SDK's packages were chosen as one.
+  const family = (name: string): boolean =>
+    chosen.includes(name) || /^@types\/|^@opentelemetry\/|^@temporalio\/(?!testing|envconfig)/.test(name);
+  expect([...Object.keys(dependencies), ...Object.keys(devDependencies)].filter((name) => !family(name))).toEqual([]);
+});
