@@ -38,7 +38,13 @@ export async function externalTarget({ config, env }: Request): Promise<Temporal
 }
 
 /** The embedded server of this state folder, wherever it was last recorded; null when there has been none. */
-export async function embeddedTarget({ config, stateDir }: { config: Config; stateDir: string }): Promise<TemporalTarget | null> {
+export async function embeddedTarget({
+  config,
+  stateDir,
+}: {
+  config: Config;
+  stateDir: string;
+}): Promise<TemporalTarget | null> {
   const state = readServerState(stateDir);
   if (state?.pid === undefined) return null;
   return {

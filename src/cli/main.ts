@@ -4,7 +4,6 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { findServer } from '../../infra/temporal/find.mjs';
 import { startServer } from '../../infra/temporal/start.ts';
-import { checkModels } from '../preflight.ts';
 import type { Dependencies } from './dependencies.ts';
 import { exitWhenWritten } from './io.ts';
 import { runCli } from './program.ts';
@@ -22,6 +21,8 @@ const dependencies: Dependencies = {
   findServer: async (say) => (await findServer({ say })).file,
   startServer,
   async preflight({ config, env }) {
+    // The models' packages take half of the time to start, and most commands have no use for them.
+    const { checkModels } = await import('../preflight.ts');
     const { endpoints, warnings } = await checkModels({ config, env, log: quiet });
     return { ready: cliText.endpoints(endpoints.map(({ name }) => name)), warnings };
   },

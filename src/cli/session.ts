@@ -150,7 +150,8 @@ export async function connect(
     target,
     client: new Client({ connection, namespace, dataConverter }),
     host,
-    uiLink: (run) => (ui === null ? null : `${ui}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(run)}`),
+    uiLink: (run) =>
+      ui === null ? null : `${ui}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(run)}`,
     // The connection stays: a retry that the SDK has in mind would throw, outside of any promise, once it is closed.
     close: (force) => (closed ??= host?.stop(force) ?? Promise.resolve()),
   };

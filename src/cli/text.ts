@@ -5,8 +5,7 @@ export const helpText = {
   program: 'Turns a git repository and a spec into landed code with many coding agents, durably, on Temporal.',
   run: 'start a run, follow it to its end and print its report',
   repo: 'URL, or path of a bare or ordinary repository',
-  spec:
-    '@FILE: the text of a file here; a word without white space: a path in the repository; anything else: the spec itself',
+  spec: '@FILE: the text of a file here; a word without white space: a path in the repository; anything else: the spec itself',
   base: 'branch to start from (default: the HEAD of the remote)',
   branch: 'branch to land on (default: agentswarm/<run>)',
   maxWorkers: 'tasks at the same time',
@@ -74,7 +73,8 @@ export const cliText = {
     `A server for ${stateDir} is run by another process already${uiUrl === undefined ? '' : ` (Web UI: ${uiUrl})`}. Use it ` +
     '(run, attach and status find it), end that process, or give another --state-dir.',
   noState: (stateDir: string) => `The server of ${stateDir} left no record. Start it again.`,
-  startingServer: (port: number, stateDir: string) => `starting a Temporal server on port ${port}, state in ${stateDir}`,
+  startingServer: (port: number, stateDir: string) =>
+    `starting a Temporal server on port ${port}, state in ${stateDir}`,
   startingWorker: (log: string) => `starting a worker, log in ${log}`,
   movedAway: (from: string, to: string | undefined) =>
     `The server came back at ${to ?? 'no address'}, as the port of ${from} had been taken by another process.`,
@@ -111,12 +111,14 @@ export const cliText = {
     `A run "${run}" is going on already. Follow it with \`agentswarm attach ${run}\`, or choose another --id.`,
   noRun: (run: string, address: string) =>
     `There is no run "${run}" on ${address}. \`agentswarm status\` lists the runs that the server knows.`,
-  notARun: (run: string, type: string) => `"${run}" is a workflow of type ${type}, not a run. See \`agentswarm status\`.`,
+  notARun: (run: string, type: string) =>
+    `"${run}" is a workflow of type ${type}, not a run. See \`agentswarm status\`.`,
   startFailed: (run: string, address: string, why: string) =>
     `Starting run ${run} on ${address} failed: ${why}. Check the namespace and your rights there, then try again.`,
   lookFailed: (run: string, address: string, why: string) =>
     `Looking for run ${run} on ${address} failed: ${why}. Check that the server runs, then try again.`,
-  endedAlready: (run: string, status: string) => `Run ${run} has ended already (${status}). See \`agentswarm status ${run}\`.`,
+  endedAlready: (run: string, status: string) =>
+    `Run ${run} has ended already (${status}). See \`agentswarm status ${run}\`.`,
   strangeResult: (run: string, why: string) =>
     `Run ${run} ended with a result that is not a report: ${why}. Was it started by another version? Look at it in the Web UI.`,
   noStateDir: (stateDir: string, why: string) =>

@@ -58,7 +58,8 @@ function taskEvents(before: TaskReport | undefined, after: TaskReport): string[]
   if (before === undefined) lines.push(eventText.planned(after.id, firstLine(after.description)));
   if ((before?.attempts ?? 0) < after.attempts) {
     // Between two looks a task may fail and be tried again: the failure is told all the same.
-    if (before !== undefined && before.attempts > 0 && before.status !== 'failed') lines.push(eventText.retried(after.id));
+    if (before !== undefined && before.attempts > 0 && before.status !== 'failed')
+      lines.push(eventText.retried(after.id));
     if (after.attempts > 0) lines.push(eventText.started(after.id, after.attempts));
   }
   if ((before?.status ?? 'pending') !== after.status) lines.push(...statusEvent(after));

@@ -12,11 +12,21 @@ export function renderReport(report: RunReport, { uiLink }: { uiLink?: string } 
     ...section(reportText.tasks, report.tasks.length === 0 ? [reportText.noTasks] : report.tasks.map(taskLine)),
     ...section(reportText.numbers, numbers(report)),
     ...section(reportText.where, where(report, uiLink)),
-    ...(report.notes.length === 0 ? [] : section(reportText.notes, report.notes.map((note) => oneLine(note, 1_000)))),
+    ...(report.notes.length === 0
+      ? []
+      : section(
+          reportText.notes,
+          report.notes.map((note) => oneLine(note, 1_000)),
+        )),
   ].join('\n');
 }
 
-const section = (title: string, lines: readonly string[]): string[] => ['', `## ${title}`, '', ...lines.map((l) => `- ${l}`)];
+const section = (title: string, lines: readonly string[]): string[] => [
+  '',
+  `## ${title}`,
+  '',
+  ...lines.map((l) => `- ${l}`),
+];
 
 function taskLine(task: TaskReport): string {
   const parts = [`${task.id}: ${STATUS_WORD[task.status]}`, fate(task)];

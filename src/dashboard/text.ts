@@ -27,7 +27,7 @@ export const RUN_STATUS_WORD: Readonly<Record<RunReport['status'], string>> = {
 };
 
 export const UNSAFE =
-  'Sandboxes ran WITHOUT isolation (sandbox.unsafe is true): what the agents ran had this user\'s rights.';
+  "Sandboxes ran WITHOUT isolation (sandbox.unsafe is true): what the agents ran had this user's rights.";
 
 export const progressText = {
   head: (run: string, phase: string, elapsed: string) => `${run}  ${phase}  ${elapsed}`,

@@ -104,8 +104,11 @@ describe('a run on the embedded server', { timeout: 180_000 }, () => {
     const run = lab.start(['run', 'repo', '--spec', 'x', '--id', 'orphan']);
     await run.says('note: spec: x');
     run.process.kill('SIGKILL');
-    await until(() => lab.processes().length === 0, 'the end of all processes', 30_000, () =>
-      JSON.stringify(lab.processes()),
+    await until(
+      () => lab.processes().length === 0,
+      'the end of all processes',
+      30_000,
+      () => JSON.stringify(lab.processes()),
     );
     const dev = lab.start(['dev']);
     await dev.says('ready; Ctrl-C stops');

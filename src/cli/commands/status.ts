@@ -82,7 +82,12 @@ function table(runs: readonly ListedRun[]): string[] {
     ]),
   ];
   const widths = cliText.statusHead.map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
-  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ').trimEnd());
+  return rows.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
 }
 
 async function show(io: Io, session: Session, run: string, json: boolean): Promise<void> {
@@ -112,5 +117,8 @@ async function showEnded(
     return;
   }
   const uiLink = session.uiLink(run);
-  printLine(io.stdout, json ? JSON.stringify(end.report, null, 2) : renderReport(end.report, uiLink === null ? {} : { uiLink }));
+  printLine(
+    io.stdout,
+    json ? JSON.stringify(end.report, null, 2) : renderReport(end.report, uiLink === null ? {} : { uiLink }),
+  );
 }

@@ -24,7 +24,10 @@ export async function workerCommand(context: SessionContext, options: CommonOpti
   try {
     const { config, stateDir } = await load(context);
     const graceMs = config.worker.shutdownGraceSeconds * 1_000 + BEYOND_GRACE_MS;
-    signal.addEventListener('abort', () => void endWhenOverdue(graceMs, () => printLine(io.stderr, cliText.workerGraceOver)));
+    signal.addEventListener(
+      'abort',
+      () => void endWhenOverdue(graceMs, () => printLine(io.stderr, cliText.workerGraceOver)),
+    );
     await dependencies.runWorker({
       cwd: io.cwd,
       env: io.env,

@@ -92,7 +92,11 @@ async function own(stateDir: string, lock: SupervisorLock, dependencies: HostDep
     let worker: Supervised | null = null;
     if (workerCommand !== null) {
       say(cliText.startingWorker(logFile));
-      worker = await supervise({ name: 'worker', start: () => startWorkerChild({ ...workerCommand, logFile }), onEvent });
+      worker = await supervise({
+        name: 'worker',
+        start: () => startWorkerChild({ ...workerCommand, logFile }),
+        onEvent,
+      });
     }
     const givenUp = Promise.race([server.givenUp, ...(worker === null ? [] : [worker.givenUp])]);
     return { server, worker, lock, givenUp };

@@ -50,7 +50,10 @@ export async function startWorkerChild(options: WorkerChildOptions): Promise<Chi
     if (notice.data.kind === 'ready') ready.resolve();
     else said = notice.data.message;
   });
-  const timer = setTimeout(() => ready.reject(new Error(`it was not ready after ${readyTimeoutMs} ms`)), readyTimeoutMs);
+  const timer = setTimeout(
+    () => ready.reject(new Error(`it was not ready after ${readyTimeoutMs} ms`)),
+    readyTimeoutMs,
+  );
   void exited.then((how) => ready.reject(new Error(said ?? `it ended (${how}) before it was ready`)));
   try {
     await ready.promise;

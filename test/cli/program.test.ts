@@ -1,0 +1,79 @@
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cleanEnvironment, type Ended, startCommand } from './fixture/command.ts';
+
+/** The product's own command; nothing here gets so far as to start a server. */
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+describe('agentswarm, as a process', { timeout: 60_000 }, () => {
+  let dir: string;
+  beforeAll(() => {
+    dir = realpathSync(mkdtempSync(join(tmpdir(), 'agentswarm-program-')));
+    mkdirSync(join(dir, 'repo'));
+    writeFileSync(join(dir, 'empty.md'), ' \n');
+  });
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+  const run = (args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ended> =>
+    startCommand(args, { cwd: dir, env: { ...cleanEnvironment(dir), ...env }, main: MAIN }).ended;
+
+  test('says what it can do, and what its exit codes mean', async () => {
+    const help = await run(['--help']);
+    expect(help).toMatchObject({ code: 0, stderr: '' });
+    for (const name of ['run', 'attach', 'status', 'dev', 'worker', 'steer', 'pause', 'resume', 'cancel']) {
+      expect(help.stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+    }
+    expect(help.stdout).toContain('130  detached');
+    const { stdout } = await run(['run', '--help']);
+    expect(stdout.replace(/\s+/g, ' ')).toContain('without white space: a path in the repository');
+  });
+
+  test('says the version of its package', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+    expect(await run(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n` });
+  });
+
+  test.each([
+    ['an unknown command', ['fly'], "unknown command 'fly'"],
+    ['no command', [], 'Usage: agentswarm'],
+    ['an unknown option', ['run', 'repo', '--spec', 'x', '--fast'], "unknown option '--fast'"],
+    ['no spec', ['run', 'repo'], "required option '--spec <spec>'"],
+    ['a spec file that is missing', ['run', 'repo', '--spec', '@none.md'], 'none.md failed: ENOENT'],
+    ['a spec file that is empty', ['run', 'repo', '--spec', '@empty.md'], 'empty.md is empty'],
+    ['a repository that does not exist', ['run', 'nowhere', '--spec', 'x'], 'There is no repository "nowhere"'],
+    ['a key in the URL', ['run', 'https://me:hunter2@host/x.git', '--spec', 'x'], 'Give https://host/x.git'],
+    ['no number', ['run', 'repo', '--spec', 'x', '--max-workers', '0'], '--max-workers takes a whole number'],
+    ['too many workers', ['run', 'repo', '--spec', 'x', '--max-workers', '5000'], 'settings.maxWorkers: '],
+    ['an id that is no id', ['run', 'repo', '--spec', 'x', '--id', '../x'], '"../x" cannot be the id of a run'],
+    ['a configuration that is missing', ['dev', '--config', 'no.ts'], 'no.ts does not exist'],
+  ])('refuses %s with 2, on standard error only, without a stack', async (_what, args, message) => {
+    const ended = await run(args);
+    expect(ended.stderr).toContain(message);
+    expect(ended.stderr).not.toMatch(/^ {4}at /m);
+    expect(ended.stderr).not.toContain('hunter2');
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+  });
+
+  test('names the variables when there is no LLM endpoint, and starts nothing', async () => {
+    const ended = await run(['run', 'repo', '--spec', 'x', '--state-dir', 'state']);
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    for (const name of ['OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'LLM_ENDPOINTS']) expect(ended.stderr).toContain(name);
+    expect(ended.stderr).not.toContain('starting a Temporal server');
+  });
+
+  test('says that nothing was ever started here, or that nothing runs', async () => {
+    expect((await run(['status'])).stderr).toContain('No run has been started here');
+    const steered = await run(['steer', 'x', 'hello']);
+    expect(steered.code).toBe(1);
+    expect(steered.stderr).toContain('No Temporal server runs');
+  });
+
+  test('shows the stack when AGENTSWARM_DEBUG is 1', async () => {
+    const ended = await run(['run', 'repo', '--spec', '@none.md'], { AGENTSWARM_DEBUG: '1' });
+    expect(ended.stderr).toMatch(/^ {4}at /m);
+    expect(ended.stderr).toContain('caused by: Error: ENOENT');
+  });
+});

@@ -1,0 +1,111 @@
+import { expect, test } from 'vitest';
+import { formatCount, formatDuration, formatUsd } from '../../src/dashboard/format.ts';
+import { renderReport } from '../../src/dashboard/report.ts';
+import type { RunReport } from '../../src/shared/contracts/run.ts';
+
+const report: RunReport = {
+  run: 'r1',
+  status: 'incomplete',
+  reason: 'one task failed',
+  repo: "/srv/it's.git",
+  target: 'main',
+  base: 'a'.repeat(40),
+  tip: 'b'.repeat(40),
+  tasks: [
+    {
+      id: 'one',
+      description: 'Do one',
+      status: 'complete',
+      branch: 'landed',
+      attempts: 1,
+      conflicts: 1,
+      commit: 'c'.repeat(40),
+    },
+    {
+      id: 'two',
+      description: 'Do two',
+      status: 'failed',
+      branch: 'none',
+      attempts: 2,
+      conflicts: 0,
+      ref: 'refs/agentswarm/runs/r1/two.2',
+      reason: 'tests fail',
+    },
+  ],
+  landed: 1,
+  replans: 2,
+  retries: 1,
+  conflicts: 1,
+  peakParallel: 6,
+  inputTokens: 1_234_567,
+  cachedInputTokens: 1_000,
+  outputTokens: 999,
+  costUsd: 12.3456,
+  startedAt: 0,
+  endedAt: 3_725_000,
+  notes: ['main is checked out in /srv/x'],
+  unsafe: false,
+};
+
+test('the report has the tasks with their commits, the figures, and where to look', () => {
+  expect(renderReport(report, { uiLink: 'http://ui/r1' })).toBe(`# Run r1: incomplete: not all work landed
+
+Reason: one task failed
+
+## Tasks
+
+- one: complete, landed cccccccccccc, 1 conflict: Do one
+- two: failed, not landed; its work is kept at refs/agentswarm/runs/r1/two.2, 2 attempts: Do two (tests fail)
+
+## Numbers
+
+- 1 of 2 tasks landed
+- replans 2, retries 1, conflicts 1, at most 6 tasks at the same time
+- tokens 1.2M in (1.0k from the provider's cache), 999 out; cost $12.35
+- wall time 1 h 02 min
+
+## Where it is
+
+- /srv/it's.git, branch main
+- from ${'a'.repeat(40)} to ${'b'.repeat(40)}
+- take it over: git clone --branch main '/srv/it'\\''s.git'
+- look at the run: http://ui/r1
+
+## Notes
+
+- main is checked out in /srv/x`);
+});
+
+test('a run without isolation says so at its top', () => {
+  const text = renderReport({ ...report, unsafe: true });
+  expect(text).toContain('WITHOUT isolation');
+  expect(text.indexOf('WITHOUT isolation')).toBeLessThan(text.indexOf('## Tasks'));
+});
+
+test('a run without tasks and without a tip says so', () => {
+  const text = renderReport({ ...report, tasks: [], tip: undefined, notes: [], reason: undefined });
+  expect(text).toContain('No task was planned.');
+  expect(text).toContain('the tip could not be read back');
+});
+
+test.each([
+  [0, '0'],
+  [999, '999'],
+  [1_000, '1.0k'],
+  [999_949, '999.9k'],
+  [999_950, '1.0M'],
+])('%d tokens are %s', (count, text) => expect(formatCount(count)).toBe(text));
+
+test.each([
+  [0, '0.0 s'],
+  [59_900, '59.9 s'],
+  [59_960, '1 min 00 s'],
+  [3_599_600, '1 h 00 min'],
+  [7_199_999, '2 h 00 min'],
+])('%d ms are %s', (ms, text) => expect(formatDuration(ms)).toBe(text));
+
+test('money that was spent never shows as nothing', () => {
+  expect(formatUsd(0)).toBe('$0.00');
+  expect(formatUsd(0.0004)).toBe('$0.0004');
+  expect(formatUsd(1.005)).toBe('$1.00');
+});
