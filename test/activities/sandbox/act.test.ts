@@ -10,6 +10,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { thrownBy } from '../../support/thrown.ts';
 import { call, type TestHost, testHost } from './support.ts';
 
+/** Tells our processes from others' of the same kind. */
+const MARK = `00${process.pid}`;
+
 describe('the calls of one turn', () => {
   let host: TestHost;
   beforeAll(async () => {
@@ -45,7 +48,7 @@ describe('the calls of one turn', () => {
     const id = await host.open();
     const calls = [
       call('bash', { command: 'echo 1 >> log; echo first' }),
-      call('bash', { command: 'echo 2 >> log; sleep 60; echo 3 >> log' }),
+      call('bash', { command: `echo 2 >> log; sleep 60.${MARK}; echo 3 >> log` }),
       call('bash', { command: 'echo 4 >> log' }),
     ];
     const request = host.actRequest(id, 1, calls);
@@ -67,18 +70,18 @@ describe('the calls of one turn', () => {
     expect(workspaceFile(id, 'log')).toBe('1\n2\n');
     const mirror = await host.mirrors.open(host.run.repo);
     expect((await mirror.git(['cat-file', 'blob', `${checkpoint?.commit}:log`])).stdout.toString()).toBe('1\n2\n');
-    await until(() => !hasProcess('sleep 60'));
+    await until(() => !hasProcess(`sleep 60.${MARK}`));
   });
 
   it('end at once when the activity is cancelled, and the running tool with them', async () => {
     const id = await host.open();
     const env = new MockActivityEnvironment();
-    const calls = [call('bash', { command: 'echo begun > log; sleep 61' })];
+    const calls = [call('bash', { command: `echo begun > log; sleep 61.${MARK}` })];
     const running = thrownBy(host.act(id, 1, calls, {}, env));
     await until(() => workspaceFile(id, 'log') === 'begun\n');
     env.cancel();
     expect(await running).toBeInstanceOf(CancelledFailure);
-    expect(hasProcess('sleep 61')).toBe(false);
+    expect(hasProcess(`sleep 61.${MARK}`)).toBe(false);
     expect((await host.act(id, 1, calls)).results[0]?.status).toBe('interrupted');
   });
 
