@@ -48,11 +48,16 @@ export function failureTypeOf(error: unknown): string | undefined {
   return undefined;
 }
 
-/** The message nearest to the cause: Temporal wraps failures in "Activity task failed". */
+/**
+ * What a person should read of an error: the first ApplicationFailure in its chain of causes, which is what our code
+ * has said, remedy included; Temporal wraps it in "Activity task failed", and its own causes are for the log. Where
+ * there is none, the message nearest to the root.
+ */
 export function rootMessage(error: unknown): string {
   let message = String(error);
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++) {
     if (at.message !== '') message = at.message;
+    if (at instanceof ApplicationFailure && at.message !== '') break;
   }
   return message;
 }
