@@ -1,8 +1,10 @@
-/** What is checked before anything starts: the LLM endpoints, their keys and models. */
+/** What is checked before anything starts: isolation on this host; the LLM endpoints, their keys and models. */
 import { checkEndpoints } from './activities/llm/check.ts';
 import { type Endpoint, resolveEndpoints } from './activities/llm/endpoints.ts';
 import type { Log } from './activities/log.ts';
+import { INSTALL_BUBBLEWRAP, probeIsolation } from './activities/sandbox/local/isolation.ts';
 import type { Config } from './shared/config.ts';
+import { FailureType, terminal } from './shared/failures.ts';
 
 /** Throws ModelUnusable, naming the variables, where no endpoint can be used. Takes at most 10 s. */
 export async function checkModels(options: {
@@ -13,4 +15,16 @@ export async function checkModels(options: {
   const endpoints = resolveEndpoints({ env: options.env, configEndpoints: options.config.llm.endpoints });
   const { warnings } = await checkEndpoints(endpoints, { log: options.log });
   return { endpoints, warnings };
+}
+
+/** Throws SandboxUnavailable where agents cannot be isolated and the person has not said that they need not be. */
+export async function checkIsolation(options: {
+  config: Config;
+  env: NodeJS.ProcessEnv;
+}): Promise<{ warnings: string[] }> {
+  const probe = await probeIsolation(options.env);
+  if (probe.ok) return { warnings: [] };
+  const missing = `Agents cannot be isolated here: ${probe.reason}.`;
+  if (options.config.sandbox.unsafe) return { warnings: [`${missing} They run WITHOUT isolation (sandbox.unsafe).`] };
+  throw terminal(FailureType.SandboxUnavailable, missing, INSTALL_BUBBLEWRAP);
 }

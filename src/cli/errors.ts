@@ -28,11 +28,18 @@ export function describeFailure(error: unknown, debug: boolean): { message: stri
   return { message, exitCode: exitCodeOf(error) };
 }
 
+/** What the checks before the start find: nothing was started. */
+const UNUSABLE: ReadonlySet<string> = new Set([
+  FailureType.BadInput,
+  FailureType.ModelUnusable,
+  FailureType.SandboxUnavailable,
+]);
+
 function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CliError) return error.exitCode;
   if (error instanceof ConfigError) return EXIT.usage;
   const type = failureTypeOf(error);
-  return type === FailureType.BadInput || type === FailureType.ModelUnusable ? EXIT.usage : EXIT.failed;
+  return type !== undefined && UNUSABLE.has(type) ? EXIT.usage : EXIT.failed;
 }
 
 /** Our own errors say it all; those of Temporal's client wrap one that says more. */

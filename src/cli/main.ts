@@ -22,9 +22,13 @@ const dependencies: Dependencies = {
   startServer,
   async preflight({ config, env }) {
     // The models' packages take half of the time to start, and most commands have no use for them.
-    const { checkModels } = await import('../preflight.ts');
+    const { checkIsolation, checkModels } = await import('../preflight.ts');
+    const isolation = await checkIsolation({ config, env });
     const { endpoints, warnings } = await checkModels({ config, env, log: quiet });
-    return { ready: cliText.endpoints(endpoints.map(({ name }) => name)), warnings };
+    return {
+      ready: cliText.endpoints(endpoints.map(({ name }) => name)),
+      warnings: [...isolation.warnings, ...warnings],
+    };
   },
   // Loading it takes seconds: only for the process that is the worker.
   runWorker: async (request) => (await import('../worker.ts')).runWorker(request),

@@ -80,7 +80,7 @@ export const cliText = {
     `The server came back at ${to ?? 'no address'}, as the port of ${from} had been taken by another process.`,
   stillStopping: 'waiting for calls in flight of other runs, as they are paid for; Ctrl-C twice ends at once',
   takingOver: 'the process that ran the server and worker has ended: taking over',
-  checking: 'checking the LLM endpoints and the sandbox',
+  checking: 'checking the LLM endpoints',
   checked: (what: string) => `ready: ${what}`,
   endpoints: (names: readonly string[]) => `LLM endpoints ${names.join(', ')}`,
 

@@ -64,6 +64,14 @@ describe('agentswarm, as a process', { timeout: 60_000 }, () => {
     expect(ended.stderr).not.toContain('starting a Temporal server');
   });
 
+  test('names the remedy when agents cannot be isolated, and starts nothing', async () => {
+    const ended = await run(['dev', '--state-dir', 'state'], { PATH: dir });
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toContain('Agents cannot be isolated here: bubblewrap (bwrap) is not on the PATH.');
+    expect(ended.stderr).toContain('apt-get install -y bubblewrap');
+    expect(ended.stderr).not.toContain('starting a Temporal server');
+  });
+
   test('says that nothing was ever started here, or that nothing runs', async () => {
     expect((await run(['status'])).stderr).toContain('No run has been started here');
     const steered = await run(['steer', 'x', 'hello']);
