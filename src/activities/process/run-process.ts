@@ -122,6 +122,8 @@ export const runProcess: RunProcess = (argv, options) => {
     });
     child.once('exit', () => {
       reason ??= 'exit';
+      // What it left running in its group ends with it; in a sandbox the kernel has seen to that.
+      kill();
       pipes = setTimeout(() => {
         kill();
         child.stdout?.destroy();

@@ -25,6 +25,7 @@ export type TestHostOptions = {
   files?: TestFiles;
   limits?: Partial<SandboxLimits>;
   env?: Record<string, string | undefined>;
+  unsafe?: boolean;
   pushEveryMs?: number;
   objectFormat?: 'sha1' | 'sha256';
 };
@@ -34,7 +35,13 @@ export async function depsAt(stateDir: string, options: Omit<TestHostOptions, 'f
   const log = createTestLog();
   const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), log });
   const limits = { ...Config.parse({}).sandbox.limits, ...options.limits };
-  const provider = await createLocalProvider({ stateDir, limits, unsafe: false, env: options.env ?? process.env, log });
+  const provider = await createLocalProvider({
+    stateDir,
+    limits,
+    unsafe: options.unsafe ?? false,
+    env: options.env ?? process.env,
+    log,
+  });
   const pushes = createCheckpointPushes({
     log,
     ...(options.pushEveryMs === undefined ? {} : { everyMs: options.pushEveryMs }),

@@ -31,7 +31,7 @@ case $said in *'embedded git repository: '*|*'does not have a commit checked out
   while IFS= read -r path; do
     [ -e "$path/.git" ] || continue
     [ -z "$(git ls-tree "$3" -- "$path" | grep '^160000')" ] || continue
-    away=$(mktemp -d /tmp/nested-git-XXXXXX) && mv "$path/.git" "$away/" && git rm -q --cached -f -- "$path" 2>/dev/null
+    away=$(mktemp -d "$TMPDIR/nested-git-XXXXXX") && mv "$path/.git" "$away/" && git rm -q --cached -f -- "$path" 2>/dev/null
     printf 'taken as files: %s\\n' "$path" >&2
   done
   said=$said$(git add -A --ignore-errors 2>&1);;

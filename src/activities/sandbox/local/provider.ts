@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { arch, homedir, release } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { SandboxLimits } from '../../../shared/config.ts';
@@ -132,6 +132,8 @@ export async function createLocalProvider(options: {
       await mkdir(folder, { mode: 0o700 });
       for (const name of ['workspace', 'tmp', 'home', 'output', 'git', 'records']) await mkdir(join(folder, name));
       await writeFile(join(folder, 'records', 'objects'), objects);
+      // Nothing is mounted then: the path that alternates name must exist.
+      if (!probe.ok) await symlink(objects, join(folder, 'objects'));
       await openGroups(id);
     },
 
