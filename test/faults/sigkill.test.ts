@@ -5,7 +5,7 @@ import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { afterEach, expect, test } from 'vitest';
 import type { RunReport } from '../../src/shared/contracts/run.ts';
 import { CHANGE_TRAILER } from '../../src/shared/ids.ts';
-import { LEDGER_FILES, LEDGER_RESULT, LEDGER_SPEC, ledgerScript } from '../support/ledger.ts';
+import { LEDGER_COMPACT_TOKENS, LEDGER_FILES, LEDGER_RESULT, LEDGER_SPEC, ledgerScript } from '../support/ledger.ts';
 import { answeredRequests, answersInHistory, historiesOf, type RunHistory } from '../support/model-calls.ts';
 import { OwnServer } from '../support/own-server.ts';
 import { processesOf } from '../support/processes.ts';
@@ -56,7 +56,7 @@ test('a run whose worker is killed three times and whose server twice ends with 
     repo: origin.dir,
     spec: { text: LEDGER_SPEC },
     branch: 'main',
-    settings: { maxWorkers: 6 },
+    settings: { maxWorkers: 6, compactTokens: LEDGER_COMPACT_TOKENS },
   });
   await swarm.until(RUN, ({ counts }) => counts.running > 0);
   const downtimes = await disturb(kills, {

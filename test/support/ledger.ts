@@ -18,6 +18,10 @@ const LISTED = ['alpha', 'beta'];
 /** Its first attempt writes the wrong page and does not pass its check. */
 const RETRIED = 'gamma';
 
+/** Its agent sees a long output: with `LEDGER_COMPACT_TOKENS` its conversation is compacted. */
+const LENGTHY = 'delta';
+export const LEDGER_COMPACT_TOKENS = 4_000;
+
 const page = (id: string): string => `pages/${id}.md`;
 const text = (id: string): string => `# ${id}\n\nThe page of ${id}.\n`;
 const line = (id: string): string => `listed: ${id}`;
@@ -59,6 +63,7 @@ function play(id: string, attempt: number): Play {
       step('I write the page.', write(page(id), wrong ? 'no title\n' : text(id))),
       ...(LISTED.includes(id) ? [list(id)] : []),
       step('I read it again.', read(page(id))),
+      ...(id === LENGTHY ? [step('I count.', { name: 'bash', arguments: { command: 'seq 1 4000' } })] : []),
       check('Is the title there?', `sleep 0.5; grep -q '^# ${id}$' ${page(id)}`),
       check('And the list is in order?', 'LC_ALL=C sort -c LIST.md'),
     ],
