@@ -36,7 +36,8 @@ const spans = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map((
 const from = (text: string, start: string): string => text.slice(text.indexOf(start));
 
 type JsonSchema = { properties?: Record<string, JsonSchema>; anyOf?: JsonSchema[] };
-const schemaOf = (schema: z.ZodType): JsonSchema => z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+const schemaOf = (schema: z.ZodType): JsonSchema =>
+  z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
 
 /** Dotted paths of a schema's leaves; what is below one of `whole` is told in a table of its own. */
 function leaves(schema: JsonSchema, whole: readonly string[], path = ''): string[] {

@@ -38,9 +38,11 @@ Environment:
   LLM_ENDPOINTS, OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL, ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL, ANTHROPIC_MODEL
                         the models that the worker calls
   AGENTSWARM_STATE_DIR  where state is kept
-  AGENTSWARM_GIT_TOKEN  for https remotes
+  AGENTSWARM_GIT_TOKEN  for https remotes; AGENTSWARM_GIT_TOKEN_HOSTS limits where it is sent
+  AGENTSWARM_LOG_LEVEL  of the worker's log: debug, info, warn, error
   TEMPORAL_UI_URL       where the Web UI of a server of your own is, for links
-  AGENTSWARM_DEBUG=1    errors with their stack`,
+  AGENTSWARM_DEBUG=1    errors with their stack
+All of them: docs/configuration.md`,
 } as const;
 
 export const cliText = {
@@ -129,12 +131,11 @@ export const cliText = {
   serverAway: 'the server does not answer',
   workerAway: 'no worker answers',
 
-  detached: (run: string) => `Detached. The run goes on. Follow it again: agentswarm attach ${run}`,
-  detachedOwn: (run: string) =>
-    `Detached. The run stands still now, nothing is lost. Take it up again: agentswarm attach ${run}`,
+  detached: (attach: string) => `Detached. The run goes on. Follow it again: ${attach}`,
+  detachedOwn: (attach: string) => `Detached. The run stands still now, nothing is lost. Take it up again: ${attach}`,
   stopping: 'stopping: calls that are in flight are finished first, as they are paid for; Ctrl-C again stops at once',
-  hostLost: (run: string, why: string) =>
-    `The server and worker of run ${run} could not be kept running: ${why}\nThe run is kept. Mend the cause, then: agentswarm attach ${run}`,
+  hostLost: (run: string, why: string, attach: string) =>
+    `The server and worker of run ${run} could not be kept running: ${why}\nThe run is kept. Mend the cause, then: ${attach}`,
 
   devReady: 'ready; Ctrl-C stops the server and the worker, their state stays',
   devAddress: (address: string) => `Temporal: ${address}`,
@@ -155,6 +156,7 @@ export const cliText = {
 
   noRuns: 'no runs',
   statusHead: ['RUN', 'STATUS', 'STARTED', 'TOOK'] as const,
-  notLooked: (run: string) =>
-    `Run ${run} is open, but no worker answers for it. Take it up: agentswarm attach ${run} (or start \`agentswarm worker\`).`,
+  notLooked: (run: string, attach: string) =>
+    `Run ${run} is open, but no worker answers for it. Take it up: ${attach} (or start \`agentswarm dev\`; for a server ` +
+    'of your own, `agentswarm worker`).',
 } as const;

@@ -35,3 +35,7 @@ export function oneLine(text: string, width = 100): string {
 
 /** Text of any length without control characters, line breaks kept. */
 export const printable = (text: string): string => text.replace(/[^\P{C}\n]/gu, ' ');
+
+/** As one word of a POSIX shell: what is shown may be pasted. */
+export const shellWord = (word: string): string =>
+  /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) && !word.startsWith('-') ? word : `'${word.replaceAll("'", "'\\''")}'`;

@@ -21,7 +21,8 @@ export function createLiveView(screen: Screen, { now = Date.now, quietMs = 30_00
   let closed = false;
 
   const render = (lines: readonly string[], next: string[]): void => {
-    const erase = block.length === 0 ? '' : `\u001B[${block.length}A\u001B[0J`;
+    // To the first column: the terminal may have echoed a ^C after the block.
+    const erase = block.length === 0 ? '' : `\r\u001B[${block.length}A\u001B[0J`;
     screen.write(`${erase}${[...lines, ...next].map((line) => `${line}\n`).join('')}`);
     block = next;
   };

@@ -1,17 +1,24 @@
 /** The report of a run as text (which reads as Markdown, too). Pure. */
 import type { RunReport, TaskReport } from '../shared/contracts/run.ts';
-import { formatCount, formatDuration, formatUsd, oneLine, printable } from './format.ts';
+import { formatCount, formatDuration, formatUsd, oneLine, printable, shellWord } from './format.ts';
 import { reportText, RUN_STATUS_WORD, STATUS_WORD, UNSAFE } from './text.ts';
 
-/** `uiLink` is the run's page in the Temporal Web UI, where there is one. Ends without a line break. */
-export function renderReport(report: RunReport, { uiLink }: { uiLink?: string } = {}): string {
+export type ReportLinks = {
+  /** The run's page in the Temporal Web UI, where there is one. */
+  uiLink?: string;
+  /** The command that must run for `uiLink` to lead anywhere, when the server ends with this one. */
+  uiCommand?: string;
+};
+
+/** Ends without a line break. */
+export function renderReport(report: RunReport, links: ReportLinks = {}): string {
   return [
     `# ${reportText.title(report.run, RUN_STATUS_WORD[report.status])}`,
     ...(report.reason === undefined ? [] : ['', reportText.reason(printable(report.reason))]),
     ...(report.unsafe ? ['', `**${UNSAFE}**`] : []),
     ...section(reportText.tasks, report.tasks.length === 0 ? [reportText.noTasks] : report.tasks.map(taskLine)),
     ...section(reportText.numbers, numbers(report)),
-    ...section(reportText.where, where(report, uiLink)),
+    ...section(reportText.where, where(report, links)),
     ...(report.notes.length === 0
       ? []
       : section(
@@ -53,13 +60,11 @@ const numbers = (report: RunReport): string[] => [
   reportText.wall(formatDuration(report.endedAt - report.startedAt)),
 ];
 
-const where = (report: RunReport, uiLink: string | undefined): string[] => [
+const where = (report: RunReport, { uiLink, uiCommand }: ReportLinks): string[] => [
   reportText.repo(report.repo, report.target),
   report.tip === undefined ? reportText.noTip(report.base) : reportText.range(report.base, report.tip),
   reportText.clone(`git clone --branch ${shellWord(report.target)} ${shellWord(report.repo)}`),
-  ...(uiLink === undefined ? [] : [reportText.ui(uiLink)]),
+  ...(uiLink === undefined
+    ? []
+    : [uiCommand === undefined ? reportText.ui(uiLink) : reportText.uiLater(uiLink, uiCommand)]),
 ];
-
-/** As one word of a POSIX shell: what is shown may be pasted. */
-const shellWord = (word: string): string =>
-  /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) && !word.startsWith('-') ? word : `'${word.replaceAll("'", "'\\''")}'`;

@@ -38,7 +38,7 @@ export const progressText = {
     `landed   ${landed} on ${target}${queued > 0 ? `, ${queued} in the merge queue` : ''}`,
   cost: (input: string, output: string, cost: string, replans: number) =>
     `tokens   ${input} in, ${output} out   cost ${cost}   replans ${replans}`,
-  waiting: (what: string) => `waiting  ${what}`,
+  waiting: (what: string) => `waits    for ${what}`,
   runningTask: (id: string, attempt: number, description: string) =>
     `  ${id}${attempt > 1 ? ` (attempt ${attempt})` : ''}: ${description}`,
   more: (count: number) => `  and ${count} more`,
@@ -88,5 +88,6 @@ export const reportText = {
   noTip: (base: string) => `from ${base}; the tip could not be read back`,
   clone: (command: string) => `take it over: ${command}`,
   ui: (link: string) => `look at the run: ${link}`,
+  uiLater: (link: string, command: string) => `look at the run: ${link} (while ${command} runs)`,
   notes: 'Notes',
 } as const;

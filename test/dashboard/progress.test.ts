@@ -65,7 +65,7 @@ test('the block shows phase, tasks by state, landed, tokens, cost, and who is at
     'tasks    2 running, 1 complete',
     'landed   1 on agentswarm/r1, 2 in the merge queue',
     'tokens   12.3k in, 678 out   cost $0.0050   replans 3',
-    'waiting  tasks',
+    'waits    for tasks',
     '  parse: Write parse',
     '  print (attempt 2): Write print',
   ]);
@@ -149,10 +149,10 @@ test('in a terminal the block is renewed in place and events stay above it', () 
   const height = out.split('\n').length - 1 - eventLines(null, snapshot({ tasks: [task('a')] })).length;
   out = '';
   view.say('the worker ended');
-  expect(out.startsWith(`\u001B[${height}A\u001B[0Jthe worker ended\n`)).toBe(true);
+  expect(out.startsWith(`\r\u001B[${height}A\u001B[0Jthe worker ended\n`)).toBe(true);
   out = '';
   view.close();
-  expect(out).toBe(`\u001B[${height}A\u001B[0J`);
+  expect(out).toBe(`\r\u001B[${height}A\u001B[0J`);
   out = '';
   view.say('later');
   expect(out).toBe('later\n');

@@ -76,6 +76,11 @@ Reason: one task failed
 - main is checked out in /srv/x`);
 });
 
+test('a link that leads nowhere once the command has ended says what must run for it', () => {
+  const text = renderReport(report, { uiLink: 'http://ui/r1', uiCommand: '`agentswarm dev`' });
+  expect(text).toContain('- look at the run: http://ui/r1 (while `agentswarm dev` runs)\n');
+});
+
 test('a run without isolation says so at its top', () => {
   const text = renderReport({ ...report, unsafe: true });
   expect(text).toContain('WITHOUT isolation');

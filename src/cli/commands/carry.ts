@@ -3,6 +3,7 @@ import { createLiveView, type LiveView } from '../../dashboard/live.ts';
 import { renderReport } from '../../dashboard/report.ts';
 import { CliError, EXIT, type ExitCode } from '../errors.ts';
 import { followRun, type RunEnd } from '../follow.ts';
+import { nextCommand } from '../hint.ts';
 import { listenForInterrupts } from '../interrupt.ts';
 import { printLine } from '../io.ts';
 import { openSession, type Session, type SessionContext } from '../session.ts';
@@ -30,7 +31,7 @@ export async function carryRun(
       const found = await find(session);
       view.say(hint(found.run));
       view.say(linkLine(session, found.run));
-      const end = await followUntil(session, found, view, interrupts.signal);
+      const end = await followUntil(context, session, found, interrupts.signal, view);
       view.close();
       return await tell(context, session, found.run, end, json);
     } finally {
@@ -47,18 +48,25 @@ export const linkLine = (session: Session, run: string): string => {
   return link === null ? cliText.uiUnknown(session.target.namespace, run) : cliText.ui(link);
 };
 
-async function followUntil(session: Session, found: Found, view: LiveView, signal: AbortSignal): Promise<RunEnd> {
+async function followUntil(
+  { options }: SessionContext,
+  session: Session,
+  found: Found,
+  signal: AbortSignal,
+  view: LiveView,
+): Promise<RunEnd> {
   const following = followRun({ client: session.client, ...found, view, signal });
   if (session.host === null) return await following;
   following.catch(() => undefined); // when the host is lost first, that is the news
   const lost = session.host.lost.catch((error: unknown): never => {
-    throw new CliError(cliText.hostLost(found.run, (error as Error).message), { cause: error });
+    const attach = nextCommand(options, 'attach', found.run);
+    throw new CliError(cliText.hostLost(found.run, (error as Error).message, attach), { cause: error });
   });
   return await Promise.race([following, lost]);
 }
 
 async function tell(
-  { io, say }: SessionContext,
+  { io, say, options }: SessionContext,
   session: Session,
   run: string,
   end: RunEnd,
@@ -69,13 +77,18 @@ async function tell(
       const owned = session.host?.owned === true;
       if (owned) say(cliText.stopping);
       await session.close(false);
-      say(owned ? cliText.detachedOwn(run) : cliText.detached(run));
+      const attach = nextCommand(options, 'attach', run);
+      say(owned ? cliText.detachedOwn(attach) : cliText.detached(attach));
       return EXIT.detached;
     }
     case 'reported': {
       const { report } = end;
       const uiLink = session.uiLink(run);
-      const text = json ? JSON.stringify(report, null, 2) : renderReport(report, uiLink === null ? {} : { uiLink });
+      const links = {
+        ...(uiLink === null ? {} : { uiLink }),
+        ...(session.host?.owned === true ? { uiCommand: `\`${nextCommand(options, 'dev')}\`` } : {}),
+      };
+      const text = json ? JSON.stringify(report, null, 2) : renderReport(report, links);
       printLine(io.stdout, text);
       return report.status === 'complete' ? EXIT.complete : EXIT.failed;
     }

@@ -6,6 +6,7 @@ import { WORKFLOW } from '../../shared/messages.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { CliError, EXIT, type ExitCode, usageError } from '../errors.ts';
 import { findRun } from '../find-run.ts';
+import { nextCommand } from '../hint.ts';
 import { plannerInput, type RunRequest, runId } from '../input.ts';
 import { printLine } from '../io.ts';
 import { isCarried, joinSession, load, type Session, type SessionContext } from '../session.ts';
@@ -54,7 +55,7 @@ async function startAndLeave(
     printLine(io.stderr, linkLine(session, run));
     if (json) printLine(io.stdout, JSON.stringify({ run, ui: session.uiLink(run) }));
     else printLine(io.stdout, run);
-    printLine(io.stderr, cliText.detached(run));
+    printLine(io.stderr, cliText.detached(nextCommand(context.options, 'attach', run)));
     return EXIT.complete;
   } finally {
     await session.close(false);

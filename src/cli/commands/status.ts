@@ -10,6 +10,7 @@ import { statePaths } from '../embedded/state.ts';
 import { CliError, EXIT, type ExitCode } from '../errors.ts';
 import { findRun, type ListedRun, listRuns } from '../find-run.ts';
 import { followRun, snapshotOf } from '../follow.ts';
+import { nextCommand } from '../hint.ts';
 import { listenForInterrupts } from '../interrupt.ts';
 import { type Io, printLine } from '../io.ts';
 import {
@@ -37,7 +38,7 @@ export async function statusCommand(
     try {
       const json = options.json === true;
       if (run === undefined) await list(context.io, session, json);
-      else await show(context.io, session, run, json);
+      else await show(context, session, run, json);
       return EXIT.complete;
     } finally {
       await session.close(false);
@@ -90,18 +91,18 @@ function table(runs: readonly ListedRun[]): string[] {
   );
 }
 
-async function show(io: Io, session: Session, run: string, json: boolean): Promise<void> {
+async function show({ io, options }: SessionContext, session: Session, run: string, json: boolean): Promise<void> {
   const found = await findRun(session, run);
-  if (!found.open) return showEnded(io, session, found, json);
+  if (!found.open) return showEnded({ io, options }, session, found, json);
   const snapshot = session.host === null ? await snapshotOf(session.client, run) : null;
-  if (snapshot === null) throw new CliError(cliText.notLooked(run));
+  if (snapshot === null) throw new CliError(cliText.notLooked(run, nextCommand(options, 'attach', run)));
   if (json) return printLine(io.stdout, JSON.stringify(snapshot, null, 2));
   for (const line of progressLines(snapshot, { now: Date.now(), width: 200 })) printLine(io.stdout, line);
   printLine(io.stdout, linkLine(session, run));
 }
 
 async function showEnded(
-  io: Io,
+  { io, options }: Pick<SessionContext, 'io' | 'options'>,
   session: Session,
   found: { run: string; executionRunId: string },
   json: boolean,
@@ -117,8 +118,9 @@ async function showEnded(
     return;
   }
   const uiLink = session.uiLink(run);
-  printLine(
-    io.stdout,
-    json ? JSON.stringify(end.report, null, 2) : renderReport(end.report, uiLink === null ? {} : { uiLink }),
-  );
+  const links = {
+    ...(uiLink === null ? {} : { uiLink }),
+    ...(session.host === null ? {} : { uiCommand: `\`${nextCommand(options, 'dev')}\`` }),
+  };
+  printLine(io.stdout, json ? JSON.stringify(end.report, null, 2) : renderReport(end.report, links));
 }
