@@ -2,10 +2,9 @@
  * What a place for sandboxes must do. Everything above it (tools, checkpoints, leases) goes through `exec` only,
  * and never touches a work tree from outside.
  */
+import type { ExecResult } from '../process/run-process.ts';
 
-import type { ExecReason, ExecResult } from '../process/run-process.ts';
-
-export type { ExecReason, ExecResult };
+export type { ExecResult };
 
 /** Where things are as seen from inside; absolute. */
 export type SandboxPaths = {
