@@ -53,16 +53,25 @@ export function createChainWatch(
 
   return {
     async check(ancestors, { fresh = false } = {}) {
-      const standings = await Promise.all(
-        ancestors.map(({ workflowId }, i) => standingOf(workflowId, fresh ? 0 : i === 0 ? rootCacheMs : cacheMs)),
-      );
-      for (const [i, chain] of ancestors.entries()) {
-        const standing = standings[i];
-        if (standing == null) return { kind: 'orphaned', by: chain, status: 'not found' };
-        if (standing.firstRunId !== chain.firstRunId) return { kind: 'orphaned', by: chain, status: 'started anew' };
-        if (standing.status !== 'RUNNING') return { kind: 'orphaned', by: chain, status: standing.status };
-      }
-      return { kind: 'running', paused: standings[0]?.paused ?? false };
+      const known = await judge(ancestors, fresh);
+      // A cached answer may be about the chain that had the id before: only a fresh one makes an orphan.
+      return known.kind === 'orphaned' && !fresh ? await judge(ancestors, true) : known;
     },
   };
+
+  async function judge(ancestors: readonly Chain[], fresh: boolean): Promise<AncestorCheck> {
+    const standings = await Promise.all(
+      ancestors.map(({ workflowId }, i) => standingOf(workflowId, fresh ? 0 : i === 0 ? rootCacheMs : cacheMs)),
+    );
+    for (const [i, chain] of ancestors.entries()) {
+      const standing = standings[i];
+      if (standing == null) return { kind: 'orphaned', by: chain, status: 'not found' };
+      if (standing.firstRunId !== chain.firstRunId) return { kind: 'orphaned', by: chain, status: 'started anew' };
+      if (ENDED.has(standing.status)) return { kind: 'orphaned', by: chain, status: standing.status };
+    }
+    return { kind: 'running', paused: standings[0]?.paused ?? false };
+  }
 }
+
+/** Any other status, also one that this code does not know, is of a workflow that goes on. */
+const ENDED: ReadonlySet<string> = new Set(['COMPLETED', 'FAILED', 'CANCELLED', 'TERMINATED', 'TIMED_OUT']);
