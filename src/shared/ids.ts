@@ -3,6 +3,7 @@
  * They are costly to change once histories and remotes hold them.
  */
 import { z } from 'zod';
+import { FailureType, terminal } from './failures.ts';
 
 /** `[a-z0-9][a-z0-9-]{0,39}`: safe as one component of a ref, a path and a workflow id. */
 export const TaskId = z
@@ -39,7 +40,9 @@ export const mergeQueueWorkflowId = (repositoryKey: string, branch: string): str
  */
 export function taskPath(runId: string, workflowId: string): string {
   const prefix = `${runId}/`;
-  if (!workflowId.startsWith(prefix)) throw new Error(`workflow "${workflowId}" is not below run "${runId}"`);
+  if (!workflowId.startsWith(prefix)) {
+    throw terminal(FailureType.Invariant, `workflow "${workflowId}" is not below run "${runId}"`);
+  }
   return workflowId.slice(prefix.length).replaceAll('/', '_');
 }
 
@@ -92,4 +95,8 @@ export function repositoryKey(location: string): string {
   return `${url.host.toLowerCase()}${stripTail(url.pathname)}`;
 }
 
-const stripTail = (path: string): string => path.replace(/\/+$/, '').replace(/\.git$/, '').replace(/\/+$/, '');
+const stripTail = (path: string): string =>
+  path
+    .replace(/\/+$/, '')
+    .replace(/\.git$/, '')
+    .replace(/\/+$/, '');

@@ -12,6 +12,12 @@ export type KnownTask = { id: string; status: TaskStatus; branch?: BranchState }
 export type PlanLimits = { taskBytes: number; scratchpadBytes: number };
 export const PLAN_LIMITS: PlanLimits = { taskBytes: 150_000, scratchpadBytes: 60_000 };
 
+/** What a plan may take beside the tasks that are still open, which are carried along too. */
+export function planLimits(open: readonly unknown[]): PlanLimits {
+  const left = PLAN_LIMITS.taskBytes - utf8Length(JSON.stringify(open));
+  return { ...PLAN_LIMITS, taskBytes: Math.max(2, left) };
+}
+
 /**
  * Checks a parsed plan against the tasks that the run knows already.
  * @returns all errors, in the order of the plan; none means that the plan can be taken.
@@ -46,7 +52,13 @@ export function checkPlan(
   }
   const cycle = findCycle(new Map(plan.tasks.map((task) => [task.id, task.dependsOn])));
   if (cycle !== null) errors.push(`these tasks wait for each other: ${cycle.join(' → ')}`);
-  checkSize(errors, 'the tasks', plan.tasks, limits.taskBytes, 'shorten the descriptions or plan fewer tasks now');
+  checkSize(
+    errors,
+    'the tasks',
+    plan.tasks,
+    limits.taskBytes,
+    'shorten the descriptions, or plan fewer tasks until open ones have landed',
+  );
   checkSize(
     errors,
     'the scratchpad',
@@ -58,10 +70,18 @@ export function checkPlan(
 }
 
 const isLost = ({ status, branch }: KnownTask): boolean =>
-  status === 'failed' || status === 'cancelled' || (status === 'complete' && branch === 'ejected');
+  status === 'failed' ||
+  status === 'cancelled' ||
+  (status === 'complete' && (branch === 'ejected' || branch === 'conflicted'));
 
-const lostBecause = ({ status }: KnownTask): string =>
-  status === 'failed' ? 'failed' : status === 'cancelled' ? 'was cancelled' : 'was ejected';
+const lostBecause = ({ status, branch }: KnownTask): string =>
+  status === 'failed'
+    ? 'failed'
+    : status === 'cancelled'
+      ? 'was cancelled'
+      : branch === 'conflicted'
+        ? 'is in conflict'
+        : 'was ejected';
 
 function freeId(id: string, ...taken: readonly { has(id: string): boolean }[]): string {
   for (let n = 2; ; n++) {

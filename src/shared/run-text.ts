@@ -11,22 +11,31 @@ export const RUN_TEXT = {
   conflicted: (id: string, files: readonly string[]): string =>
     `Task ${id} conflicts with what has landed in ${files.slice(0, 10).join(', ')}, and nobody could resolve it. Its work did not land.`,
   ejected: (id: string, reason: string): string => `Task ${id} did not land: ${reason.slice(0, 500)}`,
-  cancelled: (id: string, because: string): string => `Task ${id} is cancelled: it depends on ${because}, which did not land.`,
+  cancelled: (id: string, because: string): string =>
+    `Task ${id} is cancelled: it depends on ${because}, which did not land.`,
+  handoffLeftOut: (id: string): string => `Task ${id} handed off; its handoff is left out, as there were too many.`,
   dependencyFailed: (because: string): string => `depends on ${because}, which did not land`,
-  lostWhileQueued: (reason: string): string => `its workflow ended while its branch waited to land (${reason}); it may have landed`,
+  lostWhileQueued: (reason: string): string =>
+    `its workflow ended while its branch waited to land (${reason}); it may have landed`,
   noResult: 'its workflow ended without a result that can be read',
   missing: 'its workflow is not on the server any more',
+  notFinished: (reason: string): string =>
+    `The run's refs on the remote could not be cleaned up, and the target was not read back: ${reason.slice(0, 500)}`,
   cancelledByPerson: 'the run was cancelled',
   planningKeepsFailing: (times: number, reason: string): string =>
     `Planning failed ${times} times in a row, the last time: ${reason}`,
   modelUnusable: (reason: string): string => `No model can be used: ${reason}`,
-  emptyPlan: 'The plan has no tasks, is not done, and nothing is under way: the run would stand still. Add tasks or set done.',
+  emptyPlan:
+    'The plan has no tasks, is not done, and nothing is under way: the run would stand still. Add tasks or set done.',
   refused: (target: string, reason: string): string => `The remote refuses pushes to ${target}: ${reason}`,
 } as const;
 
 /** What a planner answers to people, and shows in Temporal's Web UI. */
 export const PLANNER_TEXT = {
   steered: 'Noted. The planner reads it in its next round; tasks that start from now on are told too.',
+  tooLong: (chars: number): string => `At most ${chars} characters: put longer texts into the repository.`,
+  ending: 'The run is at its end: it hears nothing any more.',
+  pauseWhat: 'pause takes a reason or nothing: {"reason": "…"}',
   steerWhat: 'steer needs a text: {"text": "…"}',
   pausedByPerson: 'a person paused it',
   paused: 'Paused. Calls in flight end; nothing new is started until it is resumed.',

@@ -7,7 +7,6 @@
  */
 import type { ChainStatus, PlanningNews } from '../shared/contracts/activities.ts';
 import type { Plan, Scratchpad } from '../shared/contracts/plan.ts';
-import type { TaskReport } from '../shared/contracts/run.ts';
 import {
   addMetrics,
   type AgentMetrics,
@@ -19,28 +18,17 @@ import {
   type TaskSpec,
 } from '../shared/contracts/task.ts';
 import { hopelessTasks, isActive, isSettled, type PlanningInput, readyTasks } from '../shared/decisions/dispatch.ts';
-import { type Chain, sameChain, taskRef } from '../shared/ids.ts';
+import { FailureType, terminal } from '../shared/failures.ts';
+import { type Chain, sameChain, taskRef, taskWorkflowId } from '../shared/ids.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
-import { type BranchState, nextBranchState, nextTaskStatus, type TaskStatus } from '../shared/task-machine.ts';
-
-export type TaskRecord = {
-  spec: TaskSpec;
-  status: TaskStatus;
-  branch: BranchState;
-  attempt: number;
-  /** The workflow of the current attempt, once it has started. */
-  child?: Chain;
-  /** When it was last heard of, in ms since the epoch. */
-  heardAt: number;
-  conflicts: number;
-  commit?: string;
-  ref?: string;
-  reason?: string;
-  previous?: { commit?: string; summary: string };
-};
+import { nextBranchState, nextTaskStatus } from '../shared/task-machine.ts';
+import { News, noNews } from './planner-news.ts';
+import { shrink, type TaskRecord } from './task-records.ts';
 
 /** Ids that orphans of an earlier run of the same id may still hold. */
 const MAX_TAKEN_IDS = 5;
+const MAX_PREVIOUS_CHARS = 4_000;
+const MAX_GUIDANCE = 10;
 
 export type Paused = { since: number; reason: string };
 
@@ -54,10 +42,7 @@ type State = {
   peak: number;
   failuresInRow: number;
   metrics: AgentMetrics;
-  handoffs: PlanningNews['handoffs'];
-  events: string[];
-  troubles: number;
-  steering: string[];
+  news: News;
   guidance: string[];
   paused?: Paused;
   /** Set when the remote refuses pushes: nothing more is started, and the run ends with this reason. */
@@ -74,16 +59,15 @@ const NOTHING: State = {
   peak: 0,
   failuresInRow: 0,
   metrics: NO_METRICS,
-  handoffs: [],
-  events: [],
-  troubles: 0,
-  steering: [],
+  news: noNews(),
   guidance: [],
 };
 
 export class PlannerState {
   private readonly state: State;
   private readonly limits: { runId: string; maxWorkers: number; maxAttempts: number; replanAfter: number };
+  /** Handoffs that came before this run was told that their task has started. Empty whenever none is assigned. */
+  private early: HandoffMessage[] = [];
 
   constructor(limits: PlannerState['limits'], carried?: unknown) {
     this.limits = limits;
@@ -123,14 +107,14 @@ export class PlannerState {
     this.state.failuresInRow = 0;
   }
   steer(text: string): void {
-    this.state.steering.push(text);
-    this.state.guidance = [...this.state.guidance, text].slice(-20);
+    News.steering(this.state.news, text);
+    this.state.guidance = [...this.state.guidance, text].slice(-MAX_GUIDANCE);
   }
 
   // Planning.
 
   planningInput(): PlanningInput {
-    const { tasks, done, planned, handoffs, troubles, steering } = this.state;
+    const { tasks, done, planned, news } = this.state;
     return {
       planned,
       done,
@@ -138,17 +122,17 @@ export class PlannerState {
       pending: tasks.filter((task) => task.status === 'pending').length,
       queued: tasks.filter((task) => task.branch === 'queued').length,
       maxWorkers: this.limits.maxWorkers,
-      newHandoffs: handoffs.length,
-      newTroubles: troubles,
-      steering: steering.length,
+      newHandoffs: news.handoffs.length,
+      newTroubles: news.troubles,
+      steering: news.steering.length,
       replanAfter: this.limits.replanAfter,
     };
   }
 
   /** What the planner's model has not seen; it is taken out, and given back by `untold` when planning failed. */
-  takeNews(): PlanningNews & { troubles: number } {
-    const { handoffs, events, steering, troubles } = this.state;
-    Object.assign(this.state, { handoffs: [], events: [], steering: [], troubles: 0 });
+  takeNews(): PlanningNews & News {
+    const { news } = this.state;
+    this.state.news = noNews();
     const open = this.state.tasks
       .filter((task) => !isSettled(task))
       .map(({ spec, status, branch }) => ({
@@ -156,14 +140,16 @@ export class PlannerState {
         status: branch === 'queued' ? 'waiting to land' : status,
         scope: spec.scope,
       }));
-    return { handoffs, events, steering, troubles, open };
+    return { ...news, open };
   }
 
-  untold(news: PlanningNews & { troubles: number }): void {
-    this.state.handoffs = [...news.handoffs, ...this.state.handoffs];
-    this.state.events = [...news.events, ...this.state.events];
-    this.state.steering = [...news.steering, ...this.state.steering];
-    this.state.troubles += news.troubles;
+  untold(news: News): void {
+    News.untold(this.state.news, news);
+  }
+
+  /** What the tasks that are not settled were asked to do: it is carried along until they are. */
+  openSpecs(): TaskSpec[] {
+    return this.state.tasks.flatMap((task) => (isSettled(task) ? [] : [task.spec]));
   }
 
   applyPlan(plan: Plan, now: number): void {
@@ -191,7 +177,7 @@ export class PlannerState {
   ready(): TaskRecord[] {
     if (this.state.paused !== undefined || this.state.refused !== undefined) return [];
     for (const { id, because } of hopelessTasks(this.dispatchTasks())) {
-      this.close(this.find(id), 'cancelled', RUN_TEXT.dependencyFailed(because));
+      this.close(this.find(id), RUN_TEXT.dependencyFailed(because));
       this.trouble(RUN_TEXT.cancelled(id, because));
     }
     return readyTasks(this.dispatchTasks(), this.limits.maxWorkers).map((id) => this.find(id));
@@ -208,13 +194,18 @@ export class PlannerState {
     const task = this.find(id);
     task.status = nextTaskStatus(task.status, 'running');
     task.child = child;
+    const early = this.early.filter((message) => message.taskId === id);
+    this.early = this.early.filter((message) => message.taskId !== id);
+    for (const message of early) this.handoff(message, task.heardAt);
   }
 
   /** The attempt's workflow could not be started: its id is taken by another chain. The next number is tried. */
   notStarted(id: string, reason: string): void {
     const task = this.find(id);
+    this.early = this.early.filter((message) => message.taskId !== id);
     task.status = nextTaskStatus(nextTaskStatus(task.status, 'running'), 'failed');
-    if (task.attempt >= this.limits.maxAttempts + MAX_TAKEN_IDS) return this.settleFailed(task, reason);
+    task.taken = (task.taken ?? 0) + 1;
+    if (task.taken > MAX_TAKEN_IDS) return this.settleFailed(task, reason);
     task.status = nextTaskStatus(task.status, 'pending');
     task.attempt += 1;
   }
@@ -223,6 +214,7 @@ export class PlannerState {
 
   handoff(message: HandoffMessage, now: number): void {
     const task = this.expecting(message.taskId, message.attempt, message.sender);
+    if (task === undefined && this.isBeingStarted(message)) this.early.push(message);
     if (task === undefined || task.status !== 'running') return;
     this.handedOff(task, message.handoff, message.queued, now);
   }
@@ -234,19 +226,12 @@ export class PlannerState {
     this.ended(task, message.outcome, message.conflicts, now);
   }
 
-  /** Tasks that said nothing since `before`, with the chain to ask after. */
-  silent(before: number): { id: string; child: Chain }[] {
-    return this.state.tasks.flatMap(({ spec, child, status, branch, heardAt }) =>
-      child !== undefined && heardAt < before && (status === 'running' || branch === 'queued')
-        ? [{ id: spec.id, child }]
-        : [],
-    );
-  }
-
   /** What the server says of a task that was asked after: a lost one becomes a failed handoff. */
   found(id: string, child: Chain, standing: ChainStatus, now: number): void {
     const task = this.find(id);
     if (task.child === undefined || !sameChain(task.child, child)) return;
+    // Its own word may have come while the server was asked.
+    if (task.status !== 'running' && task.branch !== 'queued') return;
     task.heardAt = now;
     switch (standing.kind) {
       case 'running':
@@ -268,34 +253,12 @@ export class PlannerState {
     }
   }
 
-  /** The children that may still run. */
-  openChildren(): Chain[] {
-    return this.state.tasks.flatMap(({ child, status, branch }) =>
-      child !== undefined && (status === 'running' || status === 'assigned' || branch === 'queued') ? [child] : [],
-    );
-  }
-
   /** At a cancellation of the run: whatever is open is given up. */
   cancelOpen(reason: string): void {
     for (const task of this.state.tasks) {
-      if (task.status === 'pending' || isActive(task)) this.close(task, 'cancelled', reason);
+      if (task.status === 'pending' || isActive(task)) this.close(task, reason);
       if (task.branch === 'queued') task.branch = nextBranchState(task.branch, 'ejected');
     }
-  }
-
-  /** Refs of work that is on the remote and did not land. */
-  keptRefs(): string[] {
-    return this.state.tasks.flatMap(({ ref, branch }) => (ref !== undefined && branch !== 'landed' ? [ref] : []));
-  }
-
-  counts(): Record<TaskStatus, number> & { landed: number; queued: number } {
-    const counts = { pending: 0, assigned: 0, running: 0, complete: 0, failed: 0, cancelled: 0, landed: 0, queued: 0 };
-    for (const task of this.state.tasks) {
-      counts[task.status] += 1;
-      if (task.branch === 'landed') counts.landed += 1;
-      if (task.branch === 'queued') counts.queued += 1;
-    }
-    return counts;
   }
 
   totals(): Pick<State, 'planned' | 'retries' | 'conflicts' | 'peak' | 'done'> {
@@ -303,28 +266,14 @@ export class PlannerState {
     return { planned, retries, conflicts, peak, done };
   }
 
-  reports(): TaskReport[] {
-    return this.state.tasks.map(({ spec, status, branch, attempt, conflicts, commit, ref, reason }) => ({
-      id: spec.id,
-      description: spec.description,
-      status,
-      branch,
-      attempts: attempt,
-      conflicts,
-      ...(commit === undefined ? {} : { commit }),
-      ...(ref === undefined || branch === 'landed' ? {} : { ref }),
-      ...(reason === undefined ? {} : { reason }),
-    }));
-  }
-
   private handedOff(task: TaskRecord, handoff: Handoff, queued: boolean, now: number): void {
     task.heardAt = now;
     this.spent(handoff.metrics);
-    this.state.handoffs.push({ taskId: task.spec.id, attempt: task.attempt, handoff });
+    News.handoff(this.state.news, task.spec.id, task.attempt, handoff);
     if (handoff.status === 'complete') {
       task.status = nextTaskStatus(task.status, 'complete');
       if (queued) task.branch = nextBranchState(task.branch, 'queued');
-      else this.shrink(task);
+      else shrink(task);
       return;
     }
     task.status = nextTaskStatus(task.status, 'failed');
@@ -334,7 +283,7 @@ export class PlannerState {
     if (handoff.status === 'blocked') {
       task.reason = handoff.summary;
       this.trouble(RUN_TEXT.blocked(task.spec.id));
-      this.shrink(task);
+      shrink(task);
     } else {
       this.retryOrSettle(task, handoff.summary, handoff.commit);
     }
@@ -349,11 +298,11 @@ export class PlannerState {
       case 'landed':
         task.branch = nextBranchState(task.branch, 'landed');
         task.commit = outcome.commit;
-        this.state.events.push(RUN_TEXT.landed(id, outcome.commit));
+        this.event(RUN_TEXT.landed(id, outcome.commit));
         break;
       case 'none':
         task.branch = nextBranchState(nextBranchState(task.branch, 'ejected'), 'none');
-        this.state.events.push(RUN_TEXT.nothingLeft(id));
+        this.event(RUN_TEXT.nothingLeft(id));
         break;
       case 'conflicted':
         task.branch = nextBranchState(task.branch, 'conflicted');
@@ -369,7 +318,7 @@ export class PlannerState {
         this.trouble(RUN_TEXT.ejected(id, outcome.reason));
         break;
     }
-    this.shrink(task);
+    shrink(task);
   }
 
   /** Its workflow ended without a word. */
@@ -378,7 +327,9 @@ export class PlannerState {
     if (task.branch === 'queued') {
       task.branch = nextBranchState(task.branch, 'ejected');
       task.reason = RUN_TEXT.lostWhileQueued(reason);
+      if (task.child !== undefined) task.ref = taskRef(this.limits.runId, task.child.workflowId);
       this.trouble(RUN_TEXT.ejected(task.spec.id, task.reason));
+      shrink(task);
       return;
     }
     task.status = nextTaskStatus(task.status, 'failed');
@@ -387,29 +338,36 @@ export class PlannerState {
 
   private retryOrSettle(task: TaskRecord, summary: string, commit: string | undefined): void {
     const { id } = task.spec;
-    if (task.attempt >= this.limits.maxAttempts) return this.settleFailed(task, summary);
+    if (task.attempt - (task.taken ?? 0) >= this.limits.maxAttempts) return this.settleFailed(task, summary);
     task.status = nextTaskStatus(task.status, 'pending');
     task.attempt += 1;
-    task.previous = { summary, ...(commit === undefined ? {} : { commit }) };
+    task.previous = {
+      summary: summary.slice(0, MAX_PREVIOUS_CHARS),
+      ...(commit === undefined || task.ref === undefined ? {} : { commit, ref: task.ref }),
+    };
     delete task.child;
     this.state.retries += 1;
-    this.state.events.push(RUN_TEXT.retried(id, task.attempt));
+    this.event(RUN_TEXT.retried(id, task.attempt));
   }
 
   private settleFailed(task: TaskRecord, reason: string): void {
     task.reason = reason;
     this.trouble(RUN_TEXT.failed(task.spec.id, task.attempt, reason));
-    this.shrink(task);
+    shrink(task);
   }
 
-  private close(task: TaskRecord, to: 'cancelled', reason: string): void {
-    task.status = nextTaskStatus(task.status, to);
+  private close(task: TaskRecord, reason: string): void {
+    task.status = nextTaskStatus(task.status, 'cancelled');
     task.reason = reason;
+    shrink(task);
   }
 
-  private trouble(event: string): void {
-    this.state.events.push(event);
-    this.state.troubles += 1;
+  private event(text: string): void {
+    News.event(this.state.news, text);
+  }
+
+  private trouble(text: string): void {
+    News.trouble(this.state.news, text);
   }
 
   private expecting(id: string, attempt: number, sender: Chain): TaskRecord | undefined {
@@ -418,22 +376,21 @@ export class PlannerState {
     return task;
   }
 
+  /** A fast child may be heard before its start is: both arrive together when no worker ran for a while. */
+  private isBeingStarted({ taskId, attempt, sender }: HandoffMessage): boolean {
+    const task = this.state.tasks.find(({ spec }) => spec.id === taskId);
+    if (task?.status !== 'assigned' || task.attempt !== attempt) return false;
+    return sender.workflowId === taskWorkflowId(this.limits.runId, taskId, attempt);
+  }
+
   private find(id: string): TaskRecord {
     const task = this.state.tasks.find(({ spec }) => spec.id === id);
-    if (task === undefined) throw new Error(`no task "${id}"`);
+    if (task === undefined) throw terminal(FailureType.Invariant, `this run has no task "${id}"`);
     return task;
   }
 
   private dispatchTasks() {
     return this.state.tasks.map(({ spec, status, branch }) => ({ ...spec, status, branch }));
-  }
-
-  private shrink(task: TaskRecord): void {
-    const { id, description, priority } = task.spec;
-    const [line = ''] = description.trim().split('\n');
-    task.spec = { id, description: line.slice(0, 160), scope: [], acceptance: [], priority, dependsOn: task.spec.dependsOn };
-    delete task.previous;
-    if (task.reason !== undefined) task.reason = task.reason.slice(0, 1_000);
   }
 }
 

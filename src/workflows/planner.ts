@@ -17,13 +17,16 @@ import {
   setHandler,
   sleep,
   startChild,
+  TemporalFailure,
   upsertMemo,
   workflowInfo,
 } from '@temporalio/workflow';
 import { z } from 'zod';
+import type { ChainStatus } from '../shared/contracts/activities.ts';
 import { PlannerInput, PreparedRun, type RunReport } from '../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../shared/contracts/snapshot.ts';
 import { isFinished, shouldPlan } from '../shared/decisions/dispatch.ts';
+import { HandoffMessage, OutcomeMessage } from '../shared/contracts/task.ts';
 import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
 import { type Chain, taskWorkflowId } from '../shared/ids.ts';
 import {
@@ -39,11 +42,12 @@ import {
 import { PLANNER_TEXT, RUN_TEXT } from '../shared/run-text.ts';
 import { runActivities } from './activities.ts';
 import { ownChain } from './agent-loop.ts';
-import { parseInput } from './input.ts';
-import { PlannerState, type TaskRecord } from './planner-state.ts';
-import { Planning } from './planning.ts';
+import { parseInput, parseSignal } from './input.ts';
+import { PlannerState } from './planner-state.ts';
+import { type CarriedPlanning, Planning } from './planning.ts';
 import { reportOf, snapshotOf } from './report.ts';
 import type { task } from './task.ts';
+import { keptRefs, openChildren, silentTasks, type TaskRecord } from './task-records.ts';
 
 /** What continue-as-new hands on; a person's input has none of it. */
 const Carried = z.object({
@@ -59,6 +63,11 @@ type Input = z.infer<typeof Input>;
 /** 10,000 signals end a workflow, and the server's suggestion does not count them. */
 const MAX_SIGNALS = 4_500;
 const MAX_CARRIED_CHARS = 512_000;
+/** Its children's ids, refs and queue names are made from it, and Temporal's ids end at 1,000. */
+const MAX_RUN_ID_CHARS = 200;
+const MAX_SAID_CHARS = 8_000;
+/** Ended children may answer with a handoff each: few enough for one activity's result. */
+const ASKED_AT_ONCE = 20;
 
 export async function planner(raw: Input): Promise<RunReport> {
   return await new Planner(parseInput(Input, raw, 'planner')).run();
@@ -72,8 +81,10 @@ class Planner {
   private state: PlannerState | undefined;
   private planning: Planning | undefined;
   private round: Promise<void> | undefined;
+  private roundScope: CancellationScope | undefined;
   private phase: Phase = 'preparing';
   private signals = 0;
+  private askedAt = Date.now();
   /** Something happened that the main loop has not looked at. */
   private stirred = false;
   /** Said before the run was prepared; the state takes it over. */
@@ -86,18 +97,25 @@ class Planner {
   }
 
   async run(): Promise<RunReport> {
+    const { length } = this.chain.workflowId;
+    if (length > MAX_RUN_ID_CHARS) {
+      const limit = `A run's id has at most ${MAX_RUN_ID_CHARS} characters; this one has ${length}.`;
+      throw terminal(FailureType.BadInput, limit, 'Start it again with a shorter workflow id.');
+    }
     this.prepared = this.input.carried?.prepared ?? (await this.prepare());
     const { context } = this.prepared;
     const { settings, root } = context;
     this.state = new PlannerState({ runId: root.workflowId, ...settings }, this.input.carried?.state);
-    this.planning = new Planning(context, this.input.spec, this.input.carried?.planning as never);
+    this.planning = new Planning(context, this.input.spec, this.input.carried?.planning as CarriedPlanning | undefined);
     for (const said of this.early.splice(0)) said(this.state);
     this.phase = 'running';
     try {
       await this.loop(this.state, this.prepared);
     } catch (error) {
-      if (!isCancellation(error)) throw error;
-      await CancellationScope.nonCancellable(() => this.cancelled());
+      // Anything else is continue-as-new, or a bug: that fails the workflow task, and a corrected worker goes on.
+      if (!(error instanceof TemporalFailure)) throw error;
+      const reason = isCancellation(error) ? RUN_TEXT.cancelledByPerson : rootMessage(error);
+      await CancellationScope.nonCancellable(() => this.giveUp(reason));
       throw error;
     }
     return await this.finish(this.state, this.prepared);
@@ -113,13 +131,16 @@ class Planner {
     for (;;) {
       this.stirred = false;
       await this.dispatch(state);
-      const planning = state.planningInput();
-      if (this.mayPlan(state) && shouldPlan(planning)) this.plan(state);
+      // One round after the other must not put a continue-as-new off for ever: it goes first.
+      const due = this.mustContinueAsNew(context.settings.historyEvents);
+      if (!due && this.mayPlan(state) && shouldPlan(state.planningInput())) this.plan(state);
       this.describe(state);
       if (this.round === undefined && this.ended(state)) return;
-      if (this.mustContinueAsNew(context.settings.historyEvents)) await this.continueAsNew(state);
-      const wait = state.openChildren().length > 0 ? Math.min(silenceMs, 60_000) : 3_600_000;
-      if (!(await condition(() => this.stirred, wait))) await this.askAfterSilent(state, silenceMs);
+      if (due && this.round === undefined && !this.stirred) await this.continueAsNew(state);
+      const lookMs = Math.min(silenceMs, 60_000);
+      await condition(() => this.stirred, openChildren(state.tasks).length > 0 ? lookMs : 3_600_000);
+      // Also in a run where something happens all the time.
+      if (Date.now() - this.askedAt >= lookMs) await this.askAfterSilent(state, silenceMs);
     }
   }
 
@@ -136,10 +157,14 @@ class Planner {
 
   /** Starts a round in the background: tasks are dispatched and heard while the model plans. */
   private plan(state: PlannerState): void {
-    this.round = this.planOnce(state).finally(() => {
-      this.round = undefined;
-      this.stirred = true;
-    });
+    const scope = new CancellationScope();
+    this.roundScope = scope;
+    this.round = scope
+      .run(() => this.planOnce(state))
+      .finally(() => {
+        this.round = undefined;
+        this.stirred = true;
+      });
     this.round.catch(() => undefined);
   }
 
@@ -171,7 +196,9 @@ class Planner {
   private async dispatch(state: PlannerState): Promise<void> {
     const ready = state.ready();
     for (const { spec } of ready) state.assigned(spec.id, Date.now());
-    await Promise.all(ready.map((record) => this.start(state, record)));
+    const starts = await Promise.allSettled(ready.map((record) => this.start(state, record)));
+    const failed = starts.find((start) => start.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
   }
 
   private async start(state: PlannerState, record: TaskRecord): Promise<void> {
@@ -195,7 +222,16 @@ class Planner {
         priority: { priorityKey: Math.ceil(spec.priority / 2) },
         staticSummary: `${spec.id} (attempt ${attempt})`,
       });
-      state.started(spec.id, { workflowId: child.workflowId, firstRunId: child.firstExecutionRunId });
+      const chain = { workflowId: child.workflowId, firstRunId: child.firstExecutionRunId };
+      state.started(spec.id, chain);
+      // What fails without a word is known at once while this run lasts; after a continue-as-new it is asked after.
+      void child.result().then(
+        () => undefined,
+        (error: unknown) => {
+          const reason = rootMessage(error);
+          if (!this.isEnding) this.hear((now) => now.found(spec.id, chain, { kind: 'failed', reason }, Date.now()));
+        },
+      );
     } catch (error) {
       if (isCancellation(error)) throw error;
       log.warn('a task could not be started', { task: spec.id, attempt, reason: rootMessage(error) });
@@ -205,17 +241,25 @@ class Planner {
   }
 
   private async askAfterSilent(state: PlannerState, silenceMs: number): Promise<void> {
-    const silent = state.silent(Date.now() - silenceMs);
-    if (silent.length === 0) return;
-    const standings = await runActivities.describeChains({ chains: silent.map(({ child }) => child) });
-    for (const [i, { id, child }] of silent.entries()) {
-      const standing = standings[i];
-      if (standing !== undefined) state.found(id, child, standing, Date.now());
+    this.askedAt = Date.now();
+    const silent = silentTasks(state.tasks, Date.now() - silenceMs);
+    for (let from = 0; from < silent.length; from += ASKED_AT_ONCE) {
+      const asked = silent.slice(from, from + ASKED_AT_ONCE);
+      try {
+        const standings = await runActivities.describeChains({ chains: asked.map(({ child }) => child) });
+        for (const [i, { id, child }] of asked.entries()) {
+          const standing = standings[i];
+          if (standing !== undefined) state.found(id, child, standing, Date.now());
+        }
+      } catch (error) {
+        if (isCancellation(error)) throw error;
+        log.warn('tasks that are silent could not be asked after', { reason: rootMessage(error) });
+      }
     }
+    if (silent.length > 0) this.stirred = true;
   }
 
   private mustContinueAsNew(historyEvents: number): boolean {
-    if (this.round !== undefined || this.stirred) return false;
     const { continueAsNewSuggested, historyLength } = workflowInfo();
     return continueAsNewSuggested || historyLength >= historyEvents || this.signals >= MAX_SIGNALS;
   }
@@ -224,15 +268,14 @@ class Planner {
     await condition(allHandlersFinished);
     if (this.stirred) return;
     const { carried: _, ...input } = this.input;
-    const carried: Carried = {
-      prepared: defined(this.prepared),
-      state: state.toJSON(),
-      planning: defined(this.planning).toJSON(),
-      startedAt: this.startedAt,
-    };
-    const chars = JSON.stringify(carried).length;
+    const rest = { prepared: defined(this.prepared), state: state.toJSON(), startedAt: this.startedAt };
+    const chars = JSON.stringify(rest).length;
+    const carried: Carried = { ...rest, planning: defined(this.planning).toJSON(MAX_CARRIED_CHARS - 1_000 - chars) };
     if (chars > MAX_CARRIED_CHARS) {
-      throw terminal(FailureType.Invariant, `The run's state has ${chars} characters; at most ${MAX_CARRIED_CHARS} are carried on.`);
+      throw terminal(
+        FailureType.Invariant,
+        `The run's state has ${chars} characters; at most ${MAX_CARRIED_CHARS} are carried on.`,
+      );
     }
     const { [PAUSED_MEMO]: _paused, ...others } = workflowInfo().memo ?? {};
     const memo = state.paused === undefined ? others : { ...others, [PAUSED_MEMO]: state.paused };
@@ -241,29 +284,56 @@ class Planner {
 
   private async finish(state: PlannerState, prepared: PreparedRun): Promise<RunReport> {
     this.phase = 'finalizing';
-    const { tip } = await runActivities.finishRun({ run: prepared.context, keep: state.keptRefs() });
+    const tip = await this.leave(state, prepared);
     this.phase = 'done';
     const report = reportOf({ state, prepared, startedAt: this.startedAt, endedAt: Date.now(), tip });
     setCurrentDetails(PLANNER_TEXT.details(this.snapshot()));
     return report;
   }
 
-  private async cancelled(): Promise<void> {
+  /** The end of a run on its remote. What is done is reported also when the remote cannot be reached any more. */
+  private async leave(state: PlannerState, { context, notes }: PreparedRun): Promise<string | null> {
+    try {
+      return (await runActivities.finishRun({ run: context, keep: keptRefs(state.tasks) })).tip;
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.error('the run could not be finished on the remote', { reason: rootMessage(error) });
+      notes.push(RUN_TEXT.notFinished(rootMessage(error)));
+      return null;
+    }
+  }
+
+  /** Ends all that this run started and waits for it. Throws nothing but cancellations, so that the reason stays. */
+  private async giveUp(reason: string): Promise<void> {
     this.phase = 'finalizing';
     const { state, prepared } = this;
     if (state === undefined || prepared === undefined) return;
-    await this.round?.catch(() => undefined);
-    let open = state.openChildren();
+    this.roundScope?.cancel();
+    let open = openChildren(state.tasks);
     for (let looks = 0; open.length > 0 && looks < 60; looks++) {
       if (looks % 10 === 0) await Promise.all(open.map((child) => this.cancelChild(child)));
       await sleep(2_000);
-      const standings = await runActivities.describeChains({ chains: open });
-      open = open.filter((_, i) => standings[i]?.kind === 'running');
+      open = await this.stillRunning(open);
     }
     if (open.length > 0) log.warn('tasks did not end in time', { tasks: open.map(({ workflowId }) => workflowId) });
-    state.cancelOpen(RUN_TEXT.cancelledByPerson);
-    await runActivities.finishRun({ run: prepared.context, keep: state.keptRefs() });
+    await this.round?.catch(() => undefined);
+    state.cancelOpen(reason);
+    await this.leave(state, prepared);
     this.phase = 'done';
+  }
+
+  private async stillRunning(chains: Chain[]): Promise<Chain[]> {
+    try {
+      const standings: ChainStatus[] = [];
+      for (let from = 0; from < chains.length; from += ASKED_AT_ONCE) {
+        const asked = chains.slice(from, from + ASKED_AT_ONCE);
+        standings.push(...(await runActivities.describeChains({ chains: asked })));
+      }
+      return chains.filter((_, i) => standings[i]?.kind === 'running');
+    } catch (error) {
+      log.warn('tasks that are to end could not be asked after', { reason: rootMessage(error) });
+      return chains;
+    }
   }
 
   private async cancelChild(child: Chain): Promise<void> {
@@ -283,8 +353,14 @@ class Planner {
   }
 
   private listen(): void {
-    setHandler(handoffSignal, (message) => this.hear((state) => state.handoff(message, Date.now())));
-    setHandler(taskOutcomeSignal, (message) => this.hear((state) => state.outcome(message, Date.now())));
+    setHandler(handoffSignal, (raw) => {
+      const message = parseSignal(HandoffMessage, raw, 'handoff');
+      if (message !== undefined) this.hear((state) => state.handoff(message, Date.now()));
+    });
+    setHandler(taskOutcomeSignal, (raw) => {
+      const message = parseSignal(OutcomeMessage, raw, 'outcome');
+      if (message !== undefined) this.hear((state) => state.outcome(message, Date.now()));
+    });
     setHandler(snapshotQuery, () => this.snapshot());
     setHandler(transcriptQuery, (range) =>
       (this.planning?.current?.talk.messages ?? []).slice(range?.from ?? 0, range?.to),
@@ -295,7 +371,13 @@ class Planner {
         this.hear((state) => state.steer(text));
         return PLANNER_TEXT.steered;
       },
-      { validator: (said: { text: string } | undefined) => refuseUnless(typeof said?.text === 'string' && said.text.trim() !== '', PLANNER_TEXT.steerWhat) },
+      {
+        validator: (said: { text: string } | undefined) => {
+          refuseUnless(typeof said?.text === 'string' && said.text.trim() !== '', PLANNER_TEXT.steerWhat);
+          refuseUnless((said?.text.length ?? 0) <= MAX_SAID_CHARS, PLANNER_TEXT.tooLong(MAX_SAID_CHARS));
+          refuseUnless(!this.isEnding, PLANNER_TEXT.ending);
+        },
+      },
     );
     setHandler(
       pauseUpdate,
@@ -304,8 +386,13 @@ class Planner {
         return PLANNER_TEXT.paused;
       },
       {
-        validator: (_said: { reason?: string }) =>
-          refuseUnless(this.state !== undefined && this.state.paused === undefined, PLANNER_TEXT.cannotPause),
+        validator: (said: { reason?: string } | undefined) => {
+          const { reason } = said ?? {};
+          refuseUnless(reason === undefined || typeof reason === 'string', PLANNER_TEXT.pauseWhat);
+          refuseUnless((reason?.length ?? 0) <= MAX_SAID_CHARS, PLANNER_TEXT.tooLong(MAX_SAID_CHARS));
+          refuseUnless(this.state !== undefined && this.state.paused === undefined, PLANNER_TEXT.cannotPause);
+          refuseUnless(!this.isEnding, PLANNER_TEXT.ending);
+        },
       },
     );
     setHandler(
@@ -317,6 +404,10 @@ class Planner {
       },
       { validator: () => refuseUnless(this.state?.paused !== undefined, PLANNER_TEXT.notPaused) },
     );
+  }
+
+  private get isEnding(): boolean {
+    return this.phase === 'finalizing' || this.phase === 'done';
   }
 
   private hear(change: (state: PlannerState) => void): void {

@@ -7,20 +7,20 @@ import type { Plan } from '../shared/contracts/plan.ts';
 import type { RunContext, SpecSource } from '../shared/contracts/run.ts';
 import type { ToolCall } from '../shared/contracts/agent.ts';
 import type { AgentMetrics } from '../shared/contracts/task.ts';
-import { checkPlan } from '../shared/plan-rules.ts';
+import { checkPlan, planLimits } from '../shared/plan-rules.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
 import { parseArguments } from '../shared/tools.ts';
 import { runActivities } from './activities.ts';
-import { baselineOf, type Conversation, newConversation, ownChain, runAgent, transcriptChars } from './agent-loop.ts';
+import { baselineOf, type Conversation, type LoopEnd, newConversation, ownChain, runAgent } from './agent-loop.ts';
 import type { PlannerState } from './planner-state.ts';
+import { reportTasks } from './task-records.ts';
 
 /** Carried through continue-as-new; absent before the first round and after a conversation that got too long. */
 export type PlanningTalk = { talk: Conversation; view: RepositoryView };
 
-export type PlanningEnd = { kind: 'planned'; plan: Plan } | { kind: 'failed'; reason: string };
+export type CarriedPlanning = { current?: PlanningTalk; turns: number; number: number };
 
-/** Above this the conversation is begun anew at the next round: the carried state stays below 512 kB. */
-const MAX_CARRIED_CHARS = 250_000;
+export type PlanningEnd = { kind: 'planned'; plan: Plan } | { kind: 'failed'; reason: string };
 
 export class Planning {
   current: PlanningTalk | undefined;
@@ -29,7 +29,7 @@ export class Planning {
   private readonly run: RunContext;
   private readonly spec: SpecSource;
 
-  constructor(run: RunContext, spec: SpecSource, carried?: { current?: PlanningTalk; turns: number; number: number }) {
+  constructor(run: RunContext, spec: SpecSource, carried?: CarriedPlanning) {
     this.run = run;
     this.spec = spec;
     this.current = carried?.current;
@@ -37,10 +37,11 @@ export class Planning {
     this.number = carried?.number ?? 0;
   }
 
-  toJSON(): { current?: PlanningTalk; turns: number; number: number } {
+  /** A conversation longer than `room`, in characters of JSON, is left out: the next round begins anew. */
+  toJSON(room: number): CarriedPlanning {
     const { current, turns, number } = this;
-    const fits = current !== undefined && transcriptChars(current.talk.messages) <= MAX_CARRIED_CHARS;
-    return { ...(fits ? { current } : {}), turns, number };
+    const fits = current !== undefined && JSON.stringify(current).length <= room;
+    return fits ? { current, turns, number } : { turns, number: number + 1 };
   }
 
   /** Throws what the activities throw for good; a model that gives no usable plan is `failed`. */
@@ -66,9 +67,12 @@ export class Planning {
       return this.current;
     }
     const begun = state.totals().planned > 0;
-    const tasks = state
-      .reports()
-      .map(({ id, description, status, branch }) => ({ id, description: description.slice(0, 200), status, branch }));
+    const tasks = reportTasks(state.tasks).map(({ id, description, status, branch }) => ({
+      id,
+      description: description.slice(0, 200),
+      status,
+      branch,
+    }));
     const { messages, view } = await runActivities.briefPlanner({
       run,
       spec,
@@ -84,9 +88,19 @@ export class Planning {
   }
 
   private async loop(state: PlannerState, talk: Conversation, view: RepositoryView): Promise<PlanningEnd> {
-    const { settings } = this.run;
     const spent = talk.metrics;
-    const end = await runAgent<Plan>({
+    try {
+      return this.ended(await this.converse(state, talk, view));
+    } finally {
+      // Also after a failure: what was asked was paid, and a turn's number is used once.
+      this.turns = Math.max(this.turns, talk.turn);
+      state.spent(difference(talk.metrics, spent));
+    }
+  }
+
+  private async converse(state: PlannerState, talk: Conversation, view: RepositoryView): Promise<LoopEnd<Plan>> {
+    const { settings } = this.run;
+    return await runAgent<Plan>({
       role: 'planner',
       conversation: talk,
       agent: ownChain(),
@@ -98,8 +112,9 @@ export class Planning {
       act: async (_turn, calls) => (await runActivities.inspect({ run: this.run, commit: view.tip, calls })).results,
       close: (call) => this.accept(call, state),
     });
-    this.turns = talk.turn;
-    state.spent(difference(talk.metrics, spent));
+  }
+
+  private ended(end: LoopEnd<Plan>): PlanningEnd {
     switch (end.kind) {
       case 'closed':
         return { kind: 'planned', plan: end.value };
@@ -123,11 +138,14 @@ export class Planning {
     if (!parsed.ok) return parsed;
     const plan = parsed.value;
     const known = state.tasks.map(({ spec, status, branch }) => ({ id: spec.id, status, branch }));
-    const { errors } = checkPlan(plan, known);
+    const { errors } = checkPlan(plan, known, planLimits(state.openSpecs()));
     const { active, pending, queued } = state.planningInput();
     if (plan.tasks.length === 0 && !plan.done && active + pending + queued === 0) errors.push(RUN_TEXT.emptyPlan);
     if (errors.length === 0) return { ok: true, value: plan };
-    return { ok: false, error: `The plan is not usable:\n${errors.map((e) => `- ${e}`).join('\n')}\nSubmit it again, corrected.` };
+    return {
+      ok: false,
+      error: `The plan is not usable:\n${errors.map((e) => `- ${e}`).join('\n')}\nSubmit it again, corrected.`,
+    };
   }
 }
 

@@ -3,6 +3,7 @@ import type { PreparedRun, RunReport } from '../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../shared/contracts/snapshot.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
 import type { PlannerState } from './planner-state.ts';
+import { countTasks, reportTasks } from './task-records.ts';
 
 export function snapshotOf(run: {
   run: string;
@@ -14,7 +15,7 @@ export function snapshotOf(run: {
   startedAt: number;
 }): RunSnapshot {
   const { state, prepared } = run;
-  const counts = state?.counts();
+  const counts = state === undefined ? undefined : countTasks(state.tasks);
   const { landed = 0, queued = 0 } = counts ?? {};
   return {
     run: run.run,
@@ -23,7 +24,7 @@ export function snapshotOf(run: {
     repo: prepared?.context.repo.location ?? run.repo,
     target: prepared?.context.target ?? '',
     waitingFor: waitingFor(run),
-    tasks: state?.reports() ?? [],
+    tasks: reportTasks(state?.tasks ?? []),
     counts: {
       pending: counts?.pending ?? 0,
       assigned: counts?.assigned ?? 0,
@@ -68,8 +69,8 @@ export function reportOf(run: {
 }): RunReport {
   const { state, prepared } = run;
   const { context, notes, unsafe } = prepared;
-  const tasks = state.reports();
-  const { landed } = state.counts();
+  const tasks = reportTasks(state.tasks);
+  const { landed } = countTasks(state.tasks);
   const { retries, conflicts, peak, planned } = state.totals();
   const open = tasks.filter(
     (task) => !(task.status === 'complete' && (task.branch === 'landed' || task.branch === 'none')),

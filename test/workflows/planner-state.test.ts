@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type Handoff, type HandoffMessage, NO_METRICS, type OutcomeMessage } from '../../src/shared/contracts/task.ts';
 import type { BranchOutcome } from '../../src/shared/contracts/task.ts';
 import { PlannerState } from '../../src/workflows/planner-state.ts';
+import { countTasks, keptRefs, reportTasks } from '../../src/workflows/task-records.ts';
 
 const SHA = 'c'.repeat(40);
 const LIMITS = { runId: 'run', maxWorkers: 8, maxAttempts: 2, replanAfter: 3 };
@@ -49,7 +50,9 @@ const ends = (id: string, outcome: BranchOutcome, sender = chain(id)): OutcomeMe
 function running(...ids: string[]): PlannerState {
   const state = new PlannerState(LIMITS);
   state.applyPlan({ scratchpad: SCRATCHPAD, tasks: ids.map((id) => spec(id)), done: false }, 0);
-  for (const { spec: { id } } of state.ready()) {
+  for (const {
+    spec: { id },
+  } of state.ready()) {
     state.assigned(id, 0);
     state.started(id, chain(id));
   }
@@ -64,7 +67,7 @@ describe('what a planner hears', () => {
     for (let i = 0; i < 3; i++) state.outcome(ends('a', { kind: 'landed', commit: SHA }), 2);
     expect(state.metrics.costUsd).toBe(0.5);
     expect(state.planningInput().newHandoffs).toBe(1);
-    expect(state.counts().landed).toBe(1);
+    expect(countTasks(state.tasks).landed).toBe(1);
     expect(state.takeNews().events).toEqual([`Task a landed as ${SHA.slice(0, 10)}.`]);
   });
 
@@ -90,7 +93,7 @@ describe('what a planner hears', () => {
     state.handoff(says('a', handoff('failed'), false, chain('a', 2)), 3);
     expect(state.tasks[0]).toMatchObject({ status: 'failed', attempt: 2 });
     expect(state.planningInput().newTroubles).toBe(1);
-    expect(state.keptRefs()).toEqual(['refs/agentswarm/runs/run/a.1']);
+    expect(keptRefs(state.tasks)).toEqual(['refs/agentswarm/runs/run/a.1']);
   });
 
   test('a blocked task is not tried again by itself', () => {
@@ -125,7 +128,7 @@ describe('what a planner hears', () => {
     state.outcome(ends('a', { kind: 'ejected', reason: 'protected', ref: 'refs/x', refused: true }), 2);
     expect(state.refused).toBe('protected');
     expect(state.ready()).toEqual([]);
-    expect(state.keptRefs()).toEqual(['refs/x']);
+    expect(keptRefs(state.tasks)).toEqual(['refs/x']);
   });
 
   test('what depends on a task that was given up is cancelled, with the reason', () => {
@@ -133,7 +136,7 @@ describe('what a planner hears', () => {
     state.applyPlan({ scratchpad: SCRATCHPAD, tasks: [spec('b', ['a'])], done: true }, 1);
     state.handoff(says('a', handoff('blocked'), false), 1);
     expect(state.ready()).toEqual([]);
-    expect(state.reports().find(({ id }) => id === 'b')).toMatchObject({
+    expect(reportTasks(state.tasks).find(({ id }) => id === 'b')).toMatchObject({
       status: 'cancelled',
       reason: 'depends on a, which did not land',
     });
@@ -168,6 +171,6 @@ describe('what a planner hears', () => {
       step(carried);
     }
     expect(carried.toJSON()).toEqual(straight.toJSON());
-    expect(carried.counts()).toMatchObject({ complete: 2, landed: 1 });
+    expect(countTasks(carried.tasks)).toMatchObject({ complete: 2, landed: 1 });
   });
 });

@@ -75,7 +75,7 @@ export const Handoff = z.object({
   summary: z.string(),
   concerns: z.array(z.string()),
   suggestions: z.array(z.string()),
-  /** Measured from git, not claimed by the agent. */
+  /** Measured from git, not claimed by the agent. The first ones where there are very many. */
   filesChanged: z.array(z.string()),
   metrics: AgentMetrics,
   /** The task's work as the host committed it; absent when nothing was changed. */
@@ -93,7 +93,14 @@ export const TaskInput = z.object({
   /** From the root planner down to the parent; an agent stops when one of them no longer runs. */
   ancestors: z.array(Chain).min(1),
   /** Where a retry starts: the commit of the failed attempt and what it handed off. */
-  previous: z.object({ commit: CommitSha.optional(), summary: z.string() }).optional(),
+  previous: z
+    .object({
+      commit: CommitSha.optional(),
+      /** Where the remote has the commit. */
+      ref: z.string().optional(),
+      summary: z.string(),
+    })
+    .optional(),
   /** What people told this run while it went on, oldest first. */
   guidance: z.array(z.string()).default([]),
 });

@@ -1,0 +1,81 @@
+/** A planner's records of its tasks, and what is read off them. Pure functions of values. */
+import type { TaskReport } from '../shared/contracts/run.ts';
+import type { TaskSpec } from '../shared/contracts/task.ts';
+import type { Chain } from '../shared/ids.ts';
+import type { BranchState, TaskStatus } from '../shared/task-machine.ts';
+
+export type TaskRecord = {
+  spec: TaskSpec;
+  status: TaskStatus;
+  branch: BranchState;
+  attempt: number;
+  /** How many attempts never started, because other chains held their ids: they are not the task's failures. */
+  taken?: number;
+  /** The workflow of the current attempt, once it has started. */
+  child?: Chain;
+  /** When it was last heard of, in ms since the epoch. */
+  heardAt: number;
+  conflicts: number;
+  commit?: string;
+  ref?: string;
+  reason?: string;
+  /** What a retry goes on from; `ref` is where the remote has its commit. */
+  previous?: { commit?: string; ref?: string; summary: string };
+};
+
+/** The children that may still run. */
+export function openChildren(tasks: readonly TaskRecord[]): Chain[] {
+  return tasks.flatMap(({ child, status, branch }) =>
+    child !== undefined && (status === 'running' || status === 'assigned' || branch === 'queued') ? [child] : [],
+  );
+}
+
+/** Tasks that said nothing since `before`, with the chain to ask after. */
+export function silentTasks(tasks: readonly TaskRecord[], before: number): { id: string; child: Chain }[] {
+  return tasks.flatMap(({ spec, child, status, branch, heardAt }) =>
+    child !== undefined && heardAt < before && (status === 'running' || branch === 'queued')
+      ? [{ id: spec.id, child }]
+      : [],
+  );
+}
+
+/** Refs of work that is on the remote and did not land. */
+export function keptRefs(tasks: readonly TaskRecord[]): string[] {
+  return tasks.flatMap(({ ref, branch }) => (ref !== undefined && branch !== 'landed' ? [ref] : []));
+}
+
+export type TaskCounts = Record<TaskStatus, number> & { landed: number; queued: number };
+
+export function countTasks(tasks: readonly TaskRecord[]): TaskCounts {
+  const counts = { pending: 0, assigned: 0, running: 0, complete: 0, failed: 0, cancelled: 0, landed: 0, queued: 0 };
+  for (const task of tasks) {
+    counts[task.status] += 1;
+    if (task.branch === 'landed') counts.landed += 1;
+    if (task.branch === 'queued') counts.queued += 1;
+  }
+  return counts;
+}
+
+export function reportTasks(tasks: readonly TaskRecord[]): TaskReport[] {
+  return tasks.map(({ spec, status, branch, attempt, conflicts, commit, ref, reason }) => ({
+    id: spec.id,
+    description: spec.description,
+    status,
+    branch,
+    attempts: attempt,
+    conflicts,
+    ...(commit === undefined ? {} : { commit }),
+    ...(ref === undefined || branch === 'landed' ? {} : { ref }),
+    ...(reason === undefined ? {} : { reason }),
+  }));
+}
+
+/** A settled task keeps what the report needs: 500 of them must fit a state of 512 kB beside all else. */
+export function shrink(task: TaskRecord): void {
+  const { id, description, priority } = task.spec;
+  const [line = ''] = description.trim().split('\n');
+  task.spec = { id, description: line.slice(0, 120), scope: [], acceptance: [], priority, dependsOn: [] };
+  delete task.previous;
+  delete task.child;
+  if (task.reason !== undefined) task.reason = task.reason.slice(0, 500);
+}
