@@ -8,7 +8,9 @@ export const LOOP_TEXT = {
     `The same call has given the same result ${times} times in a row. Do something else, or end with ${closing}; ` +
     'one more repetition stops you.',
   afterClosing: (closing: string): string => `Not run: it stood beside ${closing}, which ends the work.`,
-  noResultYet: 'Not run.',
+  noSummary: '(No summary was given. Look at the work tree, with git status and git diff, before you go on.)',
+  tooManyCalls: (most: number): string =>
+    `Not run: at most ${most} calls are run in one turn. Call it again if it is still right.`,
   compact:
     'The conversation is near its limit and will be replaced by what you write now. Write, for yourself: the task and ' +
     'its acceptance criteria; decisions taken and why; files touched and their state; commands that matter and what ' +

@@ -33,10 +33,23 @@ export const thinkOptions: ActivityOptions = {
 export const llmActivities = proxyActivities<LlmActivities>(thinkOptions);
 
 /** A remote that is away delays landings and fails none: retried for as long as the queue lives. */
-export const mergeActivities = proxyActivities<MergeActivities>({
+export const mergeActivities = proxyActivities<Pick<MergeActivities, 'landBatch'>>({
   startToCloseTimeout: '30m',
   heartbeatTimeout: '20s',
   retry: RETRY,
+});
+
+/** A queue that cannot be reached in some ten minutes of tries is an error of ours: the task fails and says so. */
+export const enqueueActivities = proxyActivities<Pick<MergeActivities, 'enqueueMerge'>>({
+  startToCloseTimeout: '1m',
+  retry: { ...RETRY, maximumAttempts: 25 },
+});
+
+/** Best effort, as whoever hears nothing asks again: one requester must not hold up all others. */
+export const answerActivities = proxyActivities<Pick<MergeActivities, 'answerRequesters'>>({
+  startToCloseTimeout: '5m',
+  heartbeatTimeout: '2m',
+  retry: { ...RETRY, maximumAttempts: 5 },
 });
 
 /** Slots are the concurrency limiter, so a lease waits in its queue as long as it takes. */

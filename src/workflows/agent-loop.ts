@@ -63,6 +63,8 @@ export const baselineOf = (talk: Conversation, now: number): Baseline => ({
 
 /** Beyond this a query's answer nears gRPC's limit (DESIGN: 1.5 MB takes 0.1 s, 2.2 MB fails). */
 const MAX_TRANSCRIPT_CHARS = 900_000;
+/** Of one turn: 30 kB each must fit into one result of at most 1.5 MB, and into the transcript. */
+const MAX_CALLS = 16;
 const MAX_ANSWERS_WITHOUT_CALL = 3;
 const STALL_REPEATS = 3;
 
@@ -153,7 +155,11 @@ async function takeTurn<T>(
 ): Promise<{ closed?: { value: T }; results: ToolResult[] }> {
   const at = toolCalls.findIndex((call) => call.name === closing);
   const before = at === -1 ? toolCalls : toolCalls.slice(0, at);
-  const results = before.length === 0 ? [] : await act(talk.turn, before);
+  const run = before.slice(0, MAX_CALLS);
+  const results = run.length === 0 ? [] : [...(await act(talk.turn, run))];
+  for (const { id, name } of before.slice(MAX_CALLS)) {
+    results.push({ callId: id, name, status: 'error', output: LOOP_TEXT.tooManyCalls(MAX_CALLS) });
+  }
   let closed: { value: T } | undefined;
   for (const call of at === -1 ? [] : toolCalls.slice(at)) {
     if (closed !== undefined || call.name !== closing) {

@@ -12,7 +12,14 @@ import {
   setHandler,
   TimeoutFailure,
 } from '@temporalio/workflow';
-import type { ActResult, AgentHandoff, Message, ToolCall, ToolResult } from '../shared/contracts/agent.ts';
+import {
+  type ActResult,
+  type AgentHandoff,
+  type Message,
+  SandboxRef,
+  type ToolCall,
+  type ToolResult,
+} from '../shared/contracts/agent.ts';
 import { AgentInput, type AgentResult } from '../shared/contracts/agent-run.ts';
 import { FailureType, failureTypeOf, terminal } from '../shared/failures.ts';
 import { LOOP_TEXT } from '../shared/loop-text.ts';
@@ -20,10 +27,12 @@ import { sandboxSignal, transcriptQuery } from '../shared/messages.ts';
 import { parseArguments } from '../shared/tools.ts';
 import { actOptions, runActivities, sandboxActivities } from './activities.ts';
 import { type Conversation, type LoopEnd, newConversation, ownChain, runAgent, think } from './agent-loop.ts';
-import { parseInput } from './input.ts';
+import { parseInput, parseSignal } from './input.ts';
 
 /** How long an agent waits for its task to find it another sandbox; slots may be taken for hours. */
 const SANDBOX_DEADLINE = '12h';
+/** Of one turn. Calls that end every sandbox that they run in must not go on for ever. */
+const MAX_TRIES = 10;
 
 export async function agent(raw: AgentInput): Promise<AgentResult> {
   const input = parseInput(AgentInput, raw, 'agent');
@@ -32,21 +41,29 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
   let checkpoint = input.carry?.checkpoint;
   let talk: Conversation | undefined;
 
-  setHandler(sandboxSignal, (next) => {
-    if (next.epoch > sandbox.epoch) sandbox = next;
+  setHandler(sandboxSignal, (raw) => {
+    const next = parseSignal(SandboxRef, raw, 'sandbox');
+    if (next !== undefined && next.epoch > sandbox.epoch) sandbox = next;
   });
   setHandler(transcriptQuery, (range) => talk?.messages.slice(range?.from ?? 0, range?.to) ?? []);
 
-  talk = input.carry === undefined ? newConversation(await firstMessages(input), Date.now()) : { ...input.carry, inputTokens: 0 };
+  talk =
+    input.carry === undefined
+      ? newConversation(await firstMessages(input), Date.now())
+      : { ...input.carry, inputTokens: 0 };
   const limits = run.settings.agent[brief.role];
 
   async function act(turn: number, calls: ToolCall[]): Promise<ToolResult[]> {
-    for (;;) {
+    for (let tries = 1; ; tries++) {
       const used = sandbox;
       const done = await actOnce(used, turn, calls);
       if (typeof done === 'object') {
         if (done.checkpoint !== undefined) checkpoint = done.checkpoint;
         return done.results;
+      }
+      if (tries >= MAX_TRIES) {
+        const tried = `Turn ${turn} was tried ${tries} times, the last in sandbox ${used.id} (lease ${used.epoch})`;
+        throw terminal(FailureType.SandboxGone, `${tried}: ${done}.`);
       }
       log.info('no answer from the sandbox; waiting for another', { sandbox: used.id, epoch: used.epoch, why: done });
       const moved = await condition(() => sandbox.epoch > used.epoch, done === 'gone' ? SANDBOX_DEADLINE : '30s');
@@ -56,7 +73,11 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     }
   }
 
-  async function actOnce(used: typeof sandbox, turn: number, calls: ToolCall[]): Promise<ActResult | 'gone' | 'timeout'> {
+  async function actOnce(
+    used: typeof sandbox,
+    turn: number,
+    calls: ToolCall[],
+  ): Promise<ActResult | 'gone' | 'timeout'> {
     const scope = new CancellationScope();
     let moved = false;
     try {
@@ -131,18 +152,25 @@ async function firstMessages({ run, task, brief }: AgentInput): Promise<Message[
 /** The model's own summary in place of the transcript and of an earlier summary, behind the brief. */
 async function compact(input: AgentInput, talk: Conversation): Promise<Message[]> {
   talk.messages.push({ role: 'user', text: LOOP_TEXT.compact });
-  const answer = await think(
-    {
-      role: input.brief.role,
-      conversation: talk,
-      agent: ownChain(),
-      ancestors: input.ancestors,
-      maxOutputTokens: input.run.settings.maxOutputTokens,
-    },
-    [],
-  );
+  let summary = '';
+  for (let tries = 0; tries < 2 && summary === ''; tries++) {
+    const answer = await think(
+      {
+        role: input.brief.role,
+        conversation: talk,
+        agent: ownChain(),
+        ancestors: input.ancestors,
+        maxOutputTokens: input.run.settings.maxOutputTokens,
+      },
+      [],
+    );
+    summary = answer.message.text.trim();
+  }
   const brief = talk.messages.findIndex((message) => message.role === 'user') + 1;
-  return [...talk.messages.slice(0, brief), { role: 'user', text: LOOP_TEXT.resumed(answer.message.text) }];
+  return [
+    ...talk.messages.slice(0, brief),
+    { role: 'user', text: LOOP_TEXT.resumed(summary === '' ? LOOP_TEXT.noSummary : summary) },
+  ];
 }
 
 function handoffOf(end: Exclude<LoopEnd<AgentHandoff>, { kind: 'compact' }>): AgentHandoff {
@@ -171,4 +199,3 @@ function isTimeout(error: unknown): boolean {
   }
   return false;
 }
-

@@ -7,7 +7,9 @@
 import { CancellationScope, condition, isCancellation, log, sleep } from '@temporalio/workflow';
 import type { HoldRequest, HoldResult, LeasedMessage } from '../shared/contracts/sandbox.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../shared/failures.ts';
+import { refComponent } from '../shared/ids.ts';
 import { adoptOptions, holdOptions, sandboxActivities } from './activities.ts';
+import { waitUnlessOrphaned } from './orphans.ts';
 
 export type LeaseEnd = { kind: 'released' } | { kind: 'orphaned' } | { kind: 'failed'; error: unknown };
 
@@ -25,6 +27,7 @@ export class Lease {
   end: LeaseEnd | undefined;
   private epoch: number;
   private released = false;
+  private orphaned = false;
   private readonly scope = new CancellationScope({ cancellable: false });
   private holding: CancellationScope | undefined;
   private done: Promise<void> | undefined;
@@ -46,7 +49,8 @@ export class Lease {
     this.queue = options.queue;
     this.epoch = options.epoch;
     this.priorityKey = Math.ceil(options.priority / 2);
-    this.fairnessKey = options.request.run.root.workflowId.slice(0, 64);
+    // At most 64 bytes: longer ones fail the workflow task.
+    this.fairnessKey = refComponent(options.request.run.root.workflowId).slice(-64);
     this.onLeased = options.onLeased;
   }
 
@@ -105,6 +109,10 @@ export class Lease {
         if (this.released) break;
         log.warn('sandbox is gone; leasing another', { sandbox: this.current?.sandbox.id });
       } catch (error) {
+        if (this.orphaned) {
+          this.end = { kind: 'orphaned' };
+          return;
+        }
         if (this.released) break;
         if (isCancellation(error)) log.warn('a lease was cancelled from outside; leasing another');
         const type = failureTypeOf(error);
@@ -132,8 +140,33 @@ export class Lease {
   private async holdOnce(adopting: LeasedMessage | undefined): Promise<HoldResult> {
     const request = { ...this.request, epoch: this.epoch };
     const summary = `${adopting === undefined ? 'sandbox' : `adopt ${adopting.sandbox.id}`} (lease ${this.epoch})`;
-    this.holding = new CancellationScope();
-    return await this.holding.run(() =>
+    const holding = new CancellationScope();
+    this.holding = holding;
+    const watch = new CancellationScope();
+    void watch.run(() => this.watchWhileWaiting(request.epoch, holding)).catch(() => undefined);
+    try {
+      return await this.hold(holding, request, adopting, summary);
+    } finally {
+      watch.cancel();
+    }
+  }
+
+  /** Slots may be taken for hours: until there is a sandbox, nobody else sees that its run has ended. */
+  private async watchWhileWaiting(epoch: number, holding: CancellationScope): Promise<void> {
+    const leased = () => this.released || this.current?.sandbox.epoch === epoch;
+    const ended = await waitUnlessOrphaned(this.request.ancestors, leased);
+    if (ended === undefined) return;
+    this.orphaned = true;
+    holding.cancel();
+  }
+
+  private async hold(
+    holding: CancellationScope,
+    request: HoldRequest,
+    adopting: LeasedMessage | undefined,
+    summary: string,
+  ): Promise<HoldResult> {
+    return await holding.run(() =>
       adopting === undefined
         ? sandboxActivities(this.queue, {
             ...holdOptions,
@@ -149,4 +182,3 @@ export class Lease {
 }
 
 export const isLeased = (ready: LeasedMessage | LeaseEnd): ready is LeasedMessage => 'sandbox' in ready;
-

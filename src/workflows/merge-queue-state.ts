@@ -2,7 +2,14 @@
  * What a merge queue knows and decides: what waits, what is a batch, what was answered. No await, plain JSON.
  * Invariants: 1. an id is in one place only: waiting, landing or answered. 2. Nothing leaves without an answer.
  */
-import type { MergeAnswer, MergeOutcome, MergeQueueInput, MergeQueueSnapshot, MergeRequest } from '../shared/contracts/merge.ts';
+import type {
+  MergeAnswer,
+  MergeOutcome,
+  MergeQueueInput,
+  MergeQueueSnapshot,
+  MergeRequest,
+} from '../shared/contracts/merge.ts';
+import { boundedPaths } from '../shared/handoff-size.ts';
 import type { Chain } from '../shared/ids.ts';
 
 /** One push may carry so many; more wait for the next batch, so that first answers come soon. */
@@ -65,7 +72,7 @@ export class MergeQueueState {
         continue;
       }
       if (answer.outcome.kind === 'landed') this.landed += 1;
-      this.answered.push(answer);
+      this.answered.push(answer.outcome.kind === 'conflicted' ? withFewFiles(answer, answer.outcome) : answer);
       this.unsent.push({ requester: entry.requester, answer });
     }
     this.landing = [];
@@ -95,4 +102,10 @@ export class MergeQueueState {
       landed: this.landed,
     };
   }
+}
+
+/** 300 of them are carried through continue-as-new; there is at least one file. */
+function withFewFiles(answer: MergeAnswer, outcome: Extract<MergeOutcome, { kind: 'conflicted' }>): MergeAnswer {
+  const files = boundedPaths(outcome.files, 600);
+  return { id: answer.id, outcome: { ...outcome, files: files.length > 0 ? files : outcome.files.slice(0, 1) } };
 }

@@ -6,16 +6,16 @@ import {
   ApplicationFailure,
   CancellationScope,
   ChildWorkflowCancellationType,
-  executeChild,
   getExternalWorkflowHandle,
   isCancellation,
   log,
   setCurrentDetails,
   setHandler,
+  startChild,
 } from '@temporalio/workflow';
 import type { AgentBrief, AgentResult } from '../shared/contracts/agent-run.ts';
-import type { MergeAnswer, MergeOutcome } from '../shared/contracts/merge.ts';
-import type { CollectResult, LeasedMessage, SandboxStart } from '../shared/contracts/sandbox.ts';
+import { MergeAnswer, type MergeOutcome } from '../shared/contracts/merge.ts';
+import { type CollectResult, LeasedMessage, type SandboxStart } from '../shared/contracts/sandbox.ts';
 import {
   addMetrics,
   type BranchOutcome,
@@ -24,13 +24,20 @@ import {
   TaskInput,
   type TaskResult,
 } from '../shared/contracts/task.ts';
+import { boundedHandoff, boundedPaths, MAX_HANDOFF_CHARS } from '../shared/handoff-size.ts';
 import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
 import { agentWorkflowId, conflictAgentWorkflowId, taskRef } from '../shared/ids.ts';
-import { handoffSignal, leasedSignal, mergeOutcomeSignal, sandboxSignal, taskOutcomeSignal } from '../shared/messages.ts';
+import {
+  handoffSignal,
+  leasedSignal,
+  mergeOutcomeSignal,
+  sandboxSignal,
+  taskOutcomeSignal,
+} from '../shared/messages.ts';
 import { actOptions, sandboxActivities } from './activities.ts';
 import type { agent } from './agent.ts';
 import { ownChain } from './agent-loop.ts';
-import { parseInput } from './input.ts';
+import { parseInput, parseSignal } from './input.ts';
 import { isLeased, Lease } from './lease.ts';
 import { Landing } from './landing.ts';
 import { queueNames } from './queues.ts';
@@ -41,7 +48,28 @@ export async function task(raw: TaskInput): Promise<TaskResult> {
 }
 
 /** What a sandbox was used for, with what came out of it. */
-type Work = { agent: AgentResult; collected: CollectResult; leased: LeasedMessage };
+type Work = { agent: AgentResult; collected: CollectResult; base: string };
+
+/** What a sandbox is leased for. */
+type WorkPlan = {
+  start: SandboxStart;
+  brief: (leased: LeasedMessage) => AgentBrief;
+  agentId: string;
+  /** Whose slots the lease takes. */
+  queue: string;
+  /** Where the work is kept on the remote. */
+  ref: string;
+  /** The commit's text behind its subject, from the agent's summary. */
+  body: (summary: string) => string;
+};
+
+/** Work that is on the remote, with what it is measured against: the parent of its commit. */
+type WorkAt = { commit: string; base: string; ref: string };
+
+const MAX_REASON_CHARS = 2_000;
+/** A merge queue carries the requests of all runs through continue-as-new. */
+const MAX_BODY_CHARS = 4_000;
+const MAX_FILES_CHARS = 10_000;
 
 class Task {
   private readonly chain = ownChain();
@@ -55,9 +83,15 @@ class Task {
   constructor(input: TaskInput) {
     this.input = input;
     this.ref = taskRef(input.run.root.workflowId, this.chain.workflowId);
-    this.landing = new Landing({ run: input.run, task: input.task, chain: this.chain, ancestors: input.ancestors, ref: this.ref });
-    setHandler(leasedSignal, async (message) => this.lease?.leased(message));
-    setHandler(mergeOutcomeSignal, (answer: MergeAnswer) => this.landing.answered(answer));
+    this.landing = new Landing({ run: input.run, task: input.task, chain: this.chain, ancestors: input.ancestors });
+    setHandler(leasedSignal, async (raw) => {
+      const message = parseSignal(LeasedMessage, raw, 'leased');
+      if (message !== undefined) await this.lease?.leased(message);
+    });
+    setHandler(mergeOutcomeSignal, (raw) => {
+      const answer = parseSignal(MergeAnswer, raw, 'outcome');
+      if (answer !== undefined) this.landing.answered(answer);
+    });
   }
 
   async run(): Promise<TaskResult> {
@@ -66,7 +100,7 @@ class Task {
     const start: SandboxStart =
       previous?.commit === undefined
         ? { kind: 'tip' }
-        : { kind: 'commit', commit: previous.commit, ref: taskRef(this.input.run.root.workflowId, this.previousId()) };
+        : { kind: 'commit', commit: previous.commit, ref: previous.ref ?? this.ref };
     const brief: AgentBrief = {
       role: 'worker',
       attempt,
@@ -87,23 +121,24 @@ class Task {
   /** The agent's work as a handoff; what fails on the way becomes a failed handoff, save a cancellation. */
   private async attempt(start: SandboxStart, brief: AgentBrief): Promise<{ handoff: Handoff; base?: string }> {
     try {
-      const work = await this.work(start, brief, agentWorkflowId(this.chain.workflowId), queueNames().sandbox, (text) => ({
-        subject: this.subject(),
-        body: text,
-      }));
-      const { agent, collected } = work;
-      return {
-        base: work.leased.base,
-        handoff: {
-          ...agent.handoff,
-          filesChanged: collected.filesChanged,
-          metrics: agent.metrics,
-          ...(collected.commit === undefined ? {} : { commit: collected.commit }),
-        },
+      const { agent, collected, base } = await this.work({
+        start,
+        brief: () => brief,
+        agentId: agentWorkflowId(this.chain.workflowId),
+        queue: queueNames().sandbox,
+        ref: this.ref,
+        body: (summary) => summary,
+      });
+      const handoff = {
+        ...agent.handoff,
+        filesChanged: collected.filesChanged,
+        metrics: agent.metrics,
+        ...(collected.commit === undefined ? {} : { commit: collected.commit }),
       };
+      return { base, handoff: boundedHandoff(handoff, MAX_HANDOFF_CHARS) };
     } catch (error) {
       if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
-      const reason = rootMessage(error);
+      const reason = rootMessage(error).slice(0, MAX_REASON_CHARS);
       log.error('task failed', { task: this.input.task.id, reason });
       return {
         handoff: {
@@ -119,14 +154,9 @@ class Task {
   }
 
   /** Lease, agent, collect, give back. The sandbox is given back whatever happens. */
-  private async work(
-    start: SandboxStart,
-    brief: AgentBrief | ((leased: LeasedMessage) => AgentBrief),
-    agentId: string,
-    queue: string,
-    message: (summary: string) => { subject: string; body: string },
-  ): Promise<Work> {
+  private async work(plan: WorkPlan): Promise<Work> {
     const { run, task, ancestors } = this.input;
+    const { start, queue } = plan;
     const lease = new Lease({
       request: { run, holder: this.chain, ancestors, start },
       queue,
@@ -138,10 +168,9 @@ class Task {
     lease.open();
     try {
       const leased = leasedOrThrow(await lease.ready());
-      this.agentId = agentId;
-      const agent = await this.runAgent(typeof brief === 'function' ? brief(leased) : brief, agentId, lease);
-      const collected = await this.collect(lease, agent, message(agent.handoff.summary));
-      return { agent, collected, leased };
+      const agent = await this.runAgent(plan, leased, lease);
+      const collected = await this.collect(lease, agent, plan);
+      return { agent, collected, base: collected.base ?? leased.base };
     } finally {
       this.agentId = undefined;
       await lease.release();
@@ -150,27 +179,25 @@ class Task {
     }
   }
 
-  private async runAgent(brief: AgentBrief, workflowId: string, lease: Lease): Promise<AgentResult> {
+  private async runAgent(plan: WorkPlan, leased: LeasedMessage, lease: Lease): Promise<AgentResult> {
     const { run, task, ancestors } = this.input;
+    const { agentId: workflowId, ref } = plan;
+    const brief = plan.brief(leased);
+    const { sandbox } = leased;
     const scope = new CancellationScope();
-    const running = scope.run(() =>
-      executeChild<typeof agent>('agent', {
+    const running = scope.run(async () => {
+      const child = await startChild<typeof agent>('agent', {
         workflowId,
-        args: [
-          {
-            run,
-            task,
-            ancestors: [...ancestors, this.chain],
-            brief,
-            sandbox: leasedOrThrow(lease.current ?? { kind: 'released' }).sandbox,
-            ref: this.ref,
-          },
-        ],
+        args: [{ run, task, ancestors: [...ancestors, this.chain], brief, sandbox, ref }],
         cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parentClosePolicy: 'REQUEST_CANCEL',
         staticSummary: `${brief.role} of ${task.id}`,
-      }),
-    );
+      });
+      // A signal to a workflow that does not exist yet is lost: what moved meanwhile is told now.
+      this.agentId = workflowId;
+      if (lease.current !== undefined && lease.current.sandbox.epoch > sandbox.epoch) await this.moved(lease.current);
+      return await child.result();
+    });
     // A lease that cannot be had again ends the agent; one that moves is told to it by `moved`.
     const stopWith = (end: NonNullable<Lease['end']>) => {
       if (end.kind !== 'released') scope.cancel();
@@ -184,11 +211,7 @@ class Task {
     }
   }
 
-  private async collect(
-    lease: Lease,
-    agent: AgentResult,
-    message: { subject: string; body: string },
-  ): Promise<CollectResult> {
+  private async collect(lease: Lease, agent: AgentResult, plan: WorkPlan): Promise<CollectResult> {
     const { run, task } = this.input;
     for (let tries = 1; ; tries++) {
       const { sandbox, base } = leasedOrThrow(await lease.ready());
@@ -201,8 +224,9 @@ class Task {
           restore: agent.checkpoint,
           task,
           change: this.chain,
-          ref: this.ref,
-          ...message,
+          ref: plan.ref,
+          subject: this.subject(),
+          body: plan.body(agent.handoff.summary).slice(0, MAX_BODY_CHARS),
         });
       } catch (error) {
         if (isCancellation(error) || tries >= 5 || failureTypeOf(error) !== FailureType.SandboxGone) throw error;
@@ -216,14 +240,16 @@ class Task {
     const { settings } = this.input.run;
     let metrics = NO_METRICS;
     let conflicts = 0;
-    let at = { commit, base };
+    const body = handoff.summary.slice(0, MAX_BODY_CHARS);
+    let at: WorkAt = { commit, base, ref: this.ref };
     for (let attempt = 1; ; attempt++) {
-      const outcome = await this.landing.land({ ...at, attempt, subject: this.subject(), body: handoff.summary });
+      const outcome = await this.landing.land({ ...at, attempt, subject: this.subject(), body });
       if (outcome.kind !== 'conflicted') return { outcome: this.final(outcome), metrics, conflicts };
       conflicts += 1;
-      let resolved: { commit: string; base: string } | undefined;
+      let resolved: WorkAt | undefined;
       while (resolved === undefined && conflicts <= settings.conflictTries) {
-        const tried = await this.resolve(handoff, at, outcome.files, conflicts);
+        const files = boundedPaths(outcome.files, MAX_FILES_CHARS);
+        const tried = await this.resolve(handoff, at, files, conflicts);
         metrics = addMetrics(metrics, tried.metrics);
         resolved = tried.resolved;
         if (resolved === undefined) conflicts += 1;
@@ -236,21 +262,22 @@ class Task {
   }
 
   /** One try of a conflict agent, in a fresh sandbox with the merge in progress, on a reserved slot. */
-  private async resolve(handoff: Handoff, at: { commit: string; base: string }, files: string[], number: number) {
-    const agentId = conflictAgentWorkflowId(this.chain.workflowId, number);
+  private async resolve(handoff: Handoff, at: WorkAt, files: string[], number: number) {
+    // A ref of its own: a try that fails must not replace the work that it was to save.
+    const ref = `${this.ref}.conflict-${number}`;
     try {
-      const work = await this.work(
-        { kind: 'merge', theirs: at.commit, ref: this.ref },
-        (leased) => ({ role: 'conflict', handoff, base: at.base, tip: leased.base, files }),
-        agentId,
-        queueNames().reserved,
-        (text) => ({ subject: this.subject(), body: `${handoff.summary}\n\nConflicts resolved: ${text}` }),
-      );
-      const { agent, collected, leased } = work;
+      const { agent, collected, base } = await this.work({
+        start: { kind: 'merge', theirs: at.commit, ref: at.ref },
+        brief: (leased) => ({ role: 'conflict', handoff, base: at.base, tip: leased.base, files }),
+        agentId: conflictAgentWorkflowId(this.chain.workflowId, number),
+        queue: queueNames().reserved,
+        ref,
+        body: (text) => `${handoff.summary.slice(0, MAX_BODY_CHARS / 2)}\n\nConflicts resolved: ${text}`,
+      });
       const done = agent.handoff.status === 'complete' && collected.unresolved.length === 0;
       return {
         metrics: agent.metrics,
-        resolved: done && collected.commit !== undefined ? { commit: collected.commit, base: leased.base } : undefined,
+        resolved: done && collected.commit !== undefined ? { commit: collected.commit, base, ref } : undefined,
       };
     } catch (error) {
       if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
@@ -266,7 +293,7 @@ class Task {
       case 'empty':
         return { kind: 'none' };
       case 'conflicted':
-        return { kind: 'conflicted', files: outcome.files, ref: this.ref };
+        return { kind: 'conflicted', files: boundedPaths(outcome.files, MAX_FILES_CHARS), ref: this.ref };
       case 'refused':
         return { kind: 'ejected', reason: outcome.reason, ref: this.ref, refused: true };
       case 'dropped':
@@ -327,16 +354,12 @@ class Task {
     const [line = ''] = description.trim().split('\n');
     return `${id}: ${line.length > 100 ? `${line.slice(0, 99)}…` : line}`;
   }
-
-  private previousId(): string {
-    const { workflowId } = this.chain;
-    return `${workflowId.slice(0, workflowId.lastIndexOf('.'))}.${this.input.attempt - 1}`;
-  }
 }
 
 function leasedOrThrow(ready: LeasedMessage | NonNullable<Lease['end']>): LeasedMessage {
   if (isLeased(ready)) return ready;
-  if (ready.kind === 'failed') throw ready.error instanceof Error ? ready.error : new ApplicationFailure(String(ready.error));
+  if (ready.kind === 'failed')
+    throw ready.error instanceof Error ? ready.error : new ApplicationFailure(String(ready.error));
   if (ready.kind === 'orphaned') throw terminal(FailureType.Orphaned, 'The run that this task works for has ended.');
   throw terminal(FailureType.SandboxGone, 'The sandbox was given back before the work in it was collected.');
 }
