@@ -1,0 +1,219 @@
+/** What goes wrong with tasks, agents and sandboxes costs time, and no work. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { check, type Play, step, write } from '../../examples/scripted-model/steps.ts';
+import { fileOn, landedOn } from '../support/branches.ts';
+import { chainRuns } from '../support/chain-runs.ts';
+import { bareRepository } from '../support/repos.ts';
+import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
+import { Swarm } from '../support/swarm.ts';
+import { temporal } from '../support/temporal.ts';
+
+const once = (...tasks: ReturnType<typeof planned>[]): Scenario['plan'] => ({ planned: known }) => ({
+  tasks: known.size === 0 ? tasks : [],
+  done: true,
+});
+
+const swept: Scenario = {
+  plan: once(planned('swept')),
+  tasks: {
+    swept: () => ({
+      steps: [
+        step('First half.', write('first.txt', 'first\n'), {
+          name: 'bash',
+          arguments: { command: 'mkdir -p out && echo untracked > out/made.txt && chmod +x out/made.txt && rm README.md' },
+        }),
+        step('Second half.', write('second.txt', 'second\n')),
+        check('All there?', 'test -x out/made.txt && cat first.txt second.txt out/made.txt && ! test -e README.md'),
+      ],
+      handoff: { status: 'complete', summary: 'Both halves.' },
+    }),
+  },
+};
+
+const lost: Scenario = {
+  plan: once(planned('lost')),
+  tasks: {
+    lost: (attempt): Play => ({
+      steps: Array.from({ length: attempt === 1 ? 200 : 1 }, (_, i) => step('On.', write('lost.txt', `${attempt}.${i}\n`))),
+      handoff: { status: 'complete', summary: `Attempt ${attempt}.` },
+    }),
+  },
+};
+
+const outcomes: Scenario = {
+  plan: once(
+    planned('ground'),
+    planned('upon', { dependsOn: ['ground'] }),
+    planned('flaky'),
+    planned('half'),
+    planned('stuck'),
+    planned('hopeless', { dependsOn: ['stuck'] }),
+  ),
+  tasks: {
+    ground: writes({ 'ground.txt': 'ground\n' }),
+    upon: () => ({
+      steps: [check('I stand on it?', 'grep -qx ground ground.txt && echo upon >> ground.txt')],
+      handoff: { status: 'complete', summary: 'On top.' },
+    }),
+    flaky: (attempt): Play =>
+      attempt === 1
+        ? {
+            steps: [step('Half.', write('flaky.txt', 'from attempt 1\n'))],
+            handoff: { status: 'failed', summary: 'I could not finish it.' },
+          }
+        : {
+            steps: [check('Going on.', 'grep -qx "from attempt 1" flaky.txt && echo "from attempt 2" >> flaky.txt')],
+            handoff: { status: 'complete', summary: 'Finished.' },
+          },
+    half: (attempt): Play => ({
+      steps: [step('Part.', write(`half-${attempt}.txt`, 'part\n'))],
+      handoff: { status: 'partial', summary: `Part ${attempt} only.` },
+    }),
+    stuck: () => ({
+      steps: [step('Something.', write('stuck.txt', 'something\n'))],
+      handoff: { status: 'blocked', summary: 'Nobody told me the password.' },
+    }),
+    hopeless: writes({ 'hopeless.txt': 'no\n' }),
+  },
+};
+
+const talkative: Scenario = {
+  plan: once(planned('talkative')),
+  tasks: {
+    talkative: () => ({
+      steps: Array.from({ length: 8 }, (_, i) =>
+        step(`Step ${i + 1}.`, {
+          name: 'bash',
+          arguments: { command: `mkdir -p steps && echo ${i + 1} >> steps/log.txt && seq ${i}0000 ${i}1500` },
+        }),
+      ),
+      handoff: { status: 'complete', summary: 'Eight steps.' },
+    }),
+  },
+};
+
+describe('recovery', () => {
+  let swarm: Swarm;
+  let client: Client;
+
+  beforeAll(async () => {
+    const server = await temporal();
+    client = await server.client();
+    swarm = await Swarm.start({
+      client,
+      address: server.address,
+      taskQueue: server.uniqueQueue(),
+      script: scenarioScript({ swept, lost, outcomes, talkative }),
+      latencyMs: 400,
+    });
+  }, 60_000);
+
+  afterAll(async () => {
+    await swarm?.stop();
+  });
+
+  const requests = (task: string) => swarm.model.log.filter((entry) => entry.task === task);
+
+  /** Until the model is at its n-th answer for this task, which is not given yet. */
+  async function untilThinking(task: string, n: number): Promise<void> {
+    const deadline = Date.now() + 60_000;
+    while (requests(task).length < n || requests(task)[n - 1]?.endedAt !== null) {
+      if (Date.now() > deadline) throw new Error(`no open request ${n} of ${task}\n${swarm.logTail()}`);
+      await sleep(10);
+    }
+  }
+
+  it('a sandbox whose folder vanishes while the model thinks is made anew from its checkpoint', async () => {
+    const origin = bareRepository(join(swarm.dir, 'swept.git'));
+    const handle = await swarm.start('recovery-swept', { repo: origin.dir, spec: specOf('swept'), branch: 'main' });
+    const swept: string[] = [];
+    const sweep = (): void => {
+      const found = swarm.sandboxes();
+      expect(found).toHaveLength(1);
+      for (const id of found) rmSync(join(swarm.stateDir, 'sandboxes', id), { recursive: true });
+      swept.push(...found);
+    };
+    await untilThinking('swept', 2);
+    sweep();
+    // And once more, when all is done but the handoff: collecting finds the work too.
+    await untilThinking('swept', 4);
+    sweep();
+    expect(await handle.result()).toMatchObject({ status: 'complete', landed: 1, retries: 0 });
+    expect(new Set(swept).size).toBe(2);
+    expect(origin.files()).toEqual({
+      'first.txt': '100644 first\n',
+      'second.txt': '100644 second\n',
+      'out/made.txt': '100755 untracked\n',
+    });
+    expect(requests('swept')).toHaveLength(4);
+    await swarm.settled();
+  }, 120_000);
+
+  it('a task that is terminated from outside is missed, and tried again', async () => {
+    const origin = bareRepository(join(swarm.dir, 'lost.git'));
+    const settings = { childSilenceSeconds: 2 };
+    const handle = await swarm.start('recovery-lost', { repo: origin.dir, spec: specOf('lost'), branch: 'main', settings });
+    await untilThinking('lost', 2);
+    await client.workflow.getHandle('recovery-lost/lost.1').terminate('a test');
+    expect(await handle.result()).toMatchObject({ status: 'complete', landed: 1, retries: 1, tasks: [{ attempts: 2 }] });
+    expect(fileOn(origin.dir, 'main', 'lost.txt')).toBe('2.0\n');
+    await swarm.settled();
+    expect(origin.refs('refs/agentswarm/runs/')).toEqual([]);
+  }, 120_000);
+
+  it('tasks wait for what they depend on, go on from a failed attempt, and keep what is not to land', async () => {
+    const origin = bareRepository(join(swarm.dir, 'outcomes.git'));
+    const report = await swarm.run('recovery-outcomes', { repo: origin.dir, spec: specOf('outcomes'), branch: 'main' });
+    const refOf = (task: string): string => `refs/agentswarm/runs/recovery-outcomes/${task}`;
+    expect(report).toMatchObject({ status: 'incomplete', landed: 3, retries: 2 });
+    expect(report.reason).toMatch(/half.*stuck.*hopeless/);
+    const tasks = Object.fromEntries(report.tasks.map((task) => [task.id, task]));
+    expect(tasks).toMatchObject({
+      ground: { status: 'complete', branch: 'landed', attempts: 1 },
+      upon: { status: 'complete', branch: 'landed', attempts: 1 },
+      flaky: { status: 'complete', branch: 'landed', attempts: 2 },
+      half: { status: 'failed', branch: 'none', attempts: 2, ref: refOf('half.2'), reason: 'Part 2 only.' },
+      stuck: { status: 'failed', branch: 'none', attempts: 1, ref: refOf('stuck.1'), reason: 'Nobody told me the password.' },
+      hopeless: { status: 'cancelled', branch: 'none' },
+    });
+    expect(tasks.hopeless?.reason).toContain('stuck');
+    expect(tasks.flaky?.ref).toBeUndefined();
+
+    expect(fileOn(origin.dir, 'main', 'ground.txt')).toBe('ground\nupon\n');
+    expect(fileOn(origin.dir, 'main', 'flaky.txt')).toBe('from attempt 1\nfrom attempt 2\n');
+    expect(Object.keys(origin.files()).sort()).toEqual(['README.md', 'flaky.txt', 'ground.txt']);
+    expect(origin.refs('refs/agentswarm/runs/').sort()).toEqual([refOf('half.2'), refOf('stuck.1')]);
+    expect(Object.keys(origin.files(refOf('half.2')))).toEqual(expect.arrayContaining(['half-1.txt', 'half-2.txt']));
+    expect(Object.keys(origin.files(refOf('stuck.1')))).toContain('stuck.txt');
+    await swarm.settled();
+  }, 120_000);
+
+  it('an agent whose transcript grows goes on with a summary of its own and ends its work once', async () => {
+    const origin = bareRepository(join(swarm.dir, 'talkative.git'));
+    const base = origin.tip();
+    const settings = { compactTokens: 5_000 };
+    const report = await swarm.run('recovery-talkative', { repo: origin.dir, spec: specOf('talkative'), branch: 'main', settings });
+    expect(report).toMatchObject({ status: 'complete', landed: 1, retries: 0 });
+    const runs = await chainRuns(client, 'recovery-talkative/talkative.1/agent');
+    expect(runs.length).toBeGreaterThanOrEqual(3);
+    expect(fileOn(origin.dir, 'main', 'steps/log.txt')).toBe('1\n2\n3\n4\n5\n6\n7\n8\n');
+    expect(landedOn(origin.dir, 'main', base)).toHaveLength(1);
+
+    const calls = requests('talkative');
+    const compactions = calls.filter((entry) => entry.calls.length === 0);
+    expect(compactions).toHaveLength(runs.length - 1);
+    expect(calls).toHaveLength(8 + 1 + compactions.length);
+    expect(new Set(calls.map(({ idempotencyKey }) => idempotencyKey)).size).toBe(calls.length);
+    // Shorter after each summary than before it, and not longer from one to the next.
+    const restarts = compactions.map((entry) => calls[calls.indexOf(entry) + 1]?.inputTokens ?? 0);
+    for (const [i, restart] of restarts.entries()) {
+      expect(restart).toBeLessThan(compactions[i]?.inputTokens ?? 0);
+      expect(restart - (restarts[0] ?? 0)).toBeLessThan(30);
+    }
+    await swarm.settled();
+  }, 120_000);
+});
