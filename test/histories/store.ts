@@ -51,6 +51,7 @@ function neutral(text: string): string {
   return text
     .replaceAll(`file://${CHECKOUT}/`, '')
     .replaceAll(`${CHECKOUT}/`, '')
+    .replaceAll(/(?:file:\/\/)?\/[^\s()"'\\]*\/node_modules\//g, 'node_modules/')
     .replaceAll(new RegExp(`${escape(tmpdir())}/agentswarm-[\\w-]+`, 'g'), 'tmp')
     .replaceAll(new RegExp(`(\\d+)@${escape(hostname())}`, 'g'), '1@host');
 }
