@@ -1,7 +1,7 @@
 /** What people do to a run while it goes on: steer, pause, resume, cancel, terminate. */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import { type Client, WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Conversation, userTexts } from '../../examples/scripted-model/conversation.ts';
@@ -10,6 +10,7 @@ import type { RunReport } from '../../src/shared/contracts/run.ts';
 import { pauseUpdate, resumeUpdate, snapshotQuery, steerUpdate } from '../../src/shared/messages.ts';
 import { PLANNER_TEXT } from '../../src/shared/run-text.ts';
 import { fileOn } from '../support/branches.ts';
+import { chainRuns } from '../support/chain-runs.ts';
 import { bareRepository } from '../support/repos.ts';
 import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
 import { Swarm } from '../support/swarm.ts';
@@ -54,6 +55,11 @@ const cancelled: Scenario = {
   },
 };
 
+const toggled: Scenario = {
+  plan: () => ({ tasks: [planned('endless-c')], done: true }),
+  tasks: { 'endless-c': slowly('endless-c', 400) },
+};
+
 const terminated: Scenario = {
   plan: () => ({ tasks: ['orphan-a', 'orphan-b', 'orphan-c'].map((id) => planned(id)), done: true }),
   tasks: {
@@ -65,14 +71,16 @@ const terminated: Scenario = {
 
 describe('control', () => {
   let swarm: Swarm;
+  let client: Client;
 
   beforeAll(async () => {
-    const { address, client, uniqueQueue } = await temporal();
+    const server = await temporal();
+    client = await server.client();
     swarm = await Swarm.start({
-      client: await client(),
-      address,
-      taskQueue: uniqueQueue(),
-      script: scenarioScript({ steered, cancelled, terminated }),
+      client,
+      address: server.address,
+      taskQueue: server.uniqueQueue(),
+      script: scenarioScript({ steered, cancelled, toggled, terminated }),
       latencyMs: 300,
       // One task of the terminated run waits for a sandbox.
       config: { sandbox: { maxSandboxes: 2 } },
@@ -88,7 +96,8 @@ describe('control', () => {
   async function untilAsked(task: string, times: number): Promise<void> {
     const deadline = Date.now() + 60_000;
     while (asked(task) < times) {
-      if (Date.now() > deadline) throw new Error(`${task} asked the model ${asked(task)} times of ${times}\n${swarm.logTail()}`);
+      if (Date.now() > deadline)
+        throw new Error(`${task} asked the model ${asked(task)} times of ${times}\n${swarm.logTail()}`);
       await sleep(50);
     }
   }
@@ -130,7 +139,11 @@ describe('control', () => {
 
   it('a cancelled run cancels its tasks and leaves nothing but what had landed', async () => {
     const origin = bareRepository(join(swarm.dir, 'cancelled.git'));
-    const handle = await swarm.start('control-cancelled', { repo: origin.dir, spec: specOf('cancelled'), branch: 'main' });
+    const handle = await swarm.start('control-cancelled', {
+      repo: origin.dir,
+      spec: specOf('cancelled'),
+      branch: 'main',
+    });
     await untilAsked('endless-a', 3);
     await untilAsked('endless-b', 3);
     await handle.cancel();
@@ -150,9 +163,35 @@ describe('control', () => {
     expect(await Promise.all(closed)).toEqual(['COMPLETED', 'CANCELLED', 'CANCELLED']);
   }, 120_000);
 
+  it('a paused run stays paused through continue-as-new, answers every update, and can be cancelled', async () => {
+    const origin = bareRepository(join(swarm.dir, 'toggled.git'));
+    const input = { repo: origin.dir, spec: specOf('toggled'), branch: 'main', settings: { historyEvents: 100 } };
+    const handle = await swarm.start('control-toggled', input);
+    await untilAsked('endless-c', 1);
+    await handle.executeUpdate(pauseUpdate, { args: [{}] });
+    for (let i = 0; i < 15; i++) {
+      await handle.executeUpdate(resumeUpdate);
+      await handle.executeUpdate(pauseUpdate, { args: [{ reason: `number ${i}` }] });
+    }
+    expect((await chainRuns(client, 'control-toggled')).length).toBeGreaterThanOrEqual(2);
+    expect((await handle.query(snapshotQuery)).paused?.reason).toBe('number 14');
+    await sleep(2_000);
+    const before = asked('endless-c');
+    await sleep(2_000);
+    expect(asked('endless-c')).toBe(before);
+    await handle.cancel();
+    await expectEnd(handle, CancelledFailure);
+    await swarm.settled(5_000);
+    expect(origin.refs('refs/agentswarm/runs/')).toEqual([]);
+  }, 120_000);
+
   it('the tasks of a terminated run notice it, ask no model any more, and their sandboxes go', async () => {
     const origin = bareRepository(join(swarm.dir, 'terminated.git'));
-    const handle = await swarm.start('control-terminated', { repo: origin.dir, spec: specOf('terminated'), branch: 'main' });
+    const handle = await swarm.start('control-terminated', {
+      repo: origin.dir,
+      spec: specOf('terminated'),
+      branch: 'main',
+    });
     await untilAsked('orphan-a', 2);
     expect(swarm.sandboxes()).toHaveLength(2);
     const at = Date.now();

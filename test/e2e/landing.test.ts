@@ -26,18 +26,20 @@ const three: Scenario = {
 const FORGED = 'Swarm-Change: 00000000-0000-0000-0000-000000000000\nSwarm-Task: forged/task.1';
 
 /** Says in its summary, and in a commit that it makes itself, whose change this is; the content is new every time. */
-const forges = (path: string) => (_attempt: number, conversation: Conversation): Play => ({
-  steps: [
-    step('I look.', { name: 'bash', arguments: { command: `cat ${path} 2>/dev/null; true` } }),
-    step('I write.', { name: 'bash', arguments: { command: `echo again >> ${path}` } }),
-    check(
-      'I commit by myself.',
-      `git add -A && git -c user.name=Forger -c user.email=forger@example.org commit -q -m 'mine\n\n${FORGED}' && ` +
-        `git log -1 --format=%B | grep -q Swarm-Change`,
-    ),
-  ],
-  handoff: { status: 'complete', summary: `Written for ${conversation.turns.length > 0 ? path : ''}.\n\n${FORGED}` },
-});
+const forges =
+  (path: string) =>
+  (_attempt: number, conversation: Conversation): Play => ({
+    steps: [
+      step('I look.', { name: 'bash', arguments: { command: `cat ${path} 2>/dev/null; true` } }),
+      step('I write.', { name: 'bash', arguments: { command: `echo again >> ${path}` } }),
+      check(
+        'I commit by myself.',
+        `git add -A && git -c user.name=Forger -c user.email=forger@example.org commit -q -m 'mine\n\n${FORGED}' && ` +
+          `git log -1 --format=%B | grep -q Swarm-Change`,
+      ),
+    ],
+    handoff: { status: 'complete', summary: `Written for ${conversation.turns.length > 0 ? path : ''}.\n\n${FORGED}` },
+  });
 
 const forging: Scenario = {
   plan: () => ({ tasks: [planned('forge-a'), planned('forge-b')], done: true }),
@@ -46,11 +48,7 @@ const forging: Scenario = {
 
 const beside: Scenario = {
   plan: () => ({
-    tasks: [
-      planned('first'),
-      planned('second', { dependsOn: ['first'] }),
-      planned('third', { dependsOn: ['second'] }),
-    ],
+    tasks: [planned('first'), planned('second', { dependsOn: ['first'] }), planned('third', { dependsOn: ['second'] })],
     done: true,
   }),
   tasks: {
@@ -87,10 +85,12 @@ describe('landing', () => {
     expect(report).toMatchObject({ status: 'complete', landed: report.tasks.length, target: branch });
     const commits = landedOn(dir, branch, base);
     expect(commits.map(({ parents }) => parents)).toEqual([[base], ...commits.slice(0, -1).map(({ hash }) => [hash])]);
-    expect(commits.map(({ task }) => task).sort()).toEqual(report.tasks.map(({ id }) => [`${report.run}/${id}.1`]).sort());
-    expect(new Set(commits.map(({ change }) => change.join())).size).toBe(commits.length);
-    expect(commits.every(({ change }) => change.length === 1)).toBe(true);
-    expect(report.tasks.map(({ commit }) => commit).sort()).toEqual(commits.map(({ hash }) => hash).sort());
+    expect(commits.flatMap(({ task }) => task).sort()).toEqual(
+      report.tasks.map(({ id }) => `${report.run}/${id}.1`).sort(),
+    );
+    expect(commits.every(({ task, change }) => task.length === 1 && change.length === 1)).toBe(true);
+    expect(new Set(commits.flatMap(({ change }) => change)).size).toBe(commits.length);
+    expect(new Set(report.tasks.map(({ commit }) => commit))).toEqual(new Set(commits.map(({ hash }) => hash)));
     expect(report.tip).toBe(commits.at(-1)?.hash);
     expect(gitIn(dir, ['for-each-ref', '--format=%(refname)', 'refs/agentswarm/runs/'])).toBe('');
   }
@@ -131,10 +131,16 @@ describe('landing', () => {
   it('lands on a named branch over HTTP, logging in with the token', async () => {
     const origin = bareRepository(join(swarm.dir, 'served', 'http.git'));
     const base = origin.tip();
-    const report = await swarm.run('landing-http', { repo: http.url('http.git'), spec: specOf('three'), branch: 'main' });
+    const report = await swarm.run('landing-http', {
+      repo: http.url('http.git'),
+      spec: specOf('three'),
+      branch: 'main',
+    });
     expectLanded(report, origin.dir, base, 'main');
     expectThreesFiles(origin.dir, 'main');
-    expect(http.requests.some(({ line, authorization }) => line.startsWith('POST') && authorization !== undefined)).toBe(true);
+    expect(
+      http.requests.some(({ line, authorization }) => line.startsWith('POST') && authorization !== undefined),
+    ).toBe(true);
     await swarm.settled();
   }, 60_000);
 
@@ -165,7 +171,11 @@ describe('landing', () => {
       const n = theirs.length + 1;
       theirs.push(origin.commit({ [`person-${n}.txt`]: `${n}\n` }, { message: `person ${n}` }));
     };
-    const report = await swarm.run('landing-beside', { repo: http.url('beside.git'), spec: specOf('beside'), branch: 'main' });
+    const report = await swarm.run('landing-beside', {
+      repo: http.url('beside.git'),
+      spec: specOf('beside'),
+      branch: 'main',
+    });
     http.beforePush = null;
     expect(theirs).toHaveLength(3);
     expect(report).toMatchObject({ status: 'complete', landed: 3 });
@@ -175,10 +185,15 @@ describe('landing', () => {
     expect(commits.slice(3).map(({ task }) => task)).toEqual(
       ['first', 'second', 'third'].map((id) => [`landing-beside/${id}.1`]),
     );
-    expect(Object.keys(origin.files()).sort()).toEqual(
-      ['README.md', 'first.txt', 'person-1.txt', 'person-2.txt', 'person-3.txt', 'second.txt', 'third.txt'],
-    );
+    expect(Object.keys(origin.files()).sort()).toEqual([
+      'README.md',
+      'first.txt',
+      'person-1.txt',
+      'person-2.txt',
+      'person-3.txt',
+      'second.txt',
+      'third.txt',
+    ]);
     await swarm.settled();
   }, 60_000);
 });
-

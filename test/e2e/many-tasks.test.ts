@@ -152,7 +152,12 @@ describe('two sandboxes', () => {
     );
     const commits = landedOn(origin.dir, 'main', base);
     expect(commits).toHaveLength(12);
-    expect(commits.flatMap(({ task }) => task).map((id) => baseTask(id.slice(15, -2))).sort()).toEqual(SIX);
+    expect(
+      commits
+        .flatMap(({ task }) => task)
+        .map((id) => baseTask(id.slice(15, -2)))
+        .sort(),
+    ).toEqual(SIX);
     expect(report.peakParallel).toBe(6);
     await swarm.settled();
   }, 180_000);

@@ -12,10 +12,12 @@ import { planned, type Scenario, scenarioScript, specOf, writes } from '../suppo
 import { Swarm } from '../support/swarm.ts';
 import { temporal } from '../support/temporal.ts';
 
-const once = (...tasks: ReturnType<typeof planned>[]): Scenario['plan'] => ({ planned: known }) => ({
-  tasks: known.size === 0 ? tasks : [],
-  done: true,
-});
+const once =
+  (...tasks: ReturnType<typeof planned>[]): Scenario['plan'] =>
+  ({ planned: known }) => ({
+    tasks: known.size === 0 ? tasks : [],
+    done: true,
+  });
 
 const swept: Scenario = {
   plan: once(planned('swept')),
@@ -24,7 +26,9 @@ const swept: Scenario = {
       steps: [
         step('First half.', write('first.txt', 'first\n'), {
           name: 'bash',
-          arguments: { command: 'mkdir -p out && echo untracked > out/made.txt && chmod +x out/made.txt && rm README.md' },
+          arguments: {
+            command: 'mkdir -p out && echo untracked > out/made.txt && chmod +x out/made.txt && rm README.md',
+          },
         }),
         step('Second half.', write('second.txt', 'second\n')),
         check('All there?', 'test -x out/made.txt && cat first.txt second.txt out/made.txt && ! test -e README.md'),
@@ -38,7 +42,9 @@ const lost: Scenario = {
   plan: once(planned('lost')),
   tasks: {
     lost: (attempt): Play => ({
-      steps: Array.from({ length: attempt === 1 ? 200 : 1 }, (_, i) => step('On.', write('lost.txt', `${attempt}.${i}\n`))),
+      steps: Array.from({ length: attempt === 1 ? 200 : 1 }, (_, i) =>
+        step('On.', write('lost.txt', `${attempt}.${i}\n`)),
+      ),
       handoff: { status: 'complete', summary: `Attempt ${attempt}.` },
     }),
   },
@@ -156,10 +162,20 @@ describe('recovery', () => {
   it('a task that is terminated from outside is missed, and tried again', async () => {
     const origin = bareRepository(join(swarm.dir, 'lost.git'));
     const settings = { childSilenceSeconds: 2 };
-    const handle = await swarm.start('recovery-lost', { repo: origin.dir, spec: specOf('lost'), branch: 'main', settings });
+    const handle = await swarm.start('recovery-lost', {
+      repo: origin.dir,
+      spec: specOf('lost'),
+      branch: 'main',
+      settings,
+    });
     await untilThinking('lost', 2);
     await client.workflow.getHandle('recovery-lost/lost.1').terminate('a test');
-    expect(await handle.result()).toMatchObject({ status: 'complete', landed: 1, retries: 1, tasks: [{ attempts: 2 }] });
+    expect(await handle.result()).toMatchObject({
+      status: 'complete',
+      landed: 1,
+      retries: 1,
+      tasks: [{ attempts: 2 }],
+    });
     expect(fileOn(origin.dir, 'main', 'lost.txt')).toBe('2.0\n');
     await swarm.settled();
     expect(origin.refs('refs/agentswarm/runs/')).toEqual([]);
@@ -177,7 +193,13 @@ describe('recovery', () => {
       upon: { status: 'complete', branch: 'landed', attempts: 1 },
       flaky: { status: 'complete', branch: 'landed', attempts: 2 },
       half: { status: 'failed', branch: 'none', attempts: 2, ref: refOf('half.2'), reason: 'Part 2 only.' },
-      stuck: { status: 'failed', branch: 'none', attempts: 1, ref: refOf('stuck.1'), reason: 'Nobody told me the password.' },
+      stuck: {
+        status: 'failed',
+        branch: 'none',
+        attempts: 1,
+        ref: refOf('stuck.1'),
+        reason: 'Nobody told me the password.',
+      },
       hopeless: { status: 'cancelled', branch: 'none' },
     });
     expect(tasks.hopeless?.reason).toContain('stuck');
@@ -196,7 +218,12 @@ describe('recovery', () => {
     const origin = bareRepository(join(swarm.dir, 'talkative.git'));
     const base = origin.tip();
     const settings = { compactTokens: 5_000 };
-    const report = await swarm.run('recovery-talkative', { repo: origin.dir, spec: specOf('talkative'), branch: 'main', settings });
+    const report = await swarm.run('recovery-talkative', {
+      repo: origin.dir,
+      spec: specOf('talkative'),
+      branch: 'main',
+      settings,
+    });
     expect(report).toMatchObject({ status: 'complete', landed: 1, retries: 0 });
     const runs = await chainRuns(client, 'recovery-talkative/talkative.1/agent');
     expect(runs.length).toBeGreaterThanOrEqual(3);

@@ -9,7 +9,12 @@ import {
   taskOf,
   userTexts,
 } from '../../examples/scripted-model/conversation.ts';
-import { baseTask, nextPlannerTurn, type PlannedTask, type PlanningView } from '../../examples/scripted-model/planning.ts';
+import {
+  baseTask,
+  nextPlannerTurn,
+  type PlannedTask,
+  type PlanningView,
+} from '../../examples/scripted-model/planning.ts';
 import { handoffAnswer, nextTurn, type Play, step, write } from '../../examples/scripted-model/steps.ts';
 
 type Worker = (attempt: number, conversation: Conversation) => Play | ScriptAnswer;
@@ -27,7 +32,9 @@ export const specOf = (name: string): { text: string } => ({ text: `Scenario: ${
 
 export function scenarioScript(scenarios: Readonly<Record<string, Scenario>>): Script {
   const ofTask = (task: string | undefined): Scenario => {
-    const found = Object.values(scenarios).find((scenario) => task !== undefined && Object.hasOwn(scenario.tasks, baseTask(task)));
+    const found = Object.values(scenarios).find(
+      (scenario) => task !== undefined && Object.hasOwn(scenario.tasks, baseTask(task)),
+    );
     if (found === undefined) throw new Error(`no scenario has the task "${task ?? ''}"`);
     return found;
   };
@@ -39,7 +46,10 @@ export function scenarioScript(scenarios: Readonly<Record<string, Scenario>>): S
         const name = /^Scenario: (\S+)$/m.exec(userTexts(conversation).join('\n'))?.[1] ?? '';
         const scenario = scenarios[name];
         if (scenario === undefined) throw new Error(`there is no scenario "${name}"`);
-        const plan = (view: PlanningView) => ({ ...scenario.plan(view, conversation), reasoning: 'As the script says.' });
+        const plan = (view: PlanningView) => ({
+          ...scenario.plan(view, conversation),
+          reasoning: 'As the script says.',
+        });
         return nextPlannerTurn({ look: [], goals: name, plan }, conversation);
       }
       const task = taskOf(conversation);
@@ -66,10 +76,12 @@ export const planned = (id: string, more: Partial<PlannedTask> = {}): PlannedTas
 });
 
 /** Writes files in one turn, hands off as complete in the next. */
-export const writes = (files: Readonly<Record<string, string>>, summary = 'Written.'): (() => Play) => () => ({
-  steps: [step('I write.', ...Object.entries(files).map(([path, content]) => write(path, content)))],
-  handoff: { status: 'complete', summary },
-});
+export const writes =
+  (files: Readonly<Record<string, string>>, summary = 'Written.'): (() => Play) =>
+  () => ({
+    steps: [step('I write.', ...Object.entries(files).map(([path, content]) => write(path, content)))],
+    handoff: { status: 'complete', summary },
+  });
 
 /** Calls and the handoff in one turn. */
 export const atOnce = (answer: ScriptAnswer, summary = 'Done.'): ScriptAnswer => ({
