@@ -36,6 +36,12 @@ const rows: [name: string, tasks: ReturnType<typeof task>[], known: KnownTask[],
     [{ id: 'a', status: 'complete', branch: 'ejected' }],
     [/was ejected/],
   ],
+  [
+    'refuses to wait for a branch whose conflict nobody could resolve',
+    [task('b', ['a'])],
+    [{ id: 'a', status: 'complete', branch: 'conflicted' }],
+    [/is in conflict/],
+  ],
   ['reports every error at once', [task('a', ['x']), task('a', ['y'])], [], [/"x"/, /twice/, /"y"/]],
   ['takes an empty plan', [], [{ id: 'a', status: 'running' }], []],
   [

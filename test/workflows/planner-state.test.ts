@@ -173,4 +173,79 @@ describe('what a planner hears', () => {
     expect(carried.toJSON()).toEqual(straight.toJSON());
     expect(countTasks(carried.tasks)).toMatchObject({ complete: 2, landed: 1 });
   });
+
+  test('a handoff that arrives before the start of its task is known counts once it is', () => {
+    const state = new PlannerState(LIMITS);
+    state.applyPlan({ scratchpad: SCRATCHPAD, tasks: [spec('a')], done: false }, 0);
+    state.assigned('a', 0);
+    state.handoff(says('a', handoff('complete'), false), 1);
+    state.handoff(says('a', handoff('failed'), false, chain('a', 1, 'somebody-else')), 1);
+    expect(state.tasks[0]?.status).toBe('assigned');
+    state.started('a', chain('a'));
+    expect(state.tasks[0]?.status).toBe('complete');
+    expect(state.planningInput().newHandoffs).toBe(1);
+  });
+
+  test('what the server says of a task that has spoken meanwhile changes nothing', () => {
+    const state = running('a', 'b');
+    state.handoff(says('a', handoff('complete'), false), 1);
+    const before = JSON.stringify(state.toJSON());
+    state.found('a', chain('a'), { kind: 'failed', reason: 'terminated' }, 9);
+    state.found('a', chain('a'), { kind: 'completed', result: null }, 9);
+    expect(JSON.stringify(state.toJSON())).toBe(before);
+  });
+
+  test('work of a task that was lost while it waited to land keeps its ref', () => {
+    const state = running('a');
+    state.handoff(says('a', handoff('complete', SHA), true), 1);
+    state.found('a', chain('a'), { kind: 'failed', reason: 'terminated' }, 9);
+    expect(state.tasks[0]?.branch).toBe('ejected');
+    expect(keptRefs(state.tasks)).toEqual(['refs/agentswarm/runs/run/a.1']);
+  });
+
+  test('attempts whose ids were taken are not failures of the task, and a retry knows the ref of its commit', () => {
+    const state = new PlannerState(LIMITS);
+    state.applyPlan({ scratchpad: SCRATCHPAD, tasks: [spec('a')], done: false }, 0);
+    state.assigned('a', 0);
+    state.notStarted('a', 'taken');
+    state.assigned('a', 0);
+    state.started('a', chain('a', 2));
+    state.handoff(says('a', handoff('failed', SHA), false, chain('a', 2)), 1);
+    const previous = { commit: SHA, ref: 'refs/agentswarm/runs/run/a.2' };
+    expect(state.tasks[0]).toMatchObject({ status: 'pending', attempt: 3, previous });
+    state.assigned('a', 2);
+    state.started('a', chain('a', 3));
+    state.handoff(says('a', handoff('failed'), false, chain('a', 3)), 3);
+    expect(state.tasks[0]?.status).toBe('failed');
+  });
+
+  test('500 tasks with long handoffs, half of them cancelled, are carried in less than 450 kB', () => {
+    const state = new PlannerState({ ...LIMITS, maxWorkers: 500, maxAttempts: 1 });
+    const long = 'x'.repeat(4_000);
+    for (let round = 0; round < 10; round++) {
+      const ids = Array.from({ length: 50 }, (_, i) => `task-${round}-${i}`);
+      const tasks = ids.map((id, i) => ({
+        ...spec(id, i % 2 === 1 ? [ids[i - 1] ?? ''] : []),
+        description: long,
+      }));
+      state.applyPlan({ scratchpad: SCRATCHPAD, tasks, done: true }, 0);
+      for (const {
+        spec: { id },
+      } of state.ready()) {
+        state.assigned(id, 0);
+        state.started(id, chain(id));
+        const points = Array.from({ length: 50 }, () => long);
+        state.handoff(
+          says(id, { ...handoff('failed', SHA), summary: long, concerns: points, suggestions: points }, false),
+          1,
+        );
+      }
+      state.ready();
+    }
+    expect(countTasks(state.tasks)).toMatchObject({ failed: 250, cancelled: 250 });
+    expect(JSON.stringify(state.toJSON()).length).toBeLessThan(450_000);
+    const news = state.takeNews();
+    expect(JSON.stringify(news).length).toBeLessThan(150_000);
+    expect(news.handoffs.at(-1)?.taskId).toBe('task-9-48');
+  });
 });
