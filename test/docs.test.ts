@@ -177,6 +177,14 @@ test('the command’s help names only variables that are documented', () => {
   expect(named.filter((name) => !CONFIGURATION.includes(`\`${name}\``))).toEqual([]);
 });
 
+test('messages in the README’s troubleshooting are said by the code', () => {
+  const code = globSync(['src/**/*.ts', 'infra/**/*.{ts,mjs}'], { cwd: ROOT }).map(read).join('\n');
+  const said = rows(README, 'Troubleshooting').flatMap(({ first }) => first.split('…').map((part) => part.trim()));
+  const pieces = said.filter((part) => part.replace(/[^A-Za-z]/g, '').length >= 6);
+  expect(pieces.length).toBeGreaterThan(12);
+  expect(pieces.filter((piece) => !code.includes(piece))).toEqual([]);
+});
+
 const GUIDES = ['README.md', 'AGENTS.md', ...globSync('docs/**/*.md', { cwd: ROOT })];
 
 test.each(GUIDES)('links and paths in %s lead to files', (guide) => {
