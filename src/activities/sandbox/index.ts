@@ -2,6 +2,7 @@
 import type { Client } from '@temporalio/client';
 import type { Config } from '../../shared/config.ts';
 import type { SandboxActivities } from '../../shared/contracts/activities.ts';
+import type { ActRequest, ActResult } from '../../shared/contracts/agent.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../log.ts';
 import type { RunProcess } from '../process/run-process.ts';
@@ -33,6 +34,8 @@ export type SandboxDeps = {
   log: Log;
   /** How processes are started; in this process unless given. */
   run?: RunProcess;
+  /** Told of each turn's results, in the activity's context. */
+  onActed?: (request: ActRequest, result: ActResult) => void;
   /** Default: bubblewrap on this host. */
   provider?: SandboxProvider;
 };
@@ -51,7 +54,7 @@ export type Sandboxes = {
 
 /** @throws SandboxUnavailable when nothing can be isolated here and `config.unsafe` is not set. */
 export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
-  const { config, stateDir, env, mirrors, client, chains, hostQueue, log, run } = deps;
+  const { config, stateDir, env, mirrors, client, chains, hostQueue, log, run, onActed } = deps;
   const { limits, unsafe } = config;
   const provider =
     deps.provider ??
@@ -71,7 +74,11 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     activities: {
       holdSandbox: (request) => holdSandbox(holdDeps, places, request),
       adoptSandbox: (request) => adoptSandbox(holdDeps, places, request),
-      act: (request) => act(actDeps, request),
+      async act(request) {
+        const result = await act(actDeps, request);
+        onActed?.(request, result);
+        return result;
+      },
       collectWork: (request) => collectWork(actDeps, request),
     },
     reserved: { holdSandbox: (request) => holdSandbox(holdDeps, reservedPlaces, request) },

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
@@ -105,12 +105,17 @@ describe('leases on a real server', () => {
     expect(existsSync(folderOf(lease))).toBe(false);
   });
 
-  it('says that the sandbox is gone when its folder is', async () => {
+  it('says that the sandbox is gone when its folder is, and leaves no control group of it', async () => {
     const host = server.uniqueQueue();
     await startHost(host);
     const holder = await startHolder(host);
-    await rm(folderOf(await leased(holder)), { recursive: true });
+    const lease = await leased(holder);
+    const groups = join(folderOf(lease), 'records', 'groups');
+    const dirs = existsSync(groups) ? readFileSync(groups, 'utf8').trim().split('\n') : [];
+    expect(dirs.every((dir) => existsSync(dir))).toBe(true);
+    await rm(folderOf(lease), { recursive: true });
     expect(await holder.result()).toEqual(['gone']);
+    expect(dirs.filter((dir) => existsSync(dir))).toEqual([]);
   });
 
   it('deletes the sandbox of a task that was terminated', async () => {

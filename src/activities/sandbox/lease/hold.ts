@@ -171,7 +171,11 @@ class Hold {
     this.beat({ sandbox: id, doing: 'telling the task' });
     for (let told = false; ; ) {
       if (this.signal.aborted) return await this.cancelled();
-      if (!(await this.isOurs())) return { end: 'gone' };
+      if (!(await this.isOurs())) {
+        // Its folder was deleted under us: what else there is of it goes too. Not when another lease has it now.
+        if (!(await deps.provider.has(id))) await deps.provider.terminate(id);
+        return { end: 'gone' };
+      }
       try {
         if (!told) {
           const sandbox = { id, epoch: request.epoch, queue: deps.hostQueue };

@@ -12,7 +12,7 @@ export interface Limiter {
   readonly kind: 'cgroup-v1' | 'cgroup-v2' | 'rlimit';
   /** Makes the groups unless this process has; returns the folders of those that are new. */
   open(id: string): string[];
-  /** Resolves when these groups are gone; what still runs in them must have been killed. */
+  /** Resolves when its groups are gone, and those that other processes made (`folders`); what still runs in them must have been killed. */
   close(id: string, folders: readonly string[]): Promise<void>;
   /** argv that starts `argv` within the limits. `combine`: standard error into standard output. */
   wrap(id: string, argv: readonly string[], combine: boolean): string[];
@@ -50,7 +50,7 @@ export function createLimiter(limits: SandboxLimits): Limiter {
     open,
     async close(id, folders) {
       opened.delete(id);
-      for (const dir of folders) {
+      for (const dir of new Set([...folders, ...groupsOf(id).map((group) => group.dir)])) {
         for (let tries = 1; ; tries++) {
           try {
             rmdirSync(dir);
