@@ -7,12 +7,14 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Context } from '@temporalio/activity';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createMirrors } from './activities/git/mirrors.ts';
 import { withHeartbeats } from './activities/heartbeats.ts';
 import { createLlmActivities } from './activities/llm/activities.ts';
+import { RecentTurns } from './activities/llm/recent-turns.ts';
 import { createTranscriptSource } from './activities/llm/transcript.ts';
 import { createMergeActivities } from './activities/merge/index.ts';
 import { createSpawner } from './activities/process/spawner.ts';
@@ -59,6 +61,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const hostId = await hostIdOf(stateDir);
     const { taskQueue } = config;
     const chains = createChainWatch(client);
+    const turns = new RecentTurns();
     const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), env, run: spawner.run, log });
     const sandboxes = await createSandboxes({
       config: config.sandbox,
@@ -69,6 +72,10 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       chains,
       hostQueue: hostQueue(taskQueue, hostId),
       run: spawner.run,
+      onActed({ turn }, { results }) {
+        const agent = Context.current().info.workflowExecution;
+        if (agent !== undefined) turns.acted(agent, turn, results);
+      },
       log,
     });
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
@@ -94,6 +101,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
             transcript: createTranscriptSource(client),
             chains,
             config: config.llm,
+            turns,
             log,
           }),
           ...createMergeActivities({ mirrors, client, taskQueue, log }),

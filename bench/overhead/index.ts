@@ -13,7 +13,7 @@ import { type RunningServer, startServer } from '../../infra/temporal/start.ts';
 import { snapshotQuery } from '../../src/shared/messages.ts';
 import { cpuSeconds, start, stop } from './processes.ts';
 
-type Options = { agents: number; turns: number; latencyMs: number };
+type Options = { agents: number; turns: number; latencyMs: number; profileDir?: string };
 type Measured = { wallMs: number; serverCpu: number; workerCpu: number; toolsCpu: number };
 
 export async function overhead(args: readonly string[]): Promise<void> {
@@ -23,9 +23,11 @@ export async function overhead(args: readonly string[]): Promise<void> {
       agents: { type: 'string', default: '100' },
       turns: { type: 'string', default: '20' },
       'latency-ms': { type: 'string', default: '2000' },
+      // A folder for CPU profiles of our worker's threads.
+      'cpu-prof': { type: 'string' },
     },
   });
-  const options = { agents: Number(values.agents), turns: Number(values.turns), latencyMs: Number(values['latency-ms']) };
+  const options = { agents: Number(values.agents), turns: Number(values.turns), latencyMs: Number(values['latency-ms']), profileDir: values['cpu-prof'] };
   const dir = mkdtempSync(join(tmpdir(), 'agentswarm-bench-'));
   const found = await findServer({ say: (text: string) => console.error(text) });
   try {
@@ -90,6 +92,7 @@ async function measureOurs(server: RunningServer, dir: string, options: Options)
     ...process.env,
     TEMPORAL_ADDRESS: server.address,
     AGENTSWARM_LOG_LEVEL: 'warn',
+    ...(options.profileDir === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${options.profileDir}` }),
     LLM_ENDPOINTS: JSON.stringify([
       { name: 'scripted', provider: 'openai', baseUrl: `${url}/v1`, apiKey: 'bench-key', models: { default: 'scripted-1' } },
     ]),

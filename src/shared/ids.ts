@@ -3,6 +3,7 @@
  * They are costly to change once histories and remotes hold them.
  */
 import { z } from 'zod';
+import { fnv1a } from './digest.ts';
 import { FailureType, terminal } from './failures.ts';
 
 /** `[a-z0-9][a-z0-9-]{0,39}`: safe as one component of a ref, a path and a workflow id. */
@@ -59,13 +60,6 @@ export function refComponent(runId: string): string {
     .replace(/(\.lock|\.)$/, '-');
   if (safe === runId) return safe;
   return `${safe === '' ? 'run' : safe}${safe.endsWith('-') ? '' : '-'}${fnv1a(runId)}`;
-}
-
-/** 32-bit FNV-1a over UTF-16 code units, 8 hex digits. Source: Fowler, Noll, Vo, draft-eastlake-fnv. */
-function fnv1a(text: string): string {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return (hash >>> 0).toString(16).padStart(8, '0');
 }
 
 export const RUN_REFS = 'refs/agentswarm/runs';

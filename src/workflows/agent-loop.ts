@@ -10,6 +10,7 @@ import type { Limits, Message, Role, ThinkResult, ToolCall, ToolResult } from '.
 import { addMetrics, type AgentMetrics, NO_METRICS } from '../shared/contracts/task.ts';
 import type { Chain } from '../shared/ids.ts';
 import { ROLE_TOOLS, type ToolName } from '../shared/tools.ts';
+import { tailDigest } from '../shared/digest.ts';
 import { LOOP_TEXT } from '../shared/loop-text.ts';
 import { llmActivities } from './activities.ts';
 
@@ -127,6 +128,7 @@ export async function think(
       role: options.role,
       turn: talk.turn,
       messageCount: talk.messages.length,
+      tail: tailDigest(talk.messages),
       conversation: talk.number,
       tools: [...tools],
       agent: options.agent,

@@ -16,6 +16,7 @@ import { createPricing } from './prices.ts';
 import { createProvider } from './providers/create.ts';
 import { toolDefinitions } from './providers/tools.ts';
 import { Router } from './router.ts';
+import { RecentTurns } from './recent-turns.ts';
 import { type TranscriptSource, Transcripts } from './transcript.ts';
 
 const HEARTBEAT_MS = 3_000;
@@ -29,6 +30,8 @@ export type LlmDeps = {
   transcript: TranscriptSource;
   chains: ChainWatch;
   config: Pick<Config['llm'], 'idleSeconds'>;
+  /** Shared with `act` of the same process, which saves most queries. */
+  turns?: RecentTurns;
   log: Log;
 };
 
@@ -37,7 +40,7 @@ export type LlmDeps = {
  * heartbeat timeout (of 30 s or more) and a long startToClose.
  */
 export function createLlmActivities(deps: LlmDeps): LlmActivities {
-  const { endpoints, chains, config, log } = deps;
+  const { endpoints, chains, config, turns = new RecentTurns(), log } = deps;
   const providers = new Map(endpoints.map((endpoint) => [endpoint, createProvider(endpoint)]));
   const router = new Router(endpoints);
   const transcripts = new Transcripts(deps.transcript);
@@ -103,17 +106,21 @@ export function createLlmActivities(deps: LlmDeps): LlmActivities {
       const beat = (): void => context.heartbeat({ status: ticket?.status ?? status });
       const timer = setInterval(beat, HEARTBEAT_MS);
       try {
+        const newest = turns.newest(workflowExecution, request);
         const messages = await transcripts.get({
           ...workflowExecution,
           conversation: request.conversation,
           count: request.messageCount,
+          ...(newest === undefined ? {} : { newest }),
         });
         throwIfEnded(context);
         const key = questionKey(request, messages);
         status = 'starting';
         ticket = flights.join(key, (flight) => answer(request, messages, key, flight));
         followCancellation(context, ticket, request, chains);
-        return await ticket.answer;
+        const result = await ticket.answer;
+        turns.answered(workflowExecution, request.turn, result.message);
+        return result;
       } finally {
         clearInterval(timer);
         ticket?.release(attemptEnded());

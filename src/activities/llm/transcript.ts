@@ -31,6 +31,8 @@ export type TranscriptPart = {
   conversation: number;
   /** How many messages are wanted, from the first. */
   count: number;
+  /** The newest of them, where this process made them itself. */
+  newest?: readonly Message[];
 };
 
 type Cached = { messages: Message[]; characters: number };
@@ -45,7 +47,7 @@ export class Transcripts {
   }
 
   /** From memory as far as it goes, the rest from the workflow. Throws a retryable error that says what was asked. */
-  async get({ workflowId, runId, conversation, count }: TranscriptPart): Promise<Message[]> {
+  async get({ workflowId, runId, conversation, count, newest = [] }: TranscriptPart): Promise<Message[]> {
     const key = JSON.stringify([workflowId, runId, conversation]);
     const known = this.#cache.get(key)?.messages ?? [];
     if (known.length >= count) {
@@ -53,7 +55,8 @@ export class Transcripts {
       return known.slice(0, count);
     }
     const range = { from: known.length, to: count };
-    const fetched = await this.#fetch(workflowId, runId, range);
+    const complete = newest.length > 0 && known.length + newest.length === count;
+    const fetched = complete ? newest : await this.#fetch(workflowId, runId, range);
     const messages = [...known, ...fetched];
     this.#keep(key, messages);
     return messages;

@@ -49,6 +49,8 @@ export const ThinkRequest = z.object({
   turn: z.number().int().min(1),
   /** How many messages of the transcript this call sees. */
   messageCount: z.number().int().min(1),
+  /** tailDigest() of these: a process that made the last two messages itself need not ask for them. */
+  tail: z.string().optional(),
   /** A new conversation number after a compaction, so that a cached transcript is not mixed up. */
   conversation: z.number().int().min(0),
   tools: z.array(z.string()),
