@@ -73,7 +73,10 @@ export async function adoptSandbox(deps: HoldDeps, places: Places, request: Adop
   const giveBack = places.takeAnyway();
   try {
     const before = await deps.records.lease(id);
-    if (before === null || before.state.kind !== 'ready' || !(await deps.provider.has(id))) throw gone(id);
+    if (before === null || before.state.kind !== 'ready' || !(await deps.provider.has(id))) {
+      if (before === null) await deps.provider.terminate(id);
+      throw gone(id);
+    }
     if (!sameChain(before.holder, request.holder)) throw gone(id, new Error('it is held for another task'));
     if (before.epoch >= request.epoch) throw gone(id, new Error(`lease ${before.epoch} holds it already`));
     const probe = await deps.provider.exec(id, ['/bin/true'], { timeoutMs: 10_000, signal: beats.signal });
