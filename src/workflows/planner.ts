@@ -93,6 +93,8 @@ class Planner {
   constructor(input: Input) {
     this.input = input;
     this.startedAt = input.carried?.startedAt ?? Date.now();
+    // Before anything is heard: an update may come with the first task of a continued run, and is judged by its state.
+    if (input.carried !== undefined) this.begin(input.carried.prepared);
     this.listen();
   }
 
@@ -102,15 +104,11 @@ class Planner {
       const limit = `A run's id has at most ${MAX_RUN_ID_CHARS} characters; this one has ${length}.`;
       throw terminal(FailureType.BadInput, limit, 'Start it again with a shorter workflow id.');
     }
-    this.prepared = this.input.carried?.prepared ?? (await this.prepare());
-    const { context } = this.prepared;
-    const { settings, root } = context;
-    this.state = new PlannerState({ runId: root.workflowId, ...settings }, this.input.carried?.state);
-    this.planning = new Planning(context, this.input.spec, this.input.carried?.planning as CarriedPlanning | undefined);
-    for (const said of this.early.splice(0)) said(this.state);
-    this.phase = 'running';
+    if (this.prepared === undefined) this.begin(await this.prepare());
+    const prepared = defined(this.prepared);
+    const state = defined(this.state);
     try {
-      await this.loop(this.state, this.prepared);
+      await this.loop(state, prepared);
     } catch (error) {
       // Anything else is continue-as-new, or a bug: that fails the workflow task, and a corrected worker goes on.
       if (!(error instanceof TemporalFailure)) throw error;
@@ -118,7 +116,17 @@ class Planner {
       await CancellationScope.nonCancellable(() => this.giveUp(reason));
       throw error;
     }
-    return await this.finish(this.state, this.prepared);
+    return await this.finish(state, prepared);
+  }
+
+  private begin(prepared: PreparedRun): void {
+    const { context } = prepared;
+    const { carried, spec } = this.input;
+    this.prepared = prepared;
+    this.state = new PlannerState({ runId: context.root.workflowId, ...context.settings }, carried?.state);
+    this.planning = new Planning(context, spec, carried?.planning as CarriedPlanning | undefined);
+    for (const said of this.early.splice(0)) said(this.state);
+    this.phase = 'running';
   }
 
   private async prepare(): Promise<PreparedRun> {
