@@ -13,11 +13,19 @@ import type {
 const RETRY = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
 
 /** Activities that read and prepare: given up after half an hour of failures that might pass. */
-export const runActivities = proxyActivities<RunActivities>({
+export const runActivities = proxyActivities<Omit<RunActivities, 'prepareRun'>>({
   startToCloseTimeout: '10m',
   heartbeatTimeout: '20s',
   scheduleToCloseTimeout: '30m',
   retry: { ...RETRY, maximumAttempts: 10 },
+});
+
+/** What a person got wrong is said within a minute, also where it might pass: an address that nobody answers. */
+export const prepareActivities = proxyActivities<Pick<RunActivities, 'prepareRun'>>({
+  startToCloseTimeout: '10m',
+  heartbeatTimeout: '20s',
+  scheduleToCloseTimeout: '30m',
+  retry: { ...RETRY, maximumAttempts: 6 },
 });
 
 /**

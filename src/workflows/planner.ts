@@ -40,7 +40,7 @@ import {
   transcriptQuery,
 } from '../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../shared/run-text.ts';
-import { runActivities } from './activities.ts';
+import { prepareActivities, runActivities } from './activities.ts';
 import { ownChain } from './agent-loop.ts';
 import { parseInput, parseSignal } from './input.ts';
 import { PlannerState } from './planner-state.ts';
@@ -131,7 +131,7 @@ class Planner {
 
   private async prepare(): Promise<PreparedRun> {
     const { carried: _, ...input } = this.input;
-    return await runActivities.prepareRun({ input, root: this.chain });
+    return await prepareActivities.prepareRun({ input, root: this.chain });
   }
 
   private async loop(state: PlannerState, { context }: PreparedRun): Promise<void> {
