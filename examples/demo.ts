@@ -134,7 +134,7 @@ async function runDemo(demo: Demo): Promise<number> {
   }
   const code = await check(demo, origin);
   if (code !== 0) return code;
-  say(demoText.landed(landedCommits(origin)));
+  say(demoText.landed(await landedCommits(origin)));
   say(demoText.requests(model.log.length));
   say(demoText.where(dir, stateDir, npm));
   return 0;
@@ -142,7 +142,7 @@ async function runDemo(demo: Demo): Promise<number> {
 
 /** Clones the origin and runs the example's own checks there, as anyone would. */
 async function check({ dir, example, children, say }: Demo, origin: string): Promise<number> {
-  const clone = freshClone(origin, dir);
+  const clone = await freshClone(origin, dir);
   say(demoText.checking(clone, example.check));
   const PATH = `${dirname(process.execPath)}${delimiter}${process.env['PATH'] ?? ''}`;
   const { code, output } = await children.run('bash', ['-c', example.check], {

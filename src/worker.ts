@@ -141,7 +141,7 @@ function options(config: Config, common: Common) {
   const { maxActivities, maxCachedWorkflows, shutdownGraceSeconds } = config.worker;
   const source = workflowSource();
   // A cancellation arrives with the answer to a heartbeat.
-  const beats = { maxHeartbeatThrottleInterval: '900ms', defaultHeartbeatThrottleInterval: '900ms' } as const;
+  const beats = { maxHeartbeatThrottleInterval: '200ms', defaultHeartbeatThrottleInterval: '200ms' } as const;
   return {
     workflows: {
       ...common,

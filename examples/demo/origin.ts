@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { simpleGit } from 'simple-git';
 import type { Example } from '../scripted-model/example.ts';
 
 /** Makes `dir`/origin.git and returns its path; one that is there already is left as it is. */
@@ -26,18 +27,18 @@ export function makeOrigin(example: Example, dir: string): string {
 }
 
 /** A fresh clone of the origin's main in `dir`/clone; one of an earlier time is removed. */
-export function freshClone(origin: string, dir: string): string {
+export async function freshClone(origin: string, dir: string): Promise<string> {
   const clone = join(dir, 'clone');
   rmSync(clone, { recursive: true, force: true });
-  git(dir, 'clone', '--quiet', '--branch=main', origin, clone);
+  await simpleGit(dir).clone(origin, clone, { '--branch': 'main' });
   return clone;
 }
 
 /** Commits of main after the first, newest first: hash and subject. */
-export const landedCommits = (origin: string): string[] =>
-  git(origin, 'log', '--format=%h %s', '--max-parents=1', '--min-parents=1', 'main')
-    .split('\n')
-    .filter((line) => line !== '');
+export async function landedCommits(origin: string): Promise<string[]> {
+  const said = await simpleGit(origin).raw('log', '--format=%h %s', '--max-parents=1', '--min-parents=1', 'main');
+  return said.split('\n').filter((line) => line !== '');
+}
 
 /** The person's own git settings (signing, hooks, templates) have no say in a demo. */
 function git(cwd: string, ...args: string[]): string {

@@ -71,10 +71,10 @@ test('the origin is bare, has the starting files and the spec as one commit on m
   expect(makeOrigin(example, dir)).toBe(origin);
   expect(git(origin, 'rev-parse', 'main')).toBe(tip);
 
-  const clone = freshClone(origin, dir);
+  const clone = await freshClone(origin, dir);
   writeFileSync(join(clone, 'left-over'), '');
-  expect(existsSync(join(freshClone(origin, dir), 'left-over'))).toBe(false);
-  expect(landedCommits(origin)).toEqual([]);
+  expect(existsSync(join(await freshClone(origin, dir), 'left-over'))).toBe(false);
+  expect(await landedCommits(origin)).toEqual([]);
 });
 
 test('the command sees the scripted model only: no key, server or state of the person', () => {

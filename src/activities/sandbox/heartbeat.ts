@@ -4,16 +4,16 @@ import { CancelledFailure, Context } from '@temporalio/activity';
 export type Beats = { signal: AbortSignal; beat: (details: unknown) => void; stop: () => void };
 
 /**
- * Repeats the last details every second, so that a command that takes long is not taken for a dead worker. What
+ * Repeats the last details every `everyMs`, so that a command that takes long is not taken for a dead worker. What
  * ends before needs none: what must survive is in the journal.
  */
-export function startBeats(first: unknown): Beats {
+export function startBeats(first: unknown, everyMs = 1_000): Beats {
   const context = Context.current();
   let details = first;
   const beat = (next: unknown) => {
     details = next;
   };
-  const timer = setInterval(() => context.heartbeat(details), 1_000);
+  const timer = setInterval(() => context.heartbeat(details), everyMs);
   return { signal: context.cancellationSignal, beat, stop: () => clearInterval(timer) };
 }
 

@@ -63,9 +63,10 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const pushes = createCheckpointPushes({ log });
   const setups = createSetups({ provider, stateDir, log });
   const held = new Set<string>();
+  const collected = new Set<string>();
   const journal = createJournal(provider);
   const actDeps: ActDeps = { provider, mirrors, records, journal, pushes, limits, exclusive: createMutex(), log };
-  const holdDeps: HoldDeps = { provider, mirrors, records, setups, pushes, chains, client, hostQueue, held, log };
+  const holdDeps: HoldDeps = { provider, mirrors, records, setups, pushes, chains, client, hostQueue, held, collected, log };
   const places = createPlaces(config.maxSandboxes);
   const reservedPlaces = createPlaces(config.reservedSlots);
   const reap = () => reapLeftovers({ provider, mirrors, records, chains, held, log });
@@ -79,7 +80,11 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
         onActed?.(request, result);
         return result;
       },
-      collectWork: (request) => collectWork(actDeps, request),
+      async collectWork(request) {
+        const result = await collectWork(actDeps, request);
+        if (held.has(request.sandbox.id)) collected.add(request.sandbox.id);
+        return result;
+      },
     },
     reserved: { holdSandbox: (request) => holdSandbox(holdDeps, reservedPlaces, request) },
     unsafe: !provider.isolated,

@@ -37,15 +37,20 @@ export type HoldDeps = {
   hostQueue: string;
   /** Ids that an activity of this process holds: never a leftover. */
   held: Set<string>;
+  /** Ids whose work was collected: their release is near. */
+  collected: Set<string>;
   log: Log;
 };
 
 const LOOK_MS = 1_000;
+/** A requested cancellation arrives with the answer to a heartbeat: rarely while agents work, soon when they end. */
+const BEAT_MS = 3_000;
+const RELEASE_BEAT_MS = 250;
 const CHECK_MS = 15_000;
 
 /** Waits for a place, makes a sandbox, and holds it. @throws CancelledFailure, and what kept it from being made. */
 export async function holdSandbox(deps: HoldDeps, places: Places, request: HoldRequest): Promise<HoldResult> {
-  const beats = startBeats({ waiting: 'for a place on this host' });
+  const beats = startBeats({ waiting: 'for a place on this host' }, BEAT_MS);
   let giveBack: (() => void) | undefined;
   try {
     giveBack = await places.take(beats.signal);
@@ -56,6 +61,7 @@ export async function holdSandbox(deps: HoldDeps, places: Places, request: HoldR
       return await new Hold(deps, id, request, base, beats.signal, beats.beat).keep();
     } finally {
       deps.held.delete(id);
+      deps.collected.delete(id);
     }
   } catch (error) {
     await throwIfCancelled(beats.signal);
@@ -69,7 +75,7 @@ export async function holdSandbox(deps: HoldDeps, places: Places, request: HoldR
 /** Holds a sandbox that a lost lease left here. @throws SandboxGone when it is not here or not this task's. */
 export async function adoptSandbox(deps: HoldDeps, places: Places, request: AdoptRequest): Promise<HoldResult> {
   const { id } = request.sandbox;
-  const beats = startBeats({ adopting: id });
+  const beats = startBeats({ adopting: id }, BEAT_MS);
   const giveBack = places.takeAnyway();
   try {
     const before = await deps.records.lease(id);
@@ -90,6 +96,7 @@ export async function adoptSandbox(deps: HoldDeps, places: Places, request: Adop
       return await new Hold(deps, id, request, base, beats.signal, beats.beat).keep();
     } finally {
       if (!wasHeld) deps.held.delete(id);
+      deps.collected.delete(id);
     }
   } catch (error) {
     await throwIfCancelled(beats.signal);
@@ -192,7 +199,9 @@ class Hold {
         // A server that is away loses no sandbox: it is asked again.
         deps.log.warn({ sandbox: id, error: String(error) }, 'the holder of a sandbox could not be asked after');
       }
-      await wait(LOOK_MS, this.signal);
+      const ending = deps.collected.has(id);
+      if (ending) Context.current().heartbeat();
+      await wait(ending ? RELEASE_BEAT_MS : LOOK_MS, this.signal);
     }
   }
 
