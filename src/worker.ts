@@ -28,7 +28,7 @@ import { checkModels } from './preflight.ts';
 import type { Config } from './shared/config.ts';
 import { hostQueue, reservedQueue, sandboxQueue } from './shared/queues.ts';
 import { startTracing } from './tracing.ts';
-import { workflowSource } from './workflow-source.ts';
+import { workflowBundle } from './workflow-source.ts';
 
 export type WorkerRequest = {
   cwd: string;
@@ -79,7 +79,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       log,
     });
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
-    const { workflows, leases, host } = options(config, common);
+    const { workflows, leases, host } = options(config, common, await workflowBundle(env));
     const workers = await Promise.all([
       Worker.create({
         ...workflows,
@@ -137,16 +137,14 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
 
 type Common = Pick<WorkerOptions, 'connection' | 'namespace' | 'dataConverter' | 'sinks' | 'interceptors'>;
 
-function options(config: Config, common: Common) {
+function options(config: Config, common: Common, bundle: { codePath: string }) {
   const { maxActivities, maxCachedWorkflows, shutdownGraceSeconds } = config.worker;
-  const source = workflowSource();
   // A cancellation arrives with the answer to a heartbeat.
   const beats = { maxHeartbeatThrottleInterval: '200ms', defaultHeartbeatThrottleInterval: '200ms' } as const;
   return {
     workflows: {
       ...common,
-      ...source,
-      interceptors: { ...common.interceptors, ...('interceptors' in source ? source.interceptors : {}) },
+      workflowBundle: bundle,
       maxCachedWorkflows,
       maxConcurrentActivityTaskExecutions: maxActivities,
       maxConcurrentWorkflowTaskExecutions: 100,

@@ -19,7 +19,7 @@ const SWAPS: { type: string; file: string; swap: [string, string] }[] = [
   {
     type: 'mergeQueue',
     file: 'merge-queue.ts',
-    swap: ['mergeActivities.landBatch', 'mergeActivities.answerRequesters'],
+    swap: ['mergeActivities.landBatch', 'answerActivities.answerRequesters'],
   },
 ];
 

@@ -2,16 +2,15 @@
  * What all test files share is started by the first that asks for it, through a small server on loopback: files
  * run in processes of their own, and a run of pure tests needs no Temporal server.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bundleWorkflowCode } from '@temporalio/worker';
 import type { TestProject } from 'vitest/node';
 import { findServer } from '../../infra/temporal/find.mjs';
 import { type RunningServer, startServer } from '../../infra/temporal/start.ts';
-import { bundleOptions } from '../../src/workflow-source.ts';
+import { workflowBundle } from '../../src/workflow-source.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -23,11 +22,11 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'agentswarm-tests-'));
   let server: Promise<RunningServer> | undefined;
-  let bundle: Promise<string> | undefined;
+  let bundle: Promise<{ codePath: string }> | undefined;
 
   const services: Record<string, () => Promise<string>> = {
     '/temporal': async () => (await (server ??= startTemporal(folder))).address,
-    '/workflow-bundle': () => (bundle ??= writeBundle(folder)),
+    '/workflow-bundle': async () => (await (bundle ??= workflowBundle(process.env))).codePath,
   };
   const broker = createServer((request, response) => void answer(services[request.url ?? ''], response));
   await new Promise<void>((resolve) => broker.listen(0, '127.0.0.1', resolve));
@@ -53,11 +52,4 @@ async function answer(service: (() => Promise<string>) | undefined, response: Se
 async function startTemporal(folder: string): Promise<RunningServer> {
   const { file } = await findServer({ say: (line) => process.stderr.write(`Temporal server: ${line}\n`) });
   return startServer({ binary: file, uiPort: null, logFile: join(folder, 'temporal.log'), namespace: 'default' });
-}
-
-async function writeBundle(folder: string): Promise<string> {
-  const { code } = await bundleWorkflowCode(bundleOptions());
-  const file = join(folder, 'workflow-bundle.js');
-  await writeFile(file, code);
-  return file;
 }
