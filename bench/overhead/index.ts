@@ -11,7 +11,7 @@ import { Client, Connection } from '@temporalio/client';
 import { findServer } from '../../infra/temporal/find.mjs';
 import { type RunningServer, startServer } from '../../infra/temporal/start.ts';
 import { snapshotQuery } from '../../src/shared/messages.ts';
-import { cpuSeconds, start, stop } from './processes.ts';
+import { childrenOf, cpuSeconds, start, stop } from './processes.ts';
 
 type Options = { agents: number; turns: number; latencyMs: number; profileDir?: string };
 type Measured = { wallMs: number; serverCpu: number; workerCpu: number; toolsCpu: number };
@@ -27,12 +27,19 @@ export async function overhead(args: readonly string[]): Promise<void> {
       'cpu-prof': { type: 'string' },
     },
   });
-  const options = { agents: Number(values.agents), turns: Number(values.turns), latencyMs: Number(values['latency-ms']), profileDir: values['cpu-prof'] };
+  const options = {
+    agents: Number(values.agents),
+    turns: Number(values.turns),
+    latencyMs: Number(values['latency-ms']),
+    profileDir: values['cpu-prof'],
+  };
   const dir = mkdtempSync(join(tmpdir(), 'agentswarm-bench-'));
   const found = await findServer({ say: (text: string) => console.error(text) });
   try {
     const bare = await withServer(found.file, join(dir, 'bare'), (server) => measureBare(server, options));
-    const ours = await withServer(found.file, join(dir, 'ours'), (server) => measureOurs(server, join(dir, 'ours'), options));
+    const ours = await withServer(found.file, join(dir, 'ours'), (server) =>
+      measureOurs(server, join(dir, 'ours'), options),
+    );
     print(options, bare, ours);
   } finally {
     rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
@@ -94,7 +101,13 @@ async function measureOurs(server: RunningServer, dir: string, options: Options)
     AGENTSWARM_LOG_LEVEL: 'warn',
     ...(options.profileDir === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${options.profileDir}` }),
     LLM_ENDPOINTS: JSON.stringify([
-      { name: 'scripted', provider: 'openai', baseUrl: `${url}/v1`, apiKey: 'bench-key', models: { default: 'scripted-1' } },
+      {
+        name: 'scripted',
+        provider: 'openai',
+        baseUrl: `${url}/v1`,
+        apiKey: 'bench-key',
+        models: { default: 'scripted-1' },
+      },
     ]),
   };
   const worker = await start(
@@ -113,9 +126,11 @@ async function measureOurs(server: RunningServer, dir: string, options: Options)
     });
     for (let handed = 0; handed < agents; ) {
       await new Promise((resolve) => setTimeout(resolve, 500));
-      const { counts } = await handle.query(snapshotQuery);
+      const { counts, phase } = await handle.query(snapshotQuery);
       handed = counts.complete + counts.failed + counts.cancelled;
       if (counts.failed > 0) throw new Error(`${counts.failed} tasks failed: the figures would mean nothing.`);
+      if (phase === 'done' && handed < agents)
+        throw new Error(`The run ended with ${handed} tasks instead of ${agents}.`);
     }
     const after = used(server, worker.child.pid);
     const { events } = await handle.fetchHistory();
@@ -138,9 +153,13 @@ function makeOrigin(dir: string): string {
   const work = join(dir, 'work');
   const origin = join(dir, 'origin.git');
   mkdirSync(join(work, 'src'), { recursive: true });
-  for (let i = 0; i < 60; i++) writeFileSync(join(work, 'src', `file-${i}.txt`), `${'line of text\n'.repeat(50)}${i}\n`);
+  for (let i = 0; i < 60; i++)
+    writeFileSync(join(work, 'src', `file-${i}.txt`), `${'line of text\n'.repeat(50)}${i}\n`);
   const git = (...argv: string[]) =>
-    execFileSync('git', ['-c', 'user.name=Bench', '-c', 'user.email=bench@localhost', ...argv], { cwd: work, stdio: 'ignore' });
+    execFileSync('git', ['-c', 'user.name=Bench', '-c', 'user.email=bench@localhost', ...argv], {
+      cwd: work,
+      stdio: 'ignore',
+    });
   git('init', '-b', 'main');
   git('add', '.');
   git('commit', '-m', 'Start');
@@ -158,8 +177,12 @@ const timesOf = (events: readonly Event[], which: (event: Event) => boolean): nu
     .map(({ eventTime }) => Number(eventTime?.seconds ?? 0) * 1_000 + Number(eventTime?.nanos ?? 0) / 1e6);
 
 function used(server: RunningServer, workerPid: number | undefined) {
-  const worker = cpuSeconds(workerPid ?? 0);
-  return { serverCpu: cpuSeconds(server.pid).own, workerCpu: worker.own, toolsCpu: worker.children };
+  const pid = workerPid ?? 0;
+  const worker = cpuSeconds(pid);
+  // The process that starts commands, and the commands that it has waited for.
+  const spawners = childrenOf(pid).map(cpuSeconds);
+  const toolsCpu = spawners.reduce((sum, { own, children }) => sum + own + children, worker.children);
+  return { serverCpu: cpuSeconds(server.pid).own, workerCpu: worker.own, toolsCpu };
 }
 
 const difference = (a: ReturnType<typeof used>, b: ReturnType<typeof used>) => ({

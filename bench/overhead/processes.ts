@@ -1,7 +1,7 @@
 /** Child processes of a benchmark, and the CPU that a process and its finished children have used. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Starts a module of ours and resolves with the first message it sends. */
 export async function start(
@@ -30,7 +30,18 @@ export async function stop(child: ChildProcess): Promise<void> {
 /** CPU seconds (user and system) of a process and its children that were waited for. Linux; clock ticks are 10 ms. */
 export function cpuSeconds(pid: number): { own: number; children: number } {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ').map(Number);
+  const fields = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
   const [utime = 0, stime = 0, cutime = 0, cstime = 0] = fields.slice(11, 15);
   return { own: (utime + stime) / 100, children: (cutime + cstime) / 100 };
+}
+
+/** Pids of a process's children. Linux. */
+export function childrenOf(pid: number): number[] {
+  const lists = readdirSync(`/proc/${pid}/task`).map((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8'),
+  );
+  return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
 }

@@ -1,11 +1,18 @@
 /** The model of the overhead benchmark: N tasks, each one `bash` call a turn until its turns are used up. */
-import { type Conversation, roleOf, type Script, type ScriptAnswer, taskOf } from '../../examples/scripted-model/conversation.ts';
+import {
+  type Conversation,
+  roleOf,
+  type Script,
+  type ScriptAnswer,
+  taskOf,
+} from '../../examples/scripted-model/conversation.ts';
 
 export type Load = { agents: number; turns: number };
 
 export const overheadScript = ({ agents, turns }: Load): Script => ({
   name: 'overhead',
-  answer: (conversation) => (roleOf(conversation) === 'planner' ? plan(conversation, agents) : work(conversation, turns)),
+  answer: (conversation) =>
+    roleOf(conversation) === 'planner' ? plan(conversation, agents) : work(conversation, turns),
 });
 
 function plan(conversation: Conversation, agents: number): ScriptAnswer {

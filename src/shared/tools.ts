@@ -6,7 +6,11 @@ import { z } from 'zod';
 import { AgentHandoff, type Role } from './contracts/agent.ts';
 import { Plan } from './contracts/plan.ts';
 
-const path = z.string().min(1).max(4_096).refine((p) => !p.includes('\0'), 'a path has no NUL');
+const path = z
+  .string()
+  .min(1)
+  .max(4_096)
+  .refine((p) => !p.includes('\0'), 'a path has no NUL');
 const positive = z.number().int().positive();
 
 /** Tools that run in a sandbox; `read`, `grep`, `find`, `ls` also over the mirror, for planners. */
@@ -27,11 +31,18 @@ export const TOOLS = {
   bash: {
     description:
       'Run a command in bash at the root of the work tree. Output is cut to head and tail; the whole is in the file that is named then. No network. timeoutSeconds is 120 unless given, at most 1800.',
-    schema: z.object({ command: z.string().min(1).max(100_000), timeoutSeconds: z.number().positive().max(1_800).optional() }),
+    schema: z.object({
+      command: z.string().min(1).max(100_000),
+      timeoutSeconds: z.number().positive().max(1_800).optional(),
+    }),
   },
   grep: {
     description: 'Search file contents for a POSIX extended regular expression: file:line:text.',
-    schema: z.object({ pattern: z.string().min(1).max(2_000), path: path.optional(), glob: z.string().max(500).optional() }),
+    schema: z.object({
+      pattern: z.string().min(1).max(2_000),
+      path: path.optional(),
+      glob: z.string().max(500).optional(),
+    }),
   },
   find: {
     description: 'List files whose path matches a glob (* and ?), below path.',
@@ -70,9 +81,7 @@ export const ROLE_TOOLS: Readonly<Record<Role, { tools: readonly ToolName[]; clo
   conflict: { tools: [...SANDBOX_TOOLS, 'submit_handoff'], closing: 'submit_handoff' },
 };
 
-export type ParsedArguments<N extends ToolName> =
-  | { ok: true; value: ToolArguments<N> }
-  | { ok: false; error: string };
+export type ParsedArguments<N extends ToolName> = { ok: true; value: ToolArguments<N> } | { ok: false; error: string };
 
 /** The arguments that a model wrote for a tool, or the message that it gets back. */
 export function parseArguments<N extends ToolName>(name: N, text: string): ParsedArguments<N> {
@@ -84,6 +93,8 @@ export function parseArguments<N extends ToolName>(name: N, text: string): Parse
   }
   const parsed = TOOLS[name].schema.safeParse(json);
   if (parsed.success) return { ok: true, value: parsed.data as ToolArguments<N> };
-  const issues = parsed.error.issues.map((issue) => `- ${issue.path.map(String).join('.') || '(arguments)'}: ${issue.message}`);
+  const issues = parsed.error.issues.map(
+    (issue) => `- ${issue.path.map(String).join('.') || '(arguments)'}: ${issue.message}`,
+  );
   return { ok: false, error: `The arguments of ${name} do not fit its schema:\n${issues.join('\n')}\nCall it again.` };
 }

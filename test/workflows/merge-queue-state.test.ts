@@ -20,7 +20,13 @@ const fresh = () => new MergeQueueState({ repo: { location: '/x', key: '/x' }, t
 describe('the merge queue', () => {
   test('takes what waits by priority, then age', () => {
     const queue = fresh();
-    for (const [id, priority] of [['a', 5], ['b', 1], ['c', 5], ['d', 1]] as const) queue.add(entry(id, priority));
+    for (const [id, priority] of [
+      ['a', 5],
+      ['b', 1],
+      ['c', 5],
+      ['d', 1],
+    ] as const)
+      queue.add(entry(id, priority));
     expect(queue.takeBatch().map(({ id }) => id)).toEqual(['b', 'd', 'a', 'c']);
   });
 

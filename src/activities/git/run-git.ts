@@ -74,11 +74,7 @@ export function createGit(
 
 type Ended = { stdout: Buffer; stderr: string; code: number | null; reason?: string };
 
-async function started(
-  run: RunProcess,
-  argv: readonly string[],
-  options: Parameters<RunProcess>[1],
-): Promise<Ended> {
+async function started(run: RunProcess, argv: readonly string[], options: Parameters<RunProcess>[1]): Promise<Ended> {
   if (options.signal?.aborted === true) {
     return { stdout: Buffer.alloc(0), stderr: '', code: null, reason: 'was cancelled before it started' };
   }
@@ -91,7 +87,12 @@ async function started(
   }
   const { stdout, stderr, exitCode } = result;
   const reason = whyEnded(result, options.timeoutMs);
-  return { stdout, stderr, code: result.killedBy === undefined ? exitCode : null, ...(reason === undefined ? {} : { reason }) };
+  return {
+    stdout,
+    stderr,
+    code: result.killedBy === undefined ? exitCode : null,
+    ...(reason === undefined ? {} : { reason }),
+  };
 }
 
 function whyEnded({ reason, killedBy }: ExecResult, timeoutMs: number): string | undefined {

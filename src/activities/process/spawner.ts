@@ -49,7 +49,8 @@ export function createSpawner(): Spawner {
       if (child === started) child = undefined;
       const lost = [...waiting.values()];
       waiting.clear();
-      for (const each of lost) each.reject(new Error(`The process that runs commands ended (${how}); the command is lost.`));
+      for (const each of lost)
+        each.reject(new Error(`The process that runs commands ended (${how}); the command is lost.`));
     };
     started.once('error', (error) => died(error.message));
     started.once('exit', (code, signal) => died(signal ?? `code ${code}`));

@@ -66,7 +66,19 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const collected = new Set<string>();
   const journal = createJournal(provider);
   const actDeps: ActDeps = { provider, mirrors, records, journal, pushes, limits, exclusive: createMutex(), log };
-  const holdDeps: HoldDeps = { provider, mirrors, records, setups, pushes, chains, client, hostQueue, held, collected, log };
+  const holdDeps: HoldDeps = {
+    provider,
+    mirrors,
+    records,
+    setups,
+    pushes,
+    chains,
+    client,
+    hostQueue,
+    held,
+    collected,
+    log,
+  };
   const places = createPlaces(config.maxSandboxes);
   const reservedPlaces = createPlaces(config.reservedSlots);
   const reap = () => reapLeftovers({ provider, mirrors, records, chains, held, log });

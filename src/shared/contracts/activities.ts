@@ -88,11 +88,7 @@ export interface LlmActivities {
 /** On the run's task queue. */
 export interface MergeActivities {
   /** signalWithStart of the queue of this repository and branch. */
-  enqueueMerge(request: {
-    repo: RunContext['repo'];
-    target: string;
-    entry: MergeRequest;
-  }): Promise<void>;
+  enqueueMerge(request: { repo: RunContext['repo']; target: string; entry: MergeRequest }): Promise<void>;
   /** Merges, pushes by compare-and-swap, reads back. Idempotent by Swarm-Change. */
   landBatch(request: LandRequest): Promise<LandResult>;
   /** Signals `outcome` to each requester's chain; one that has ended is no error. */

@@ -14,7 +14,7 @@ export type Scratchpad = z.infer<typeof Scratchpad>;
 /** Arguments of the closing tool `submit_plan`. */
 export const Plan = z.object({
   scratchpad: Scratchpad,
-  tasks: z.array(TaskSpec).max(50),
+  tasks: z.array(TaskSpec).max(200),
   /** True when nothing is left to plan once the open tasks have landed. */
   done: z.boolean(),
 });

@@ -4,7 +4,11 @@ import type { AssistantMessage, Message, ToolResult } from '../../../src/shared/
 import { tailDigest } from '../../../src/shared/digest.ts';
 
 const AGENT = { workflowId: 'run/a.1/agent', runId: 'r1' };
-const answer: AssistantMessage = { role: 'assistant', text: 'on it', toolCalls: [{ id: '1', name: 'ls', arguments: '{}' }] };
+const answer: AssistantMessage = {
+  role: 'assistant',
+  text: 'on it',
+  toolCalls: [{ id: '1', name: 'ls', arguments: '{}' }],
+};
 const result = (output: string): ToolResult => ({ callId: '1', name: 'ls', status: 'ok', output });
 const history = (output: string): Message[] => [
   { role: 'user', text: 'go' },

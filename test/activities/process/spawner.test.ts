@@ -15,14 +15,21 @@ const sh = (script: string) => ['/bin/sh', '-c', script];
 describe('the process that starts commands', () => {
   test('gives standard input, both outputs and the exit code, byte for byte', async () => {
     const bytes = Buffer.from([0, 255, 10, 128, 13]);
-    const result = await fresh().run(sh('cat; echo oh >&2; exit 3'), { env: { PATH }, stdin: bytes, timeoutMs: 10_000 });
+    const result = await fresh().run(sh('cat; echo oh >&2; exit 3'), {
+      env: { PATH },
+      stdin: bytes,
+      timeoutMs: 10_000,
+    });
     expect(result).toMatchObject({ stdout: bytes, stderr: 'oh\n', exitCode: 3, reason: 'exit', truncated: false });
   });
 
   test('a command sees the environment that it was given and nothing of the worker’s', async () => {
     process.env.SPAWNER_CANARY = 'must-not-be-seen';
     try {
-      const result = await fresh().run(sh('env; cat /proc/$PPID/environ'), { env: { PATH, ONLY: 'this' }, timeoutMs: 10_000 });
+      const result = await fresh().run(sh('env; cat /proc/$PPID/environ'), {
+        env: { PATH, ONLY: 'this' },
+        timeoutMs: 10_000,
+      });
       expect(result.stdout.toString()).toContain('ONLY=this');
       expect(result.stdout.toString()).not.toContain('must-not-be-seen');
     } finally {
@@ -33,7 +40,9 @@ describe('the process that starts commands', () => {
   test('many at once are told apart', async () => {
     const { run } = fresh();
     const results = await Promise.all(
-      Array.from({ length: 40 }, (_, i) => run(sh(`sleep 0.0${i % 5}; echo ${i}`), { env: { PATH }, timeoutMs: 20_000 })),
+      Array.from({ length: 40 }, (_, i) =>
+        run(sh(`sleep 0.0${i % 5}; echo ${i}`), { env: { PATH }, timeoutMs: 20_000 }),
+      ),
     );
     expect(results.map(({ stdout }) => stdout.toString())).toEqual(results.map((_, i) => `${i}\n`));
   });
@@ -48,7 +57,9 @@ describe('the process that starts commands', () => {
   });
 
   test('a command that cannot be started is told with its code', async () => {
-    await expect(fresh().run(['/nonexistent/x'], { env: { PATH }, timeoutMs: 1_000 })).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(fresh().run(['/nonexistent/x'], { env: { PATH }, timeoutMs: 1_000 })).rejects.toMatchObject({
+      code: 'ENOENT',
+    });
   });
 
   test('when it is killed, its commands are lost, and the next one works', async () => {

@@ -46,9 +46,15 @@ describe('which tasks start', () => {
   });
 
   test('a scope is held until its branch has landed', () => {
-    const held = [task('a', { status: 'complete', branch: 'queued', scope: ['src/'] }), task('b', { scope: ['src/x.ts'] })];
+    const held = [
+      task('a', { status: 'complete', branch: 'queued', scope: ['src/'] }),
+      task('b', { scope: ['src/x.ts'] }),
+    ];
     expect(readyTasks(held, 8)).toEqual([]);
-    const free = [task('a', { status: 'complete', branch: 'landed', scope: ['src/'] }), task('b', { scope: ['src/x.ts'] })];
+    const free = [
+      task('a', { status: 'complete', branch: 'landed', scope: ['src/'] }),
+      task('b', { scope: ['src/x.ts'] }),
+    ];
     expect(readyTasks(free, 8)).toEqual(['b']);
   });
 
@@ -70,7 +76,10 @@ describe('which tasks start', () => {
         branch: fc.constantFrom(...BRANCH_STATES),
         priority: fc.integer({ min: 1, max: 10 }),
         scope: fc.array(paths, { maxLength: 3 }),
-        dependsOn: fc.array(fc.integer({ min: 0, max: 11 }).map((n) => `t${n}`), { maxLength: 2 }),
+        dependsOn: fc.array(
+          fc.integer({ min: 0, max: 11 }).map((n) => `t${n}`),
+          { maxLength: 2 },
+        ),
       }),
       { maxLength: 12 },
     );
