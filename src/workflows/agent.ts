@@ -36,9 +36,10 @@ const MAX_TRIES = 10;
 
 export async function agent(raw: AgentInput): Promise<AgentResult> {
   const input = parseInput(AgentInput, raw, 'agent');
-  const { run, task, brief } = input;
+  const { run, brief } = input;
   let sandbox = input.sandbox;
   let checkpoint = input.carry?.checkpoint;
+  // eslint-disable-next-line prefer-const -- a query may read it before there is one
   let talk: Conversation | undefined;
 
   setHandler(sandboxSignal, (raw) => {

@@ -197,7 +197,7 @@ async function sleep(ms: number, flight: Flight, status: string): Promise<void> 
   await new Promise<void>((resolve, reject) => {
     const stop = (): void => {
       clearTimeout(timer);
-      reject(signal.reason);
+      reject(signal.reason as Error);
     };
     const timer = setTimeout(() => {
       signal.removeEventListener('abort', stop);

@@ -52,10 +52,10 @@ export function classify(error: unknown, endpoint: Endpoint, model: string, now 
   const say = (words: string): string =>
     `${endpoint.name} (${model}): ${endpoint.key.scrub(words).replace(/\s+/g, ' ').trim().slice(0, 600)}`;
   if (error instanceof OpenAI.APIError || error instanceof Anthropic.APIError) {
-    const { status } = error;
+    const status: unknown = error.status;
     if (typeof status === 'number') {
       const refused = status >= 300 && status < 500 && !TRANSIENT_4XX.has(status);
-      const retryAfterMs = retryAfter(error.headers, now);
+      const retryAfterMs = retryAfter(error.headers as Headers | undefined, now);
       return new ProviderFailure(refused ? 'refused' : 'unavailable', say(error.message), { status, retryAfterMs });
     }
     if (error instanceof OpenAI.APIConnectionError || error instanceof Anthropic.APIConnectionError) {
