@@ -23,7 +23,7 @@ export function createChainWatch(
   client: Client,
   options: { cacheMs?: number; rootCacheMs?: number; now?: () => number } = {},
 ): ChainWatch {
-  const { cacheMs = 10_000, rootCacheMs = Math.min(1_000, cacheMs), now = Date.now } = options;
+  const { cacheMs = 30_000, rootCacheMs = Math.min(1_000, cacheMs), now = Date.now } = options;
   const cache = new Map<string, Entry>();
 
   async function describe(workflowId: string): Promise<Standing | null> {

@@ -98,8 +98,10 @@ describe('enqueueMerge', () => {
     const remote = bareRepository(join(folder.dir, 'enqueue.git'));
     const repo = { location: remote.dir, key: repositoryKey(remote.dir) };
     const entries = ['one', 'two'].map((name) => workOn(remote, remote.tip(), name, { [name]: name }));
-    for (const entry of entries) await activities.enqueueMerge({ repo, target: 'main', entry });
-    await activities.enqueueMerge({ repo, target: 'other', entry: entries[0] ?? expect.fail() });
+    const enqueue = (request: Parameters<typeof activities.enqueueMerge>[0]) =>
+      new MockActivityEnvironment().run(activities.enqueueMerge, request);
+    for (const entry of entries) await enqueue({ repo, target: 'main', entry });
+    await enqueue({ repo, target: 'other', entry: entries[0] ?? expect.fail() });
     const queue = client.workflow.getHandle(mergeQueueWorkflowId(repo.key, 'main'));
     expect(await queue.query(requestsQuery)).toEqual({ input: { repo, target: 'main' }, requests: entries });
     const other = client.workflow.getHandle(mergeQueueWorkflowId(repo.key, 'other'));
