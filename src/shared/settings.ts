@@ -33,7 +33,7 @@ const shape = {
   /** Author and committer of the landing commits. */
   author: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }),
   /** Continue-as-new of planners after this many history events, where the server does not ask sooner. */
-  historyEvents: z.number().int().min(100).max(40_000),
+  historyEvents: z.number().int().min(50).max(40_000),
   /** A task that said nothing for so long is asked after, in seconds. */
   childSilenceSeconds: z.number().min(1),
   /** An agent's transcript is compacted when a call's input was longer than this, in tokens. */

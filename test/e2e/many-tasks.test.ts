@@ -85,7 +85,7 @@ describe('many tasks', () => {
       repo: origin.dir,
       spec: specOf('sixty'),
       branch: 'main',
-      settings: { historyEvents: 100, maxWorkers: 12 },
+      settings: { historyEvents: 60, maxWorkers: 12 },
     });
     expect(report).toMatchObject({ status: 'complete', landed: 60, retries: 0 });
     expect(report.tasks.map(({ id }) => id).sort()).toEqual([...SIXTY].sort());

@@ -10,7 +10,7 @@ export type AncestorCheck =
 
 export interface ChainWatch {
   /**
-   * `ancestors` from the root planner down. Answers from a cache of 10 s unless `fresh`; of 1 s for the root, which
+   * `ancestors` from the root planner down. Answers from a cache of 30 s unless `fresh`; of 1 s for the root, which
    * all agents of a run share and which a person pauses.
    */
   check(ancestors: readonly Chain[], options?: { fresh?: boolean }): Promise<AncestorCheck>;
