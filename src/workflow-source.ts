@@ -15,9 +15,14 @@ const workflowsPath = path('./workflows/index.ts');
 const workflowModules = [path('./workflows/interceptors.ts')];
 
 /** What a bundle of the workflows is made of. Interceptors are part of it: histories depend on them. */
-export const bundleOptions = (): { workflowsPath: string; workflowInterceptorModules: string[] } => ({
+export const bundleOptions = (): {
+  workflowsPath: string;
+  workflowInterceptorModules: string[];
+  preloadModules: string[];
+} => ({
   workflowsPath,
   workflowInterceptorModules: workflowModules,
+  preloadModules: [path('./workflows/preload.ts')],
 });
 
 /**

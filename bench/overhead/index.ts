@@ -11,10 +11,11 @@ import { Client, Connection } from '@temporalio/client';
 import { findServer } from '../../infra/temporal/find.mjs';
 import { type RunningServer, startServer } from '../../infra/temporal/start.ts';
 import { snapshotQuery } from '../../src/shared/messages.ts';
+import { type Phases, phasesOf } from './phases.ts';
 import { childrenOf, cpuSeconds, start, stop } from './processes.ts';
 
 type Options = { agents: number; turns: number; latencyMs: number; profileDir?: string };
-type Measured = { wallMs: number; serverCpu: number; workerCpu: number; toolsCpu: number };
+type Measured = { wallMs: number; serverCpu: number; workerCpu: number; toolsCpu: number; phases?: Phases };
 
 export async function overhead(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -140,7 +141,9 @@ async function measureOurs(server: RunningServer, dir: string, options: Options)
       (event) => event.workflowExecutionSignaledEventAttributes?.signalName === 'handoff',
     );
     await handle.result();
-    return { wallMs: Math.max(...handoffs) - Math.min(...begun), ...difference(after, before) };
+    const tasks = Array.from({ length: Math.min(agents, 20) }, (_, i) => `bench/task-${i}.1`);
+    const phases = await phasesOf(client, tasks);
+    return { wallMs: Math.max(...handoffs) - Math.min(...begun), ...difference(after, before), phases };
   } finally {
     await connection.close();
     worker.child.kill('SIGTERM');
@@ -199,5 +202,10 @@ function print({ agents, turns, latencyMs }: Options, bare: Measured, ours: Meas
   console.log(`${agents} agents × ${turns} turns of ${latencyMs} ms; ideal ${(ideal / 1_000).toFixed(1)} s`);
   console.log(row('bare', bare));
   console.log(row('agentswarm', ours));
+  const { sandbox = 0, agent = 0, collect = 0, handOff = 0 } = ours.phases ?? {};
+  console.log(
+    `a task's time, mean: ${sandbox.toFixed(1)} s until its sandbox, ${agent.toFixed(1)} s agent ` +
+      `(${(ideal / 1_000).toFixed(1)} s of it the model), ${collect.toFixed(1)} s collecting, ${handOff.toFixed(1)} s giving back and handing off`,
+  );
   console.log(`ratio ${(ours.wallMs / bare.wallMs).toFixed(2)} (agentswarm ÷ bare; the target is ≤ 1.30)`);
 }
