@@ -12,16 +12,18 @@ const inCheckout = import.meta.url.endsWith('.ts');
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 const workflowsPath = path('./workflows/index.ts');
-const workflowModules = [path('./workflows/interceptors.ts')];
+const workflowModules = [path('./workflows/interceptors.ts'), path('./workflows/undecodable.ts')];
 
 /** What a bundle of the workflows is made of. Interceptors are part of it: histories depend on them. */
 export const bundleOptions = (): {
   workflowsPath: string;
   workflowInterceptorModules: string[];
+  payloadConverterPath: string;
   preloadModules: string[];
 } => ({
   workflowsPath,
   workflowInterceptorModules: workflowModules,
+  payloadConverterPath: path('./workflows/payload-converter.ts'),
   preloadModules: [path('./workflows/preload.ts')],
 });
 
@@ -51,8 +53,8 @@ async function contentHash(): Promise<string> {
     for (const name of names) hash.update(`${folder}/${name}\0`).update(await readFile(join(path(folder), name)));
   }
   hash.update(await readFile(path('../package-lock.json')));
-  // Source maps hold paths.
-  return hash.update(path('.')).digest('hex').slice(0, 32);
+  // With paths, which source maps hold too.
+  return hash.update(JSON.stringify(bundleOptions())).digest('hex').slice(0, 32);
 }
 
 function cacheFolder(env: NodeJS.ProcessEnv): string {

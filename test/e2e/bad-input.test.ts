@@ -19,6 +19,7 @@ import type { PlannerInput, RunReport } from '../../src/shared/contracts/run.ts'
 import { rootMessage } from '../../src/shared/failures.ts';
 import { type GitHttpServer, serveGit } from '../support/git-http.ts';
 import { bareRepository, type TestRepository } from '../support/repos.ts';
+import { rawMessages } from '../support/raw-messages.ts';
 import { planned, scenarioScript, specOf, writes } from '../support/scenarios.ts';
 import { Swarm } from '../support/swarm.ts';
 import { temporal } from '../support/temporal.ts';
@@ -162,6 +163,26 @@ describe('bad input', () => {
     expect(await startByCli(id, '--input', input)).toMatchObject({ code: 0 });
     expect(await failureOf(client.workflow.getHandle(id))).toMatch(expected);
   });
+
+  test('input that claims to be JSON and is not fails the run at once, with what could not be read', async () => {
+    await rawMessages(client).start('planner', 'bad-undecodable', taskQueue, '{"repo": ');
+    expect(await failureOf(client.workflow.getHandle('bad-undecodable'))).toMatch(
+      /input of the workflow is not usable: argument 1 cannot be decoded \(encoding "json\/plain", 9 bytes: .*JSON.*Send JSON/s,
+    );
+  });
+
+  test('signals that cannot be decoded are dropped with a line in the log, updates refused; the run goes on', async () => {
+    const raw = rawMessages(client);
+    const handle = await swarm.start('bad-signals', { repo: origin.dir, spec: specOf('good'), branch: 'signalled' });
+    for (const name of ['handoff', 'outcome']) await raw.signal('bad-signals', name, 'nonsense');
+    for (const name of ['steer', 'pause', 'resume']) {
+      expect(await raw.update('bad-signals', name, '{')).toMatch(
+        new RegExp(`update "${name}" is not usable: argument 1 cannot be decoded`),
+      );
+    }
+    expect(await handle.result()).toMatchObject({ status: 'complete', landed: 1 });
+    expect(swarm.logTail(1_000_000)).toMatch(/"signal":"handoff".*a signal is dropped/);
+  }, 60_000);
 
   const wrong: [string, () => PlannerInput, RegExp][] = [
     [

@@ -172,8 +172,8 @@ export class Swarm {
     }
   }
 
-  logTail(): string {
-    return readFileSync(this.logFile, 'utf8').slice(-4_000);
+  logTail(chars = 4_000): string {
+    return readFileSync(this.logFile, 'utf8').slice(-chars);
   }
 
   async stop(): Promise<void> {
