@@ -5,15 +5,24 @@
  */
 import { z } from 'zod';
 import { Limits } from './contracts/agent.ts';
+import { NetworkSetting, Registry } from './network.ts';
 
-const Setup = z.strictObject({
-  /** Shell command, run in a sandbox of its own at the root of the work tree. */
-  command: z.string().min(1),
-  /** Files whose content makes the key: the same content gets the same result. */
-  keyFiles: z.array(z.string().min(1)).default([]),
-  network: z.enum(['none', 'full']).default('none'),
-  timeoutMinutes: z.number().positive().default(15),
-});
+const Setup = z
+  .strictObject({
+    /** Shell command, run in a sandbox of its own at the root of the work tree. */
+    command: z.string().min(1),
+    /** Files whose content makes the key: the same content gets the same result. */
+    keyFiles: z.array(z.string().min(1)).default([]),
+    network: NetworkSetting.default('none'),
+    /** Registries that need a token. The worker's configuration must trust each URL with its variable. */
+    registries: z.array(Registry).optional(),
+    timeoutMinutes: z.number().positive().default(15),
+  })
+  .refine((setup) => setup.network !== 'full' || (setup.registries ?? []).length === 0, {
+    path: ['registries'],
+    message:
+      'not together with network "full", which shares the host\'s own network: others could use the token. Name the other hosts that setup needs in "network": {"allow": […]}',
+  });
 export type Setup = z.infer<typeof Setup>;
 
 const shape = {
