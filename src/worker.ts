@@ -13,19 +13,21 @@ import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporal
 import type { Logger } from 'pino';
 import { createMirrors } from './activities/git/mirrors.ts';
 import { withHeartbeats } from './activities/heartbeats.ts';
-import { createLlmActivities } from './activities/llm/activities.ts';
-import { RecentTurns } from './activities/llm/recent-turns.ts';
+import { createThinker } from './activities/llm/activities.ts';
+import { RecentMessages } from './activities/llm/recent-messages.ts';
 import { createTranscriptSource } from './activities/llm/transcript.ts';
 import { createMergeActivities } from './activities/merge/index.ts';
 import { createSpawner } from './activities/process/spawner.ts';
 import { createRunActivities } from './activities/run/index.ts';
 import { createSandboxes } from './activities/sandbox/index.ts';
 import { createChainWatch } from './activities/temporal/chains.ts';
+import { createTurnActivities } from './activities/turn/act-and-think.ts';
 import { loadConfig } from './config.ts';
 import { connectionOptions } from './connection.ts';
 import { createLogger } from './log.ts';
 import { checkModels } from './preflight.ts';
 import type { Config } from './shared/config.ts';
+import type { SandboxActivities } from './shared/contracts/activities.ts';
 import { hostQueue, reservedQueue, sandboxQueue } from './shared/queues.ts';
 import { startTracing } from './tracing.ts';
 import { workflowBundle } from './workflow-source.ts';
@@ -61,7 +63,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const hostId = await hostIdOf(stateDir);
     const { taskQueue } = config;
     const chains = createChainWatch(client);
-    const turns = new RecentTurns();
+    const recent = new RecentMessages();
     const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), env, run: spawner.run, log });
     const sandboxes = await createSandboxes({
       config: config.sandbox,
@@ -72,12 +74,27 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       chains,
       hostQueue: hostQueue(taskQueue, hostId),
       run: spawner.run,
-      onActed({ turn }, { results }) {
-        const agent = Context.current().info.workflowExecution;
-        if (agent !== undefined) turns.acted(agent, turn, results);
-      },
       log,
     });
+    const think = createThinker({
+      endpoints,
+      journalDir: join(stateDir, 'journal'),
+      transcript: createTranscriptSource(client),
+      chains,
+      config: config.llm,
+      recent,
+      log,
+    });
+    const { act } = sandboxes.activities;
+    const tools: SandboxActivities = {
+      ...sandboxes.activities,
+      async act(request) {
+        const result = await act(request);
+        const agent = Context.current().info.workflowExecution;
+        if (agent !== undefined) recent.add(agent, { role: 'tool', results: result.results });
+        return result;
+      },
+    };
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
     const { workflows, leases, host } = options(config, common, await workflowBundle(env));
     const workers = await Promise.all([
@@ -95,15 +112,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
               log,
             }),
           ),
-          ...createLlmActivities({
-            endpoints,
-            journalDir: join(stateDir, 'journal'),
-            transcript: createTranscriptSource(client),
-            chains,
-            config: config.llm,
-            turns,
-            log,
-          }),
+          think,
           ...createMergeActivities({ mirrors, client, taskQueue, log }),
         },
       }),
@@ -117,7 +126,11 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         taskQueue: reservedQueue(taskQueue),
         activities: { holdSandbox: sandboxes.reserved.holdSandbox },
       }),
-      Worker.create({ ...host, taskQueue: hostQueue(taskQueue, hostId), activities: sandboxes.activities }),
+      Worker.create({
+        ...host,
+        taskQueue: hostQueue(taskQueue, hostId),
+        activities: { ...tools, ...createTurnActivities({ act, think, log }) },
+      }),
     ]);
     const stopReaping = sandboxes.reapRegularly();
     try {

@@ -8,6 +8,7 @@ import type {
   MergeActivities,
   RunActivities,
   SandboxActivities,
+  TurnActivities,
 } from '../shared/contracts/activities.ts';
 
 const RETRY = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
@@ -78,6 +79,19 @@ export const actOptions: ActivityOptions = {
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   retry: { ...RETRY, maximumAttempts: 5 },
 };
+
+/**
+ * Tools and the next call. Fewer tries than `think` has: where the call cannot be had the activity gives back what
+ * the tools gave, and `think` waits for the model.
+ */
+export const actAndThinkOptions: ActivityOptions = {
+  ...actOptions,
+  startToCloseTimeout: '24h',
+  heartbeatTimeout: '20s',
+};
+
+export const turnActivities = (queue: string, options: ActivityOptions): TurnActivities =>
+  proxyActivities<TurnActivities>({ ...options, taskQueue: queue });
 
 export const sandboxActivities = (queue: string, options: ActivityOptions): SandboxActivities =>
   proxyActivities<SandboxActivities>({ ...options, taskQueue: queue });

@@ -6,7 +6,15 @@
  * 3. The loop ends: by the closing call, a limit, a stall, or answers that are no use.
  */
 import { workflowInfo } from '@temporalio/workflow';
-import type { Limits, Message, Role, ThinkResult, ToolCall, ToolResult } from '../shared/contracts/agent.ts';
+import type {
+  Limits,
+  Message,
+  Role,
+  ThinkRequest,
+  ThinkResult,
+  ToolCall,
+  ToolResult,
+} from '../shared/contracts/agent.ts';
 import { addMetrics, type AgentMetrics, NO_METRICS } from '../shared/contracts/task.ts';
 import type { Chain } from '../shared/ids.ts';
 import { ROLE_TOOLS, type ToolName } from '../shared/tools.ts';
@@ -46,13 +54,18 @@ export type LoopOptions<T> = {
   limits: Limits;
   maxOutputTokens: number;
   compactTokens: number;
-  /** Runs the calls of one turn, in order; one result for each. */
-  act: (turn: number, calls: ToolCall[]) => Promise<ToolResult[]>;
+  /**
+   * Runs the calls of one turn, in order; one result for each. With `next` it may have the model answer them at
+   * once, in the same activity.
+   */
+  act: (turn: number, calls: ToolCall[], next?: ThinkRequest) => Promise<Acted>;
   /** Parses and checks the closing call; an error goes back to the model. */
   close: (call: ToolCall) => { ok: true; value: T } | { ok: false; error: string };
   /** What limits are counted from; the conversation's start unless given (a planner counts each round). */
   since?: Baseline;
 };
+
+export type Acted = { results: ToolResult[]; answer?: ThinkResult | undefined };
 
 export type Baseline = { turns: number; tokens: number; at: number };
 
@@ -77,17 +90,23 @@ export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> 
   let withoutCall = 0;
   let empty = 0;
   let lastChance = false;
+  /** The model's answer, where the last turn's tools brought it along. */
+  let early: ThinkResult | undefined;
 
   for (;;) {
-    const reached = limitReached(limits, talk, since);
-    // A limit first: a model that does not close could be compacted for ever, each time with a last turn anew.
-    if (reached === null && needsCompaction(talk, options.compactTokens)) return { kind: 'compact' };
-    if (reached !== null) {
-      if (lastChance) return { kind: 'stopped', by: 'limit', reason: reached };
-      lastChance = true;
-      talk.messages.push({ role: 'user', text: LOOP_TEXT.lastTurn(reached, closing) });
+    if (early === undefined) {
+      const reached = limitReached(limits, talk, since);
+      // A limit first: a model that does not close could be compacted for ever, each time with a last turn anew.
+      if (reached === null && needsCompaction(talk, options.compactTokens)) return { kind: 'compact' };
+      if (reached !== null) {
+        if (lastChance) return { kind: 'stopped', by: 'limit', reason: reached };
+        lastChance = true;
+        talk.messages.push({ role: 'user', text: LOOP_TEXT.lastTurn(reached, closing) });
+      }
     }
-    const answer = await think(options, lastChance ? [closing] : ROLE_TOOLS[role].tools);
+    const answer = early ?? (await think(options, lastChance ? [closing] : ROLE_TOOLS[role].tools));
+    if (early !== undefined) count(talk, early);
+    early = undefined;
     const { text, toolCalls } = answer.message;
 
     if (toolCalls.length === 0 && text.trim() === '') {
@@ -106,8 +125,16 @@ export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> 
     }
     withoutCall = 0;
 
-    const ended = await takeTurn(talk, toolCalls, closing, act, close);
+    // Where something must be said or decided before the next call, the tools run by themselves.
+    const plain =
+      !lastChance &&
+      !repeats.near(toolCalls) &&
+      limitReached(limits, talk, since) === null &&
+      !needsCompaction(talk, options.compactTokens);
+    const next = plain ? questionOf(options, talk.turn + 1, ROLE_TOOLS[role].tools) : undefined;
+    const ended = await takeTurn(talk, toolCalls, closing, next, act, close);
     if (ended.closed !== undefined) return { kind: 'closed', value: ended.closed.value };
+    early = ended.answer;
     const times = repeats.seen(toolCalls, ended.results);
     if (times > STALL_REPEATS) {
       return { kind: 'stopped', by: 'stall', reason: `The same call gave the same result ${times} times.` };
@@ -117,25 +144,35 @@ export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> 
 }
 
 /** One call of the model over the whole transcript; counts the turn and what it cost. */
-export async function think(
-  options: Pick<LoopOptions<unknown>, 'role' | 'conversation' | 'agent' | 'ancestors' | 'maxOutputTokens'>,
-  tools: readonly ToolName[],
-): Promise<ThinkResult> {
+export async function think(options: Asker, tools: readonly ToolName[]): Promise<ThinkResult> {
   const { conversation: talk } = options;
+  const question = questionOf(options, talk.turn + 1, tools);
+  const answer = await llmActivities.think.executeWithOptions({ summary: `think ${question.turn}` }, [question]);
+  count(talk, answer);
+  return answer;
+}
+
+type Asker = Pick<LoopOptions<unknown>, 'role' | 'conversation' | 'agent' | 'ancestors' | 'maxOutputTokens'>;
+
+/** The request for a call over the transcript as it is now. */
+function questionOf(options: Asker, turn: number, tools: readonly ToolName[]): ThinkRequest {
+  const { conversation: talk } = options;
+  return {
+    role: options.role,
+    turn,
+    messageCount: talk.messages.length,
+    tail: tailDigest(talk.messages),
+    conversation: talk.number,
+    tools: [...tools],
+    agent: options.agent,
+    ancestors: options.ancestors,
+    maxOutputTokens: options.maxOutputTokens,
+  };
+}
+
+/** A turn is counted once it is answered. */
+function count(talk: Conversation, answer: ThinkResult): void {
   talk.turn += 1;
-  const answer = await llmActivities.think.executeWithOptions({ summary: `think ${talk.turn}` }, [
-    {
-      role: options.role,
-      turn: talk.turn,
-      messageCount: talk.messages.length,
-      tail: tailDigest(talk.messages),
-      conversation: talk.number,
-      tools: [...tools],
-      agent: options.agent,
-      ancestors: options.ancestors,
-      maxOutputTokens: options.maxOutputTokens,
-    },
-  ]);
   talk.inputTokens = answer.usage.inputTokens;
   talk.metrics = addMetrics(talk.metrics, {
     turns: 1,
@@ -144,7 +181,6 @@ export async function think(
     costUsd: answer.costUsd,
     durationMs: answer.durationMs,
   });
-  return answer;
 }
 
 /** Runs a turn's calls up to the closing one; what stands behind it is not run. */
@@ -152,13 +188,17 @@ async function takeTurn<T>(
   talk: Conversation,
   toolCalls: ToolCall[],
   closing: ToolName,
+  next: ThinkRequest | undefined,
   act: LoopOptions<T>['act'],
   close: LoopOptions<T>['close'],
-): Promise<{ closed?: { value: T }; results: ToolResult[] }> {
+): Promise<Acted & { closed?: { value: T } }> {
   const at = toolCalls.findIndex((call) => call.name === closing);
   const before = at === -1 ? toolCalls : toolCalls.slice(0, at);
   const run = before.slice(0, MAX_CALLS);
-  const results = run.length === 0 ? [] : [...(await act(talk.turn, run))];
+  // The model can answer at once only where the tools give all of the results.
+  const whole = run.length === toolCalls.length;
+  const acted: Acted = run.length === 0 ? { results: [] } : await act(talk.turn, run, whole ? next : undefined);
+  const results = [...acted.results];
   for (const { id, name } of before.slice(MAX_CALLS)) {
     results.push({ callId: id, name, status: 'error', output: LOOP_TEXT.tooManyCalls(MAX_CALLS) });
   }
@@ -174,7 +214,7 @@ async function takeTurn<T>(
     results.push({ callId: call.id, name: call.name, status: verdict.ok ? 'ok' : 'error', output });
   }
   talk.messages.push({ role: 'tool', results });
-  return closed === undefined ? { results } : { closed, results };
+  return { results, answer: acted.answer, ...(closed === undefined ? {} : { closed }) };
 }
 
 function needsCompaction(talk: Conversation, compactTokens: number): boolean {
@@ -207,16 +247,21 @@ class Repeats {
   private last = '';
   private times = 0;
 
+  /** Whether the same result once more would have to be spoken of. */
+  near(calls: readonly ToolCall[]): boolean {
+    return this.times >= STALL_REPEATS - 1 && this.last.startsWith(callsOf(calls));
+  }
+
   seen(calls: readonly ToolCall[], results: readonly ToolResult[]): number {
-    const signature = JSON.stringify([
-      calls.map((call) => [call.name, call.arguments]),
-      results.map((result) => [result.status, result.output]),
-    ]);
+    const signature = callsOf(calls) + JSON.stringify(results.map((result) => [result.status, result.output]));
     this.times = signature === this.last ? this.times + 1 : 1;
     this.last = signature;
     return this.times;
   }
 }
+
+const callsOf = (calls: readonly ToolCall[]): string =>
+  JSON.stringify(calls.map((call) => [call.name, call.arguments]));
 
 /** The chain of the workflow that runs this code. */
 export function ownChain(): Chain {

@@ -13,20 +13,28 @@ import {
   TimeoutFailure,
 } from '@temporalio/workflow';
 import {
-  type ActResult,
+  type ActAndThinkResult,
   type AgentHandoff,
   type Message,
   SandboxRef,
+  type ThinkRequest,
   type ToolCall,
-  type ToolResult,
 } from '../shared/contracts/agent.ts';
 import { AgentInput, type AgentResult } from '../shared/contracts/agent-run.ts';
 import { FailureType, failureTypeOf, terminal } from '../shared/failures.ts';
 import { LOOP_TEXT } from '../shared/loop-text.ts';
 import { sandboxSignal, transcriptQuery } from '../shared/messages.ts';
 import { parseArguments } from '../shared/tools.ts';
-import { actOptions, runActivities, sandboxActivities } from './activities.ts';
-import { type Conversation, type LoopEnd, newConversation, ownChain, runAgent, think } from './agent-loop.ts';
+import { actAndThinkOptions, actOptions, runActivities, sandboxActivities, turnActivities } from './activities.ts';
+import {
+  type Acted,
+  type Conversation,
+  type LoopEnd,
+  newConversation,
+  ownChain,
+  runAgent,
+  think,
+} from './agent-loop.ts';
 import { parseInput, parseSignal } from './input.ts';
 
 /** How long an agent waits for its task to find it another sandbox; slots may be taken for hours. */
@@ -54,13 +62,14 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
       : { ...input.carry, inputTokens: 0 };
   const limits = run.settings.agent[brief.role];
 
-  async function act(turn: number, calls: ToolCall[]): Promise<ToolResult[]> {
+  async function act(turn: number, calls: ToolCall[], next?: ThinkRequest): Promise<Acted> {
     for (let tries = 1; ; tries++) {
       const used = sandbox;
-      const done = await actOnce(used, turn, calls);
+      const done = await actOnce(used, turn, calls, next);
       if (typeof done === 'object') {
-        if (done.checkpoint !== undefined) checkpoint = done.checkpoint;
-        return done.results;
+        const { acted, answer } = done;
+        if (acted.checkpoint !== undefined) checkpoint = acted.checkpoint;
+        return { results: acted.results, answer };
       }
       if (tries >= MAX_TRIES) {
         const tried = `Turn ${turn} was tried ${tries} times, the last in sandbox ${used.id} (lease ${used.epoch})`;
@@ -78,20 +87,19 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     used: typeof sandbox,
     turn: number,
     calls: ToolCall[],
-  ): Promise<ActResult | 'gone' | 'timeout'> {
+    next: ThinkRequest | undefined,
+  ): Promise<ActAndThinkResult | 'gone' | 'timeout'> {
     const scope = new CancellationScope();
     let moved = false;
     try {
-      const running = scope.run(() =>
-        sandboxActivities(used.queue, { ...actOptions, summary: summaryOf(calls) }).act({
-          sandbox: used,
-          turn,
-          calls,
-          repo: run.repo,
-          restore: checkpoint,
-          ref: input.ref,
-        }),
-      );
+      const request = { sandbox: used, turn, calls, repo: run.repo, restore: checkpoint, ref: input.ref };
+      const summary = summaryOf(calls);
+      const running = scope.run(async () => {
+        if (next === undefined)
+          return { acted: await sandboxActivities(used.queue, { ...actOptions, summary }).act(request) };
+        const both = turnActivities(used.queue, { ...actAndThinkOptions, summary: `${summary}; think ${next.turn}` });
+        return await both.actAndThink({ act: request, think: next });
+      });
       // A lease elsewhere means that this host is lost: its queue would answer too late, or never.
       const watch = new CancellationScope();
       void watch

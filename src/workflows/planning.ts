@@ -109,7 +109,7 @@ export class Planning {
       since: baselineOf(talk, Date.now()),
       maxOutputTokens: settings.maxOutputTokens,
       compactTokens: settings.compactTokens,
-      act: async (_turn, calls) => (await runActivities.inspect({ run: this.run, commit: view.tip, calls })).results,
+      act: async (_turn, calls) => await runActivities.inspect({ run: this.run, commit: view.tip, calls }),
       close: (call) => this.accept(call, state),
     });
   }

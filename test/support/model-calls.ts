@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import { defaultPayloadConverter, fromPayloadsAtIndex } from '@temporalio/common';
 import type { History } from '@temporalio/common/lib/proto-utils.js';
 import type { LoggedRequest } from '../../examples/scripted-model/request-log.ts';
-import { ThinkRequest } from '../../src/shared/contracts/agent.ts';
+import { ActAndThinkRequest, ActAndThinkResult, ThinkRequest } from '../../src/shared/contracts/agent.ts';
 
 export type RunHistory = { workflowId: string; runId: string; type: string; history: History };
 
@@ -19,20 +19,29 @@ export async function historiesOf(client: Client, taskQueue: string): Promise<Ru
   return all.sort((a, b) => a.startTime - b.startTime);
 }
 
-/** When each `think` was recorded as completed (ms since the epoch), by Idempotency-Key. */
+/** When each answer was recorded (ms since the epoch), by Idempotency-Key. */
 export function answersInHistory(histories: readonly RunHistory[]): Map<string, number[]> {
   const answers = new Map<string, number[]>();
   for (const { history } of histories) {
     const keys = new Map<string, string>();
+    const both = new Map<string, boolean>();
     for (const event of history.events ?? []) {
       const scheduled = event.activityTaskScheduledEventAttributes;
-      if (scheduled?.activityType?.name === 'think') {
-        const input: unknown = fromPayloadsAtIndex(defaultPayloadConverter, 0, scheduled.input?.payloads);
-        const { agent, turn } = ThinkRequest.parse(input);
+      const name = scheduled?.activityType?.name;
+      if (name === 'think' || name === 'actAndThink') {
+        const input: unknown = fromPayloadsAtIndex(defaultPayloadConverter, 0, scheduled?.input?.payloads);
+        const { agent, turn } = name === 'think' ? ThinkRequest.parse(input) : ActAndThinkRequest.parse(input).think;
+        both.set(String(event.eventId), name === 'actAndThink');
         keys.set(String(event.eventId), `${agent.workflowId}/${agent.firstRunId}/${turn}`);
       }
-      const key = keys.get(String(event.activityTaskCompletedEventAttributes?.scheduledEventId));
+      const completed = event.activityTaskCompletedEventAttributes;
+      const id = String(completed?.scheduledEventId);
+      const key = keys.get(id);
       if (key === undefined) continue;
+      if (both.get(id) === true) {
+        const result: unknown = fromPayloadsAtIndex(defaultPayloadConverter, 0, completed?.result?.payloads);
+        if (ActAndThinkResult.parse(result).answer === undefined) continue;
+      }
       const at = Number(event.eventTime?.seconds ?? 0) * 1_000 + Number(event.eventTime?.nanos ?? 0) / 1e6;
       answers.set(key, [...(answers.get(key) ?? []), at]);
     }

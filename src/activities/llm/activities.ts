@@ -1,8 +1,7 @@
-/** The activity `think`: one turn's LLM call, paid once. */
+/** One turn's LLM call, paid once: the activity `think`, and the second half of `actAndThink`. */
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
 import type { Config } from '../../shared/config.ts';
-import type { LlmActivities } from '../../shared/contracts/activities.ts';
 import { type Message, ThinkRequest, type ThinkResult } from '../../shared/contracts/agent.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import type { Log } from '../log.ts';
@@ -16,7 +15,7 @@ import { createPricing } from './prices.ts';
 import { createProvider } from './providers/create.ts';
 import { toolDefinitions } from './providers/tools.ts';
 import { Router } from './router.ts';
-import { RecentTurns } from './recent-turns.ts';
+import { RecentMessages } from './recent-messages.ts';
 import { type TranscriptSource, Transcripts } from './transcript.ts';
 
 const HEARTBEAT_MS = 3_000;
@@ -31,16 +30,19 @@ export type LlmDeps = {
   chains: ChainWatch;
   config: Pick<Config['llm'], 'idleSeconds'>;
   /** Shared with `act` of the same process, which saves most queries. */
-  turns?: RecentTurns;
+  recent?: RecentMessages;
   log: Log;
 };
 
+/** Asks the model over the transcript as the workflow has it, and what has been `added` to it since. */
+export type Thinker = (request: ThinkRequest, added?: readonly Message[]) => Promise<ThinkResult>;
+
 /**
- * `think` waits as long as it takes: through outages of all endpoints and while the run is paused. It wants a
- * heartbeat timeout (of 30 s or more) and a long startToClose.
+ * To be called in an activity's context. Waits as long as it takes: through outages of all endpoints and while the
+ * run is paused. It wants a heartbeat timeout (of 20 s or more) and a long startToClose.
  */
-export function createLlmActivities(deps: LlmDeps): LlmActivities {
-  const { endpoints, chains, config, turns = new RecentTurns(), log } = deps;
+export function createThinker(deps: LlmDeps): Thinker {
+  const { endpoints, chains, config, recent = new RecentMessages(), log } = deps;
   const providers = new Map(endpoints.map((endpoint) => [endpoint, createProvider(endpoint)]));
   const router = new Router(endpoints);
   const transcripts = new Transcripts(deps.transcript);
@@ -93,40 +95,42 @@ export function createLlmActivities(deps: LlmDeps): LlmActivities {
     return result;
   }
 
-  return {
-    async think(input) {
-      const parsed = ThinkRequest.safeParse(input);
-      if (!parsed.success) throw terminal(FailureType.Invariant, `think was asked wrongly: ${parsed.error.message}`);
-      const request = parsed.data;
-      const context = Context.current();
-      const { workflowExecution } = context.info;
-      if (workflowExecution === undefined) throw terminal(FailureType.Invariant, 'think runs for a workflow only.');
-      let status = 'reading the transcript';
-      let ticket: Ticket<ThinkResult> | undefined;
-      const beat = (): void => context.heartbeat({ status: ticket?.status ?? status });
-      const timer = setInterval(beat, HEARTBEAT_MS);
-      try {
-        const newest = turns.newest(workflowExecution, request);
-        const messages = await transcripts.get({
-          ...workflowExecution,
-          conversation: request.conversation,
-          count: request.messageCount,
-          ...(newest === undefined ? {} : { newest }),
-        });
-        throwIfEnded(context);
-        const key = questionKey(request, messages);
-        status = 'starting';
-        ticket = flights.join(key, (flight) => answer(request, messages, key, flight));
-        followCancellation(context, ticket, request, chains);
-        const result = await ticket.answer;
-        turns.answered(workflowExecution, request.turn, result.message);
-        return result;
-      } finally {
-        clearInterval(timer);
-        ticket?.release(attemptEnded());
-      }
-    },
-  } satisfies LlmActivities;
+  return async (input, added = []) => {
+    const parsed = ThinkRequest.safeParse(input);
+    if (!parsed.success) throw terminal(FailureType.Invariant, `think was asked wrongly: ${parsed.error.message}`);
+    const asked = parsed.data;
+    const context = Context.current();
+    const { workflowExecution } = context.info;
+    if (workflowExecution === undefined) throw terminal(FailureType.Invariant, 'think runs for a workflow only.');
+    let status = 'reading the transcript';
+    let ticket: Ticket<ThinkResult> | undefined;
+    const beat = (): void => context.heartbeat({ status: ticket?.status ?? status });
+    const timer = setInterval(beat, HEARTBEAT_MS);
+    try {
+      const transcript = await transcripts.get({
+        ...workflowExecution,
+        conversation: asked.conversation,
+        count: asked.messageCount,
+        tail: asked.tail,
+        made: recent.of(workflowExecution),
+      });
+      throwIfEnded(context);
+      const messages = [...transcript, ...added];
+      // The same question, however its messages came here.
+      const request = { ...asked, messageCount: messages.length };
+      for (const message of added) recent.add(workflowExecution, message);
+      const key = questionKey(request, messages);
+      status = 'starting';
+      ticket = flights.join(key, (flight) => answer(request, messages, key, flight));
+      followCancellation(context, ticket, request, chains);
+      const result = await ticket.answer;
+      recent.add(workflowExecution, result.message);
+      return result;
+    } finally {
+      clearInterval(timer);
+      ticket?.release(attemptEnded());
+    }
+  };
 }
 
 /**

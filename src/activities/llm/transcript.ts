@@ -2,6 +2,7 @@
 import type { Client } from '@temporalio/client';
 import { z } from 'zod';
 import { Message, type TranscriptRange } from '../../shared/contracts/agent.ts';
+import { tailDigest } from '../../shared/digest.ts';
 import { transcriptQuery } from '../../shared/messages.ts';
 
 const DEADLINE_MS = 15_000;
@@ -31,8 +32,10 @@ export type TranscriptPart = {
   conversation: number;
   /** How many messages are wanted, from the first. */
   count: number;
-  /** The newest of them, where this process made them itself. */
-  newest?: readonly Message[];
+  /** tailDigest() of them, by the workflow. */
+  tail?: string | undefined;
+  /** The agent's newest messages that this process made itself, if any; taken only where they fit the digest. */
+  made?: readonly Message[];
 };
 
 type Cached = { messages: Message[]; characters: number };
@@ -47,7 +50,7 @@ export class Transcripts {
   }
 
   /** From memory as far as it goes, the rest from the workflow. Throws a retryable error that says what was asked. */
-  async get({ workflowId, runId, conversation, count, newest = [] }: TranscriptPart): Promise<Message[]> {
+  async get({ workflowId, runId, conversation, count, tail, made = [] }: TranscriptPart): Promise<Message[]> {
     const key = JSON.stringify([workflowId, runId, conversation]);
     const known = this.#cache.get(key)?.messages ?? [];
     if (known.length >= count) {
@@ -55,9 +58,12 @@ export class Transcripts {
       return known.slice(0, count);
     }
     const range = { from: known.length, to: count };
-    const complete = newest.length > 0 && known.length + newest.length === count;
-    const fetched = complete ? newest : await this.#fetch(workflowId, runId, range);
-    const messages = [...known, ...fetched];
+    const missing = count - known.length;
+    const guess = missing <= made.length ? [...known, ...made.slice(-missing)] : undefined;
+    const messages =
+      guess !== undefined && tailDigest(guess) === tail
+        ? guess
+        : [...known, ...(await this.#fetch(workflowId, runId, range))];
     this.#keep(key, messages);
     return messages;
   }

@@ -2,7 +2,6 @@
 import type { Client } from '@temporalio/client';
 import type { Config } from '../../shared/config.ts';
 import type { SandboxActivities } from '../../shared/contracts/activities.ts';
-import type { ActRequest, ActResult } from '../../shared/contracts/agent.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../log.ts';
 import type { RunProcess } from '../process/run-process.ts';
@@ -34,8 +33,6 @@ export type SandboxDeps = {
   log: Log;
   /** How processes are started; in this process unless given. */
   run?: RunProcess;
-  /** Told of each turn's results, in the activity's context. */
-  onActed?: (request: ActRequest, result: ActResult) => void;
   /** Default: bubblewrap on this host. */
   provider?: SandboxProvider;
 };
@@ -54,7 +51,7 @@ export type Sandboxes = {
 
 /** @throws SandboxUnavailable when nothing can be isolated here and `config.unsafe` is not set. */
 export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
-  const { config, stateDir, env, mirrors, client, chains, hostQueue, log, run, onActed } = deps;
+  const { config, stateDir, env, mirrors, client, chains, hostQueue, log, run } = deps;
   const { limits, unsafe } = config;
   const provider =
     deps.provider ??
@@ -87,11 +84,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     activities: {
       holdSandbox: (request) => holdSandbox(holdDeps, places, request),
       adoptSandbox: (request) => adoptSandbox(holdDeps, places, request),
-      async act(request) {
-        const result = await act(actDeps, request);
-        onActed?.(request, result);
-        return result;
-      },
+      act: (request) => act(actDeps, request),
       async collectWork(request) {
         const result = await collectWork(actDeps, request);
         if (held.has(request.sandbox.id)) collected.add(request.sandbox.id);

@@ -3,7 +3,17 @@
  * `createXActivities(deps)` in src/activities and say `satisfies XActivities`.
  */
 import type { Chain, CommitSha } from '../ids.ts';
-import type { ActRequest, ActResult, Message, ThinkRequest, ThinkResult, ToolCall, ToolResult } from './agent.ts';
+import type {
+  ActAndThinkRequest,
+  ActAndThinkResult,
+  ActRequest,
+  ActResult,
+  Message,
+  ThinkRequest,
+  ThinkResult,
+  ToolCall,
+  ToolResult,
+} from './agent.ts';
 import type { AnswerRequest, LandRequest, LandResult, MergeRequest } from './merge.ts';
 import type { Scratchpad } from './plan.ts';
 import type { PlannerInput, PreparedRun, RunContext, SpecSource } from './run.ts';
@@ -60,7 +70,7 @@ export interface RunActivities {
     run: RunContext;
     task: TaskSpec;
     attempt: number;
-    previous?: { summary: string };
+    previous?: { summary: string; workLost?: boolean | undefined };
     guidance: string[];
   }): Promise<{ messages: Message[] }>;
   /** The first messages of a conflict agent: both sides' intent (the task; the landed commits of these files). */
@@ -101,4 +111,9 @@ export interface SandboxActivities {
   adoptSandbox(request: AdoptRequest): Promise<HoldResult>;
   act(request: ActRequest): Promise<ActResult>;
   collectWork(request: CollectRequest): Promise<CollectResult>;
+}
+
+/** On the host's own queue, as it begins with tools. */
+export interface TurnActivities {
+  actAndThink(request: ActAndThinkRequest): Promise<ActAndThinkResult>;
 }

@@ -109,6 +109,21 @@ export const ActResult = z.object({
 });
 export type ActResult = z.infer<typeof ActResult>;
 
+/** The tools of one turn, then the next turn's call over what they gave: one round trip of a workflow, not two. */
+export const ActAndThinkRequest = z.object({
+  act: ActRequest,
+  /** `messageCount` and `tail` are of the transcript before the tools' results. */
+  think: ThinkRequest,
+});
+export type ActAndThinkRequest = z.infer<typeof ActAndThinkRequest>;
+
+export const ActAndThinkResult = z.object({
+  acted: ActResult,
+  /** Absent when the tools ran and the call was not answered: the workflow then asks by `think`. */
+  answer: ThinkResult.optional(),
+});
+export type ActAndThinkResult = z.infer<typeof ActAndThinkResult>;
+
 /** What the closing tool `submit_handoff` says; files and metrics are measured by the host. */
 export const AgentHandoff = z.object({
   status: z.enum(['complete', 'partial', 'blocked', 'failed']),

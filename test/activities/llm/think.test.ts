@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ActivityCancellationDetails, CancelledFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createLlmActivities, type LlmDeps } from '../../../src/activities/llm/activities.ts';
+import { createThinker, type LlmDeps } from '../../../src/activities/llm/activities.ts';
 import type { AncestorCheck } from '../../../src/activities/temporal/chains.ts';
 import type { Message, ThinkRequest, ThinkResult } from '../../../src/shared/contracts/agent.ts';
 import { failureTypeOf } from '../../../src/shared/failures.ts';
@@ -33,8 +33,8 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const worker = (changes: Partial<LlmDeps> = {}) =>
-  createLlmActivities({
+const worker = (changes: Partial<LlmDeps> = {}) => ({
+  think: createThinker({
     endpoints: [endpointTo(server, 'openai')],
     journalDir: join(folder, 'journal'),
     transcript: { fetch: async (_workflowId, _runId, { from, to }) => messages.slice(from, to) },
@@ -42,7 +42,8 @@ const worker = (changes: Partial<LlmDeps> = {}) =>
     config: { idleSeconds: 5 },
     log,
     ...changes,
-  });
+  }),
+});
 
 type Attempt = { env: MockActivityEnvironment; result: Promise<ThinkResult>; beats: string[] };
 

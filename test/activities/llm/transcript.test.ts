@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
+import { RecentMessages } from '../../../src/activities/llm/recent-messages.ts';
 import { Transcripts } from '../../../src/activities/llm/transcript.ts';
 import type { Message, TranscriptRange } from '../../../src/shared/contracts/agent.ts';
+import { tailDigest } from '../../../src/shared/digest.ts';
 
 const history: Message[] = Array.from({ length: 10 }, (_, i) => ({ role: 'user', text: `message ${i}` }));
 const part = { workflowId: 'w', runId: 'r', conversation: 0 };
@@ -50,4 +52,30 @@ test('a workflow that gives fewer messages than there must be is an error that s
 test('what is no transcript is refused', async () => {
   const transcripts = new Transcripts({ fetch: async () => [{ role: 'robot' }] as unknown as Message[] });
   await expect(transcripts.get({ ...part, count: 1 })).rejects.toThrow('Cannot read messages 0 to 1');
+});
+
+test('messages that this process made are not asked for, where they fit what the workflow has', async () => {
+  const { transcripts, asked } = recorded();
+  await transcripts.get({ ...part, count: 2 });
+  const grown = { ...part, count: 4, tail: tailDigest(history.slice(0, 4)) };
+  expect(await transcripts.get({ ...grown, made: history.slice(1, 4) })).toEqual(history.slice(0, 4));
+  expect(asked).toEqual([{ from: 0, to: 2 }]);
+});
+
+test('messages that the workflow has otherwise, or too few of them, are asked for', async () => {
+  const tail = tailDigest(history.slice(0, 4));
+  for (const made of [[history[2]!, { role: 'user' as const, text: 'run again elsewhere' }], [history[3]!], []]) {
+    const { transcripts, asked } = recorded();
+    await transcripts.get({ ...part, count: 2 });
+    expect(await transcripts.get({ ...part, count: 4, tail, made })).toEqual(history.slice(0, 4));
+    expect(asked[1]).toEqual({ from: 2, to: 4 });
+  }
+});
+
+test('an agent is told apart by its run, and its last three messages are kept', () => {
+  const recent = new RecentMessages();
+  const agent = { workflowId: 'run/a.1/agent', runId: 'r1' };
+  for (const message of history) recent.add(agent, message);
+  expect(recent.of(agent)).toEqual(history.slice(-3));
+  expect(recent.of({ ...agent, runId: 'r2' })).toEqual([]);
 });
