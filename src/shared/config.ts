@@ -36,11 +36,20 @@ export type EndpointFromEnv = z.infer<typeof EndpointFromEnv>;
 const SandboxLimits = z.strictObject({
   memoryMb: z.number().int().positive().default(4_096),
   processes: z.number().int().positive().default(512),
+  /** Of one process. */
+  openFiles: z.number().int().positive().default(8_192),
+  /** Of one file. */
   fileSizeMb: z.number().int().positive().default(1_024),
-  /** CPU seconds of one command. */
+  /** On disk: work tree, /tmp, home and stored versions of one sandbox together. */
+  diskMb: z.number().int().positive().default(10_240),
+  /** Files and folders, likewise. */
+  files: z.number().int().positive().default(1_000_000),
+  /** CPU seconds of one process. */
   cpuSeconds: z.number().int().positive().default(3_600),
   /** What of a command's output is kept for the model, in bytes; the whole is in a file in the sandbox. */
   outputBytes: z.number().int().positive().default(30_000),
+  /** A command that writes more than this to its output is stopped. */
+  outputMb: z.number().int().positive().default(256),
   /** Free space that must be left on the host's disk, or writing commands are refused. */
   minFreeDiskMb: z.number().int().nonnegative().default(512),
 });

@@ -40,7 +40,7 @@ export type ExecOptions = {
   /** What is kept of standard output: its first `headBytes` (default 8 MiB) and its last `tailBytes` (default 0). */
   headBytes?: number;
   tailBytes?: number;
-  /** The command is killed when it has written more than this. Default 256 MiB. */
+  /** The command is killed when it has written more than this. Default: the sandbox's own limit. */
   maxBytes?: number;
   /** When output is cut, the whole is kept under this name in `paths.output`. */
   outputFile?: string;
@@ -52,6 +52,9 @@ export type ExecOptions = {
   network?: 'none' | 'full';
 };
 
+/** How a command ended, and which of the sandbox's limits it met: sentences for the agent. */
+export type SandboxResult = ExecResult & { limits?: readonly string[] };
+
 export interface SandboxProvider {
   readonly kind: string;
   /** false: commands run as the worker's user, with nothing between. Every report says so. */
@@ -62,7 +65,7 @@ export interface SandboxProvider {
   /** Makes an empty sandbox. Throws when the id exists. */
   create(spec: SandboxSpec): Promise<void>;
   /** Runs a command to its end; all of its processes are gone afterwards. Throws SandboxGone when there is none. */
-  exec(id: string, argv: readonly string[], options: ExecOptions): Promise<ExecResult>;
+  exec(id: string, argv: readonly string[], options: ExecOptions): Promise<SandboxResult>;
   /** Kills what runs in it and deletes it. One that is not there is no error. */
   terminate(id: string): Promise<void>;
   list(): Promise<string[]>;

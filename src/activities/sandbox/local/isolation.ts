@@ -90,13 +90,32 @@ export function bwrapArgs(
   bwrap: string,
   system: readonly string[],
   mounts: Mounts,
-  options: { network: 'none' | 'full'; cwd: string },
+  options: {
+    network: 'none' | 'full';
+    cwd: string;
+    /** Of /dev/shm, which is memory. */
+    memoryMb: number;
+    /** Where the filter of system calls is open; absent: none. */
+    seccompFd?: number;
+  },
 ): string[] {
   const { folder } = mounts;
   const args = [
     bwrap,
+    ...(options.seccompFd === undefined ? [] : ['--seccomp', String(options.seccompFd)]),
     ...namespaceArgs(options.network),
     ...system,
+    // /dev is memory too; only its shm may be written, so far.
+    ...[
+      '--perms',
+      '1777',
+      '--size',
+      String(options.memoryMb * 1_048_576),
+      '--tmpfs',
+      '/dev/shm',
+      '--remount-ro',
+      '/dev',
+    ],
     ...['--bind', `${folder}/tmp`, INSIDE.tmp],
     ...['--bind', `${folder}/home`, INSIDE.home],
     ...['--bind', `${folder}/workspace`, INSIDE.workspace],

@@ -15,9 +15,11 @@ import { type ProcessOptions, type RunProcess, runProcess } from '../../process/
 import type { ExecOptions, SandboxPaths, SandboxProvider } from '../provider.ts';
 import { makeEtc } from './etc.ts';
 import { bwrapArgs, INSIDE, INSTALL_BUBBLEWRAP, NODE_INSIDE, probeIsolation, systemArgs } from './isolation.ts';
-import { createLimiter } from './limits.ts';
+import { createGuard } from './limits/guard.ts';
+import { createLimiter } from './limits/limiter.ts';
 import { registrySettings } from './registries.ts';
 import { deleteTree, removeTree } from './remove.ts';
+import { loadSeccomp, SECCOMP_FD } from './seccomp/load.ts';
 import { findToolchains } from './toolchains.ts';
 
 const ID = /^[a-z0-9-]{1,64}$/;
@@ -54,6 +56,10 @@ export async function createLocalProvider(options: {
   const toolchains = findToolchains(env, [stateDir], home);
   const nodeOfOurs = /^\/usr\//.test(process.execPath) ? undefined : process.execPath;
   const limiter = createLimiter(limits);
+  const guard = createGuard({ limits, limiter, run, log, ...(probe.ok ? { bwrap: probe.bwrap } : {}) });
+  const seccomp = probe.ok ? await loadSeccomp(probe.bwrap, stateDir) : undefined;
+  if (seccomp?.ok === false) log.warn({ reason: seccomp.reason }, 'sandboxes run without a filter of system calls');
+  const filter = seccomp?.ok === true ? { fd: SECCOMP_FD, file: seccomp.file } : undefined;
   const etc = probe.ok ? await makeEtc(stateDir) : '/etc';
   const system = probe.ok
     ? systemArgs({ etc, binds: toolchains.binds, ...(nodeOfOurs === undefined ? {} : { node: nodeOfOurs }) })
@@ -135,6 +141,7 @@ export async function createLocalProvider(options: {
       // Nothing is mounted then: the path that alternates name must exist.
       if (!probe.ok) await symlink(objects, join(folder, 'objects'));
       await openGroups(id);
+      await guard.begin(id, folder);
     },
 
     async exec(id, argv, exec) {
@@ -151,18 +158,34 @@ export async function createLocalProvider(options: {
         binds: registries?.binds ?? [],
         ...(exec.setup === undefined ? {} : { setup: exec.setup }),
       };
-      const isolate = probe.ok ? [...bwrapArgs(probe.bwrap, system, mounts, { network, cwd }), ...limiter.inside] : [];
+      const isolate = probe.ok
+        ? [
+            ...bwrapArgs(probe.bwrap, system, mounts, {
+              network,
+              cwd,
+              memoryMb: limits.memoryMb,
+              ...(filter === undefined ? {} : { seccompFd: filter.fd }),
+            }),
+            ...limiter.inside,
+          ]
+        : [];
       const stop = new AbortController();
       const group = running.get(id) ?? new Set();
       running.set(id, group.add(stop));
       try {
         await openGroups(id);
-        return await run(limiter.wrap(id, [...isolate, ...argv], exec.combine ?? false), {
-          ...processOptions(exec),
-          cwd: probe.ok ? folder : cwd,
-          env: environment(id, { ...(probe.ok ? registries?.env : {}), ...exec.env }),
-          signal: exec.signal === undefined ? stop.signal : AbortSignal.any([exec.signal, stop.signal]),
-          ...(exec.outputFile === undefined ? {} : { outputFile: join(folder, 'output', exec.outputFile) }),
+        return await guard.run({
+          id,
+          folder,
+          argv: [...isolate, ...argv],
+          wrap: { combine: exec.combine ?? false, ...(filter === undefined ? {} : { open: filter }) },
+          options: {
+            ...processOptions(exec),
+            cwd: probe.ok ? folder : cwd,
+            env: environment(id, { ...(probe.ok ? registries?.env : {}), ...exec.env }),
+            signal: exec.signal === undefined ? stop.signal : AbortSignal.any([exec.signal, stop.signal]),
+            ...(exec.outputFile === undefined ? {} : { outputFile: join(folder, 'output', exec.outputFile) }),
+          },
         });
       } catch (error) {
         if (!existsSync(folder)) throw gone(id, error);
@@ -178,6 +201,7 @@ export async function createLocalProvider(options: {
       for (const stop of running.get(id) ?? []) stop.abort();
       const groups = await groupsOf(id);
       await removeTree(folder, trash);
+      guard.forget(id);
       await limiter.close(id, groups);
     },
 
@@ -197,6 +221,7 @@ export async function createLocalProvider(options: {
       await mkdir(dirname(folder), { recursive: true });
       const groups = await groupsOf(id);
       await rename(folderOf(id), folder);
+      guard.forget(id);
       await limiter.close(id, groups);
     },
   };

@@ -1,6 +1,6 @@
 /** bash: a command at the root of the work tree, with all of its processes gone when it ends. */
 import { headAndTail } from './text.ts';
-import type { Tool } from './tool.ts';
+import { ok, type Tool, type ToolAnswer } from './tool.ts';
 
 /** Linux takes at most 128 KiB in one argument. */
 const MAX_ARGUMENT = 100 * 1024;
@@ -20,20 +20,23 @@ export const bash: Tool<'bash'> = {
       outputFile,
     });
     const said = headAndTail(result, `${paths.output}/${outputFile}`);
-    const end = (text: string) => `${said}${said === '' || said.endsWith('\n') ? '' : '\n'}[${text}]`;
+    const limits = result.limits ?? [];
+    const answer = (status: 'ok' | 'error', ...notes: string[]): ToolAnswer => {
+      const lines = [...notes, ...limits].map((note) => `[${note}]`).join('\n');
+      return { status, output: `${said}${said === '' || said.endsWith('\n') || lines === '' ? '' : '\n'}${lines}` };
+    };
     switch (result.reason) {
       case 'exit':
-        if (result.exitCode === 0) return { status: 'ok', output: said === '' ? '[No output.]' : said };
-        return { status: 'error', output: end(`The command ended with code ${result.exitCode}.`) };
+        if (result.exitCode !== 0) return answer('error', `The command ended with code ${result.exitCode}.`);
+        return said === '' && limits.length === 0 ? ok('[No output.]') : answer('ok');
       case 'timeout':
-        return {
-          status: 'error',
-          output: end(`The command was stopped after ${timeoutSeconds} s, with all that it had started.`),
-        };
+        return answer('error', `The command was stopped after ${timeoutSeconds} s, with all that it had started.`);
       case 'output-limit':
-        return { status: 'error', output: end(`The command was stopped: it wrote more than ${result.bytes} bytes.`) };
+        return limits.length > 0
+          ? answer('error')
+          : answer('error', `The command was stopped: it wrote more than ${result.bytes} bytes.`);
       case 'aborted':
-        return { status: 'error', output: end('The command was stopped.') };
+        return limits.length > 0 ? answer('error') : answer('error', 'The command was stopped.');
     }
   },
 };

@@ -1,6 +1,6 @@
 /** What a tool gets and gives. All of a tool's work is done inside the sandbox, by `run`. */
 import type { ToolArguments, ToolName } from '../../../shared/tools.ts';
-import type { ExecOptions, ExecResult, SandboxPaths } from '../provider.ts';
+import type { ExecOptions, SandboxPaths, SandboxResult } from '../provider.ts';
 
 export type ToolContext = {
   paths: SandboxPaths;
@@ -8,7 +8,7 @@ export type ToolContext = {
   outputBytes: number;
   /** A name for a file in `paths.output` that no other call uses. */
   outputFile: string;
-  run(argv: readonly string[], options?: Partial<ExecOptions>): Promise<ExecResult>;
+  run(argv: readonly string[], options?: Partial<ExecOptions>): Promise<SandboxResult>;
   /** Keeps a text for the sandbox to read; returns its path inside. */
   keepFile(name: string, content: string): Promise<string>;
 };
@@ -32,7 +32,9 @@ export function insidePath(path: string | undefined, paths: SandboxPaths): strin
 }
 
 /** What a helper script said when it failed, or how it ended. */
-export function describeFailure(what: string, result: ExecResult): ToolAnswer {
+export function describeFailure(what: string, result: SandboxResult): ToolAnswer {
+  const [limit] = result.limits ?? [];
+  if (limit !== undefined) return failed(`${what}: ${limit}`);
   if (result.reason === 'timeout') return failed(`${what}: it took too long and was stopped.`);
   if (result.reason === 'output-limit') return failed(`${what}: it is too large.`);
   const said = result.stderr.trim().replace(/^(?:sh|cat|ls|find|mkdir|tail|\/bin\/sh): (?:\d+: )?/gm, '');
