@@ -1,6 +1,7 @@
 /** The schema of `temporal.config.ts` (data only) and its defaults. Pure; loading is the CLI's and worker's. */
 import { z } from 'zod';
 import { ROLES } from './contracts/agent.ts';
+import { AddressRange, NetworkSetting, RegistryUrl } from './network.ts';
 import { RunSettingsInput } from './settings.ts';
 
 /** USD per million tokens. */
@@ -83,6 +84,12 @@ export const Config = z.strictObject({
       reservedSlots: z.number().int().positive().default(2),
       /** true: run without isolation where bubblewrap is missing. Every report says so. */
       unsafe: z.boolean().default(false),
+      /** What commands of agents may reach. */
+      network: NetworkSetting.default('none'),
+      /** Private, loopback and other special addresses that names on an allowlist may lead to all the same. */
+      privateAddresses: z.array(AddressRange).default([]),
+      /** Which registries may be given which variable's token; those of `run.setup` in this file may anyway. */
+      registryTokens: z.record(z.string(), z.array(RegistryUrl)).default({}),
       limits: SandboxLimits.prefault({}),
     })
     .prefault({}),
