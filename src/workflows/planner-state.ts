@@ -238,11 +238,11 @@ export class PlannerState {
         return;
       case 'completed': {
         if (standing.result === null) return this.lost(task, RUN_TEXT.noResult, now);
-        const { handoff, outcome, conflictMetrics } = standing.result;
+        const { handoff, outcome, conflictMetrics, conflicts } = standing.result;
         if (task.status === 'running') this.handedOff(task, handoff, outcome.kind !== 'none', now);
         if (task.branch === 'queued') {
           this.spent(conflictMetrics);
-          this.ended(task, outcome, task.conflicts, now);
+          this.ended(task, outcome, conflicts ?? task.conflicts, now);
         }
         return;
       }

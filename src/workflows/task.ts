@@ -2,20 +2,10 @@
  * One unit of work: leases a sandbox, lets an agent work in it, brings the work to the remote, gives the
  * sandbox back, hands off, and sees the branch landed. Never continues as new: an open lease would die.
  */
-import {
-  ApplicationFailure,
-  CancellationScope,
-  ChildWorkflowCancellationType,
-  getExternalWorkflowHandle,
-  isCancellation,
-  log,
-  setCurrentDetails,
-  setHandler,
-  startChild,
-} from '@temporalio/workflow';
-import type { AgentBrief, AgentResult } from '../shared/contracts/agent-run.ts';
+import { getExternalWorkflowHandle, isCancellation, log, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import type { AgentBrief } from '../shared/contracts/agent-run.ts';
 import { MergeAnswer, type MergeOutcome } from '../shared/contracts/merge.ts';
-import { type CollectResult, LeasedMessage, type SandboxStart } from '../shared/contracts/sandbox.ts';
+import { LeasedMessage, type SandboxStart } from '../shared/contracts/sandbox.ts';
 import {
   addMetrics,
   type BranchOutcome,
@@ -25,48 +15,23 @@ import {
   type TaskResult,
 } from '../shared/contracts/task.ts';
 import { boundedHandoff, boundedPaths, MAX_HANDOFF_CHARS } from '../shared/handoff-size.ts';
-import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
+import { FailureType, failureTypeOf, rootMessage } from '../shared/failures.ts';
 import { agentWorkflowId, conflictAgentWorkflowId, taskRef } from '../shared/ids.ts';
-import {
-  handoffSignal,
-  leasedSignal,
-  mergeOutcomeSignal,
-  sandboxSignal,
-  taskOutcomeSignal,
-} from '../shared/messages.ts';
-import { actOptions, sandboxActivities } from './activities.ts';
-import type { agent } from './agent.ts';
+import { handoffSignal, leasedSignal, mergeOutcomeSignal, taskOutcomeSignal } from '../shared/messages.ts';
 import { ownChain } from './agent-loop.ts';
 import { parseInput, parseSignal } from './input.ts';
-import { isLeased, Lease } from './lease.ts';
 import { Landing } from './landing.ts';
 import { queueNames } from './queues.ts';
+import { reasonOf, SandboxWork } from './sandbox-work.ts';
 
 export async function task(raw: TaskInput): Promise<TaskResult> {
   const input = parseInput(TaskInput, raw, 'task');
   return await new Task(input).run();
 }
 
-/** What a sandbox was used for, with what came out of it. */
-type Work = { agent: AgentResult; collected: CollectResult; base: string };
-
-/** What a sandbox is leased for. */
-type WorkPlan = {
-  start: SandboxStart;
-  brief: (leased: LeasedMessage) => AgentBrief;
-  agentId: string;
-  /** Whose slots the lease takes. */
-  queue: string;
-  /** Where the work is kept on the remote. */
-  ref: string;
-  /** The commit's text behind its subject, from the agent's summary. */
-  body: (summary: string) => string;
-};
-
 /** Work that is on the remote, with what it is measured against: the parent of its commit. */
 type WorkAt = { commit: string; base: string; ref: string };
 
-const MAX_REASON_CHARS = 2_000;
 /** A merge queue carries the requests of all runs through continue-as-new. */
 const MAX_BODY_CHARS = 4_000;
 const MAX_FILES_CHARS = 10_000;
@@ -76,17 +41,16 @@ class Task {
   private readonly ref: string;
   private readonly landing: Landing;
   private readonly input: TaskInput;
-  private lease: Lease | undefined;
-  private epoch = 0;
-  private agentId: string | undefined;
+  private readonly work: SandboxWork;
 
   constructor(input: TaskInput) {
     this.input = input;
     this.ref = taskRef(input.run.root.workflowId, this.chain.workflowId);
+    this.work = new SandboxWork(input, this.chain);
     this.landing = new Landing({ run: input.run, task: input.task, chain: this.chain, ancestors: input.ancestors });
     setHandler(leasedSignal, async (raw) => {
       const message = parseSignal(LeasedMessage, raw, 'leased');
-      if (message !== undefined) await this.lease?.leased(message);
+      if (message !== undefined) await this.work.leased(message);
     });
     setHandler(mergeOutcomeSignal, (raw) => {
       const answer = parseSignal(MergeAnswer, raw, 'outcome');
@@ -111,128 +75,50 @@ class Task {
     const queued = handoff.status === 'complete' && handoff.commit !== undefined;
     await this.tellHandoff(handoff, queued);
     if (!queued || handoff.commit === undefined || base === undefined) {
-      return { handoff, outcome: { kind: 'none' }, conflictMetrics: NO_METRICS };
+      return { handoff, outcome: { kind: 'none' }, conflictMetrics: NO_METRICS, conflicts: 0 };
     }
     const landed = await this.land(handoff, handoff.commit, base);
     await this.tellOutcome(landed);
-    return { handoff, outcome: landed.outcome, conflictMetrics: landed.metrics };
+    return { handoff, outcome: landed.outcome, conflictMetrics: landed.metrics, conflicts: landed.conflicts };
   }
 
   /** The agent's work as a handoff; what fails on the way becomes a failed handoff, save a cancellation. */
   private async attempt(start: SandboxStart, brief: AgentBrief): Promise<{ handoff: Handoff; base?: string }> {
     try {
-      const { agent, collected, base } = await this.work({
+      const work = await this.work.run({
         start,
-        brief: () => brief,
+        brief: (leased) => (leased.startLost === true ? withoutWork(brief) : brief),
         agentId: agentWorkflowId(this.chain.workflowId),
         queue: queueNames().sandbox,
         ref: this.ref,
-        body: (summary) => summary,
+        keepsFailed: true,
+        subject: this.subject(),
+        body: (summary) => summary.slice(0, MAX_BODY_CHARS),
       });
+      const { collected, base } = work;
       const handoff = {
-        ...agent.handoff,
+        ...(work.kind === 'failed' ? this.failed(work.error) : { ...work.agent.handoff, metrics: work.agent.metrics }),
         filesChanged: collected.filesChanged,
-        metrics: agent.metrics,
         ...(collected.commit === undefined ? {} : { commit: collected.commit }),
       };
       return { base, handoff: boundedHandoff(handoff, MAX_HANDOFF_CHARS) };
     } catch (error) {
       if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
-      const reason = rootMessage(error).slice(0, MAX_REASON_CHARS);
-      log.error('task failed', { task: this.input.task.id, reason });
-      return {
-        handoff: {
-          status: 'failed',
-          summary: `The task could not be worked on: ${reason}`,
-          concerns: [reason],
-          suggestions: [],
-          filesChanged: [],
-          metrics: NO_METRICS,
-        },
-      };
+      return { handoff: this.failed(error) };
     }
   }
 
-  /** Lease, agent, collect, give back. The sandbox is given back whatever happens. */
-  private async work(plan: WorkPlan): Promise<Work> {
-    const { run, task, ancestors } = this.input;
-    const { start, queue } = plan;
-    const lease = new Lease({
-      request: { run, holder: this.chain, ancestors, start },
-      queue,
-      priority: task.priority,
-      epoch: this.epoch,
-      onLeased: (leased) => this.moved(leased),
-    });
-    this.lease = lease;
-    lease.open();
-    try {
-      const leased = leasedOrThrow(await lease.ready());
-      const agent = await this.runAgent(plan, leased, lease);
-      const collected = await this.collect(lease, agent, plan);
-      return { agent, collected, base: collected.base ?? leased.base };
-    } finally {
-      this.agentId = undefined;
-      await lease.release();
-      this.epoch = lease.lastEpoch;
-      this.lease = undefined;
-    }
-  }
-
-  private async runAgent(plan: WorkPlan, leased: LeasedMessage, lease: Lease): Promise<AgentResult> {
-    const { run, task, ancestors } = this.input;
-    const { agentId: workflowId, ref } = plan;
-    const brief = plan.brief(leased);
-    const { sandbox } = leased;
-    const scope = new CancellationScope();
-    const running = scope.run(async () => {
-      const child = await startChild<typeof agent>('agent', {
-        workflowId,
-        args: [{ run, task, ancestors: [...ancestors, this.chain], brief, sandbox, ref }],
-        cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-        parentClosePolicy: 'REQUEST_CANCEL',
-        staticSummary: `${brief.role} of ${task.id}`,
-      });
-      // A signal to a workflow that does not exist yet is lost: what moved meanwhile is told now.
-      this.agentId = workflowId;
-      if (lease.current !== undefined && lease.current.sandbox.epoch > sandbox.epoch) await this.moved(lease.current);
-      return await child.result();
-    });
-    // A lease that cannot be had again ends the agent; one that moves is told to it by `moved`.
-    const stopWith = (end: NonNullable<Lease['end']>) => {
-      if (end.kind !== 'released') scope.cancel();
+  private failed(error: unknown): Handoff {
+    const reason = reasonOf(error);
+    log.error('task failed', { task: this.input.task.id, reason });
+    return {
+      status: 'failed',
+      summary: `The task could not be worked on: ${reason}`,
+      concerns: [reason],
+      suggestions: [],
+      filesChanged: [],
+      metrics: NO_METRICS,
     };
-    void lease.whenEnded().then(stopWith, () => undefined);
-    try {
-      return await running;
-    } catch (error) {
-      if (lease.end !== undefined && lease.end.kind !== 'released') leasedOrThrow(lease.end);
-      throw error;
-    }
-  }
-
-  private async collect(lease: Lease, agent: AgentResult, plan: WorkPlan): Promise<CollectResult> {
-    const { run, task } = this.input;
-    for (let tries = 1; ; tries++) {
-      const { sandbox, base } = leasedOrThrow(await lease.ready());
-      try {
-        const activities = sandboxActivities(sandbox.queue, { ...actOptions, summary: 'collect the work' });
-        return await activities.collectWork({
-          run,
-          sandbox,
-          base,
-          restore: agent.checkpoint,
-          task,
-          change: this.chain,
-          ref: plan.ref,
-          subject: this.subject(),
-          body: plan.body(agent.handoff.summary).slice(0, MAX_BODY_CHARS),
-        });
-      } catch (error) {
-        if (isCancellation(error) || tries >= 5 || failureTypeOf(error) !== FailureType.SandboxGone) throw error;
-        await lease.another(sandbox.epoch);
-      }
-    }
   }
 
   /** Queue, wait, resolve conflicts with an agent of their own, until the branch has landed or cannot. */
@@ -266,14 +152,19 @@ class Task {
     // A ref of its own: a try that fails must not replace the work that it was to save.
     const ref = `${this.ref}.conflict-${number}`;
     try {
-      const { agent, collected, base } = await this.work({
+      const work = await this.work.run({
         start: { kind: 'merge', theirs: at.commit, ref: at.ref },
         brief: (leased) => ({ role: 'conflict', handoff, base: at.base, tip: leased.base, files }),
         agentId: conflictAgentWorkflowId(this.chain.workflowId, number),
         queue: queueNames().reserved,
         ref,
-        body: (text) => `${handoff.summary.slice(0, MAX_BODY_CHARS / 2)}\n\nConflicts resolved: ${text}`,
+        keepsFailed: false,
+        subject: this.subject(),
+        body: (text) =>
+          `${handoff.summary.slice(0, MAX_BODY_CHARS / 2)}\n\nConflicts resolved: ${text}`.slice(0, MAX_BODY_CHARS),
       });
+      if (work.kind === 'failed') throw work.error;
+      const { agent, collected, base } = work;
       const done = agent.handoff.status === 'complete' && collected.unresolved.length === 0;
       return {
         metrics: agent.metrics,
@@ -298,15 +189,6 @@ class Task {
         return { kind: 'ejected', reason: outcome.reason, ref: this.ref, refused: true };
       case 'dropped':
         return { kind: 'ejected', reason: outcome.reason, ref: this.ref, refused: false };
-    }
-  }
-
-  private async moved(leased: LeasedMessage): Promise<void> {
-    if (this.agentId === undefined) return;
-    try {
-      await getExternalWorkflowHandle(this.agentId).signal(sandboxSignal, leased.sandbox);
-    } catch (error) {
-      log.info('the agent had ended before it was told of its sandbox', { reason: rootMessage(error) });
     }
   }
 
@@ -356,10 +238,8 @@ class Task {
   }
 }
 
-function leasedOrThrow(ready: LeasedMessage | NonNullable<Lease['end']>): LeasedMessage {
-  if (isLeased(ready)) return ready;
-  if (ready.kind === 'failed')
-    throw ready.error instanceof Error ? ready.error : new ApplicationFailure(String(ready.error));
-  if (ready.kind === 'orphaned') throw terminal(FailureType.Orphaned, 'The run that this task works for has ended.');
-  throw terminal(FailureType.SandboxGone, 'The sandbox was given back before the work in it was collected.');
+/** For an agent that finds the branch as it is, because the commit it should go on from is nowhere any more. */
+function withoutWork(brief: AgentBrief): AgentBrief {
+  if (brief.role !== 'worker' || brief.previous === undefined) return brief;
+  return { ...brief, previous: { ...brief.previous, workLost: true } };
 }

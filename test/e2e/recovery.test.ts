@@ -5,9 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { check, type Play, step, write } from '../../examples/scripted-model/steps.ts';
+import { userTexts } from '../../examples/scripted-model/conversation.ts';
+import type { RunReport } from '../../src/shared/contracts/run.ts';
+import type { TaskInput, TaskResult } from '../../src/shared/contracts/task.ts';
 import { fileOn, landedOn } from '../support/branches.ts';
 import { chainRuns } from '../support/chain-runs.ts';
 import { bareRepository } from '../support/repos.ts';
+import { runContext } from '../support/run-context.ts';
 import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
 import { Swarm } from '../support/swarm.ts';
 import { temporal } from '../support/temporal.ts';
@@ -47,6 +51,41 @@ const lost: Scenario = {
       ),
       handoff: { status: 'complete', summary: `Attempt ${attempt}.` },
     }),
+  },
+};
+
+/** Its agent is ended from outside after its first step; what it did until then is in the work tree of the next. */
+const fallen: Scenario = {
+  plan: once(planned('fallen')),
+  tasks: {
+    fallen: (attempt): Play =>
+      attempt === 1
+        ? {
+            steps: Array.from({ length: 200 }, (_, i) => step('On.', write('fallen.txt', `from attempt 1, ${i}\n`))),
+            handoff: { status: 'complete', summary: 'Never said.' },
+          }
+        : {
+            steps: [check('Going on.', 'grep -q "from attempt 1" fallen.txt && echo "from attempt 2" >> fallen.txt')],
+            handoff: { status: 'complete', summary: 'Finished.' },
+          },
+  },
+};
+
+/** `waiting` keeps the run open; `again` is started by the test, as a second attempt. */
+const forgotten: Scenario = {
+  plan: once(planned('waiting')),
+  tasks: {
+    waiting: () => ({
+      steps: Array.from({ length: 500 }, (_, i) => step('On.', write('waiting.txt', `${i}\n`))),
+      handoff: { status: 'complete', summary: 'Never said.' },
+    }),
+    again: (_attempt, conversation) => {
+      const told = /Its work is [^.:]*/.exec(userTexts(conversation).join('\n'))?.[0] ?? 'nothing';
+      return {
+        steps: [step('Anew.', write('again.txt', `${told}\n`))],
+        handoff: { status: 'complete', summary: 'Anew.' },
+      };
+    },
   },
 };
 
@@ -113,7 +152,7 @@ describe('recovery', () => {
       client,
       address: server.address,
       taskQueue: server.uniqueQueue(),
-      script: scenarioScript({ swept, lost, outcomes, talkative }),
+      script: scenarioScript({ swept, lost, fallen, forgotten, outcomes, talkative }),
       latencyMs: 400,
     });
   }, 60_000);
@@ -179,6 +218,45 @@ describe('recovery', () => {
     expect(fileOn(origin.dir, 'main', 'lost.txt')).toBe('2.0\n');
     await swarm.settled();
     expect(origin.refs('refs/agentswarm/runs/')).toEqual([]);
+  }, 120_000);
+
+  it('an agent that fails for good leaves its work to the next attempt', async () => {
+    const origin = bareRepository(join(swarm.dir, 'fallen.git'));
+    const handle = await swarm.start('recovery-fallen', { repo: origin.dir, spec: specOf('fallen'), branch: 'main' });
+    await untilThinking('fallen', 3);
+    await client.workflow.getHandle('recovery-fallen/fallen.1/agent').terminate('a test');
+    const report = (await handle.result()) as RunReport;
+    expect(report).toMatchObject({ status: 'complete', landed: 1, retries: 1, tasks: [{ attempts: 2 }] });
+    expect(fileOn(origin.dir, 'main', 'fallen.txt')).toMatch(/^from attempt 1, \d+\nfrom attempt 2\n$/);
+    const { handoff } = (await client.workflow.getHandle('recovery-fallen/fallen.1').result()) as TaskResult;
+    expect(handoff).toMatchObject({ status: 'failed', filesChanged: ['fallen.txt'] });
+    await swarm.settled();
+    expect(origin.refs('refs/agentswarm/runs/')).toEqual([]);
+  }, 120_000);
+
+  it('a retry whose start is nowhere any more starts at the tip, and its agent is told', async () => {
+    const origin = bareRepository(join(swarm.dir, 'forgotten.git'));
+    const id = 'recovery-forgotten';
+    const handle = await swarm.start(id, { repo: origin.dir, spec: specOf('forgotten'), branch: 'main' });
+    await untilThinking('waiting', 1);
+    const root = { workflowId: id, firstRunId: (await handle.describe()).runId };
+    const input: TaskInput = {
+      run: { ...runContext(origin.dir, origin.tip()), root },
+      task: planned('again'),
+      attempt: 2,
+      parent: root,
+      ancestors: [root],
+      previous: { commit: 'd'.repeat(40), ref: `refs/agentswarm/runs/${id}/again.1`, summary: 'It was hard.' },
+      guidance: [],
+    };
+    const { taskQueue } = await handle.describe();
+    const task = await client.workflow.start('task', { workflowId: `${id}/again.2`, taskQueue, args: [input] });
+    expect(await task.result()).toMatchObject({ handoff: { status: 'complete' }, outcome: { kind: 'landed' } });
+    expect(fileOn(origin.dir, 'main', 'again.txt')).toBe('Its work is lost\n');
+    expect(swarm.logTail(1_000_000)).toMatch(/"lost":"d{40}".*starting at the tip/);
+    await handle.cancel();
+    await expect(handle.result()).rejects.toThrow();
+    await swarm.settled();
   }, 120_000);
 
   it('tasks wait for what they depend on, go on from a failed attempt, and keep what is not to land', async () => {

@@ -115,9 +115,11 @@ describe('what a planner hears', () => {
       handoff: handoff('complete', SHA),
       outcome: { kind: 'landed', commit: SHA } as const,
       conflictMetrics: NO_METRICS,
+      conflicts: 1,
     };
     state.found('a', chain('a'), { kind: 'completed', result }, 9);
-    expect(state.tasks[0]).toMatchObject({ status: 'complete', branch: 'landed', commit: SHA });
+    expect(state.tasks[0]).toMatchObject({ status: 'complete', branch: 'landed', commit: SHA, conflicts: 1 });
+    expect(state.totals().conflicts).toBe(1);
     expect(state.metrics.costUsd).toBe(0.5);
   });
 

@@ -29,7 +29,9 @@ export function createBriefWorker({ mirrors, prompts }: Deps): RunActivities['br
       const summary = cutEnd(previous.summary, SUMMARY_BYTES);
       parts.push(
         '## The attempt before this one',
-        'Its work is in your work tree, where it got that far. Check what it says before you build on it.',
+        previous.workLost === true
+          ? 'Its work is lost: your work tree is the branch as it is now. Do the task anew, with what it learned.'
+          : 'Its work is in your work tree, where it got that far. Check what it says before you build on it.',
         data('the agent of the attempt before', summary),
       );
     }

@@ -10,7 +10,8 @@ export const AgentBrief = z.discriminatedUnion('role', [
   z.object({
     role: z.literal('worker'),
     attempt: z.number().int().min(1),
-    previous: z.object({ summary: z.string() }).optional(),
+    /** `workLost`: the commit of the attempt before is nowhere any more; the work tree is the branch as it is. */
+    previous: z.object({ summary: z.string(), workLost: z.boolean().optional() }).optional(),
     guidance: z.array(z.string()),
   }),
   z.object({

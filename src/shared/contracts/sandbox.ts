@@ -35,6 +35,8 @@ export const LeasedMessage = z.object({
   sandbox: SandboxRef,
   /** What the work is measured against: the target's tip, or the merge base of a retry's commit. */
   base: CommitSha,
+  /** The commit that was to be the start is nowhere any more: the work tree is the target's tip. */
+  startLost: z.boolean().optional(),
 });
 export type LeasedMessage = z.infer<typeof LeasedMessage>;
 

@@ -116,7 +116,13 @@ export const BranchOutcome = z.discriminatedUnion('kind', [
 export type BranchOutcome = z.infer<typeof BranchOutcome>;
 
 /** Result of the `task` workflow. */
-export const TaskResult = z.object({ handoff: Handoff, outcome: BranchOutcome, conflictMetrics: AgentMetrics });
+export const TaskResult = z.object({
+  handoff: Handoff,
+  outcome: BranchOutcome,
+  conflictMetrics: AgentMetrics,
+  /** Tries of conflict agents. Not in results of earlier versions. */
+  conflicts: z.number().int().nonnegative().optional(),
+});
 export type TaskResult = z.infer<typeof TaskResult>;
 
 /** Signal `handoff`, from a task to its parent: the agent has ended; the branch's fate follows. */

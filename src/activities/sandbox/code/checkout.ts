@@ -5,6 +5,7 @@ import { FailureType, terminal } from '../../../shared/failures.ts';
 import type { CommitSha } from '../../../shared/ids.ts';
 import type { SandboxStart } from '../../../shared/contracts/sandbox.ts';
 import type { Mirror } from '../../git/contract.ts';
+import { GitError } from '../../git/errors.ts';
 import type { SandboxProvider } from '../provider.ts';
 import type { TreeRecord } from '../state/lease-file.ts';
 import { CheckpointError, checkpointExec } from './checkpoint-git.ts';
@@ -18,6 +19,8 @@ export type StartPoint = {
   commit: CommitSha;
   /** What is being merged onto it. */
   merging?: CommitSha;
+  /** The commit that was asked for, which is nowhere any more: this is the tip instead. */
+  lost?: CommitSha;
 };
 
 /** Reads the target's tip from the remote and makes sure that all of the start is in the mirror. */
@@ -27,7 +30,7 @@ export async function resolveStart(mirror: Mirror, target: string, start: Sandbo
     case 'tip':
       return { base: tip, commit: tip };
     case 'commit': {
-      await mirror.ensureCommit(start.commit, start.ref);
+      if (!(await isKept(mirror, start.commit, start.ref))) return { base: tip, commit: tip, lost: start.commit };
       const base = await mirror.mergeBase(tip, start.commit);
       if (base !== null) return { base, commit: start.commit };
       throw terminal(
@@ -39,6 +42,18 @@ export async function resolveStart(mirror: Mirror, target: string, start: Sandbo
     case 'merge':
       await mirror.ensureCommit(start.theirs, start.ref);
       return { base: tip, commit: tip, merging: start.theirs };
+  }
+}
+
+/** @returns false only when the remote has answered that neither the ref nor its history holds the commit. */
+async function isKept(mirror: Mirror, commit: CommitSha, ref: string): Promise<boolean> {
+  try {
+    await mirror.ensureCommit(commit, ref);
+    return true;
+  } catch (error) {
+    const fetched = error instanceof GitError && error.code === 0;
+    if (fetched || (await mirror.readRemoteRef(ref)) === null) return false;
+    throw error;
   }
 }
 

@@ -9,8 +9,8 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import type { AdoptRequest, HoldRequest, HoldResult } from '../../../shared/contracts/sandbox.ts';
-import { type CommitSha, sameChain } from '../../../shared/ids.ts';
+import type { AdoptRequest, HoldRequest, HoldResult, LeasedMessage } from '../../../shared/contracts/sandbox.ts';
+import { sameChain } from '../../../shared/ids.ts';
 import type { Mirrors } from '../../git/contract.ts';
 import type { Log } from '../../log.ts';
 import type { ChainWatch } from '../../temporal/chains.ts';
@@ -57,8 +57,8 @@ export async function holdSandbox(deps: HoldDeps, places: Places, request: HoldR
     const id = `sb-${randomUUID()}`;
     deps.held.add(id);
     try {
-      const base = await make(deps, id, request, beats.signal, (doing) => beats.beat({ sandbox: id, doing }));
-      return await new Hold(deps, id, request, base, beats.signal, beats.beat).keep();
+      const made = await make(deps, id, request, beats.signal, (doing) => beats.beat({ sandbox: id, doing }));
+      return await new Hold(deps, id, request, made, beats.signal, beats.beat).keep();
     } finally {
       deps.held.delete(id);
       deps.collected.delete(id);
@@ -93,7 +93,7 @@ export async function adoptSandbox(deps: HoldDeps, places: Places, request: Adop
     try {
       await deps.records.writeLease(id, { ...before, epoch: request.epoch, ancestors: request.ancestors });
       const { base } = await deps.records.tree(id);
-      return await new Hold(deps, id, request, base, beats.signal, beats.beat).keep();
+      return await new Hold(deps, id, request, { base }, beats.signal, beats.beat).keep();
     } finally {
       if (!wasHeld) deps.held.delete(id);
       deps.collected.delete(id);
@@ -107,19 +107,29 @@ export async function adoptSandbox(deps: HoldDeps, places: Places, request: Adop
   }
 }
 
+/** What the holder is told of a sandbox beside where it is. */
+type Made = Omit<LeasedMessage, 'sandbox'>;
+
 async function make(
   deps: HoldDeps,
   id: string,
   request: HoldRequest,
   signal: AbortSignal,
   doing: (what: string) => void,
-): Promise<CommitSha> {
+): Promise<Made> {
   const { provider, mirrors, records, setups, log } = deps;
   const { run, holder, ancestors, epoch } = request;
   const startedAt = Date.now();
   doing('reading the target branch');
   const mirror = await mirrors.open(run.repo);
   const start = await resolveStart(mirror, run.target, request.start);
+  if (start.lost !== undefined) {
+    const { lost, commit: tip } = start;
+    log.warn(
+      { sandbox: id, task: holder.workflowId, lost, tip },
+      'the commit to start from is lost; starting at the tip',
+    );
+  }
   const { setup } = run.settings;
   doing('setup');
   const prepared = setup === null ? undefined : await setups.ensure(setup, mirror, start.commit, signal);
@@ -148,14 +158,14 @@ async function make(
     { sandbox: id, task: holder.workflowId, epoch, start: start.commit, durationMs: Date.now() - startedAt },
     'sandbox created',
   );
-  return start.base;
+  return { base: start.base, ...(start.lost === undefined ? {} : { startLost: true }) };
 }
 
 class Hold {
   private readonly deps: HoldDeps;
   private readonly id: string;
   private readonly request: HoldRequest;
-  private readonly base: CommitSha;
+  private readonly made: Made;
   private readonly signal: AbortSignal;
   private readonly beat: (details: unknown) => void;
   private checkedAt = Date.now();
@@ -164,14 +174,14 @@ class Hold {
     deps: HoldDeps,
     id: string,
     request: HoldRequest,
-    base: CommitSha,
+    made: Made,
     signal: AbortSignal,
     beat: (details: unknown) => void,
   ) {
     this.deps = deps;
     this.id = id;
     this.request = request;
-    this.base = base;
+    this.made = made;
     this.signal = signal;
     this.beat = beat;
   }
@@ -189,8 +199,7 @@ class Hold {
       try {
         if (!told) {
           const sandbox = { id, epoch: request.epoch, queue: deps.hostQueue };
-          if (!(await tellHolder(deps.client, request.holder, { sandbox, base: this.base })))
-            return await this.orphaned();
+          if (!(await tellHolder(deps.client, request.holder, { sandbox, ...this.made }))) return await this.orphaned();
           told = true;
           this.beat({ sandbox: id, epoch: request.epoch });
         }
