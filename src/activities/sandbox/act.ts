@@ -17,6 +17,7 @@ import type { SandboxProvider } from './provider.ts';
 import type { Journal, TurnJournal } from './state/journal.ts';
 import type { Records } from './state/lease-file.ts';
 import { mayWrite, runTool } from './tools/index.ts';
+import type { Turnstile } from './turnstile.ts';
 
 export type ActDeps = {
   provider: SandboxProvider;
@@ -27,6 +28,7 @@ export type ActDeps = {
   limits: SandboxLimits;
   /** One act at a time for each sandbox: a retry may come while a cancelled attempt still ends. */
   exclusive: <T>(key: string, body: () => Promise<T>) => Promise<T>;
+  turnstile: Turnstile;
   log: Log;
 };
 
@@ -34,7 +36,7 @@ export type ActDeps = {
 export async function act(deps: ActDeps, request: ActRequest): Promise<ActResult> {
   const beats = startBeats({ turn: request.turn, calls: request.calls.length });
   try {
-    return await deps.exclusive(request.sandbox.id, () => new Turn(deps, request, beats).run());
+    return await deps.exclusive(request.sandbox.id, () => deps.turnstile(() => new Turn(deps, request, beats).run()));
   } catch (error) {
     await throwIfCancelled(beats.signal);
     throw error;

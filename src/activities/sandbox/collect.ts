@@ -21,7 +21,7 @@ const MAX_PATHS_CHARS = 60_000;
 export async function collectWork(deps: ActDeps, request: CollectRequest): Promise<CollectResult> {
   const beats = startBeats({ collecting: request.sandbox.id });
   try {
-    return await deps.exclusive(request.sandbox.id, () => collect(deps, request, beats.signal));
+    return await deps.exclusive(request.sandbox.id, () => deps.turnstile(() => collect(deps, request, beats.signal)));
   } catch (error) {
     await throwIfCancelled(beats.signal);
     throw error;

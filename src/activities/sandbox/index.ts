@@ -13,11 +13,13 @@ import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
 import { createPlaces } from './lease/places.ts';
 import { reapLeftovers } from './lease/reaper.ts';
 import { createLocalProvider } from './local/provider.ts';
+import { createModalProvider } from './modal/provider.ts';
 import type { SandboxProvider } from './provider.ts';
 import { createSetups } from './setup.ts';
 import { createJournal } from './state/journal.ts';
 import { createRecords } from './state/lease-file.ts';
 import { createMutex } from './state/mutex.ts';
+import { createTurnstile } from './turnstile.ts';
 
 export type SandboxDeps = {
   config: Config['sandbox'];
@@ -53,16 +55,25 @@ export type Sandboxes = {
 export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const { config, stateDir, env, mirrors, client, chains, hostQueue, log, run } = deps;
   const { limits, unsafe } = config;
-  const provider =
-    deps.provider ??
-    (await createLocalProvider({ stateDir, limits, unsafe, env, log, ...(run === undefined ? {} : { run }) }));
+  const provider = deps.provider ?? (await createProvider(deps));
   const records = createRecords(provider);
   const pushes = createCheckpointPushes({ log });
   const setups = createSetups({ provider, stateDir, log });
   const held = new Set<string>();
   const collected = new Set<string>();
   const journal = createJournal(provider);
-  const actDeps: ActDeps = { provider, mirrors, records, journal, pushes, limits, exclusive: createMutex(), log };
+  const turnstile = createTurnstile();
+  const actDeps: ActDeps = {
+    provider,
+    mirrors,
+    records,
+    journal,
+    pushes,
+    limits,
+    exclusive: createMutex(),
+    turnstile,
+    log,
+  };
   const holdDeps: HoldDeps = {
     provider,
     mirrors,
@@ -74,6 +85,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     hostQueue,
     held,
     collected,
+    turnstile,
     log,
   };
   const places = createPlaces(config.maxSandboxes);

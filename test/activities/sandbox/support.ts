@@ -11,6 +11,7 @@ import { createLocalProvider } from '../../../src/activities/sandbox/local/provi
 import { createJournal } from '../../../src/activities/sandbox/state/journal.ts';
 import { createRecords } from '../../../src/activities/sandbox/state/lease-file.ts';
 import { createMutex } from '../../../src/activities/sandbox/state/mutex.ts';
+import { createTurnstile } from '../../../src/activities/sandbox/turnstile.ts';
 import { Config, type SandboxLimits } from '../../../src/shared/config.ts';
 import type { ActRequest, ActResult, ToolCall } from '../../../src/shared/contracts/agent.ts';
 import type { CollectRequest, SandboxStart } from '../../../src/shared/contracts/sandbox.ts';
@@ -54,6 +55,7 @@ export async function depsAt(stateDir: string, options: Omit<TestHostOptions, 'f
     pushes,
     limits,
     exclusive: createMutex(),
+    turnstile: createTurnstile(),
     log,
   };
   return { ...deps, log };
