@@ -23,6 +23,7 @@ import type { SandboxProvider } from '../provider.ts';
 import type { Setups } from '../setup.ts';
 import type { LeaseRecord, Records } from '../state/lease-file.ts';
 import { tellHolder } from './holder.ts';
+import type { Turnstile } from '../turnstile.ts';
 import type { Places } from './places.ts';
 
 export type HoldDeps = {
@@ -39,6 +40,7 @@ export type HoldDeps = {
   held: Set<string>;
   /** Ids whose work was collected: their release is near. */
   collected: Set<string>;
+  turnstile: Turnstile;
   log: Log;
 };
 
@@ -143,13 +145,15 @@ async function make(
     state: { kind: 'making', pid: process.pid },
   };
   try {
-    await provider.create({ id, objects: join(mirror.dir, 'objects') });
-    await records.writeLease(id, lease);
-    const tree = await checkOut(provider, id, start, prepared?.exclude ?? [], signal);
-    if (prepared !== undefined) await setups.install(prepared, id, signal);
-    await records.writeTree(id, tree);
-    await throwIfCancelled(signal);
-    await records.writeLease(id, { ...lease, state: { kind: 'ready' } });
+    await deps.turnstile(async () => {
+      await provider.create({ id, objects: join(mirror.dir, 'objects') });
+      await records.writeLease(id, lease);
+      const tree = await checkOut(provider, id, start, prepared?.exclude ?? [], signal);
+      if (prepared !== undefined) await setups.install(prepared, id, signal);
+      await records.writeTree(id, tree);
+      await throwIfCancelled(signal);
+      await records.writeLease(id, { ...lease, state: { kind: 'ready' } });
+    });
   } catch (error) {
     await provider.terminate(id);
     throw error;
