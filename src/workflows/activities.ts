@@ -64,7 +64,7 @@ export const answerActivities = proxyActivities<Pick<MergeActivities, 'answerReq
 /** Slots are the concurrency limiter, so a lease waits in its queue as long as it takes. */
 export const holdOptions: ActivityOptions = {
   startToCloseTimeout: '7d',
-  heartbeatTimeout: '10s',
+  heartbeatTimeout: '15s',
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   retry: { maximumAttempts: 1 },
 };

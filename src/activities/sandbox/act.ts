@@ -8,8 +8,9 @@ import type { ActRequest, ActResult, Checkpoint, ToolCall, ToolResult } from '..
 import type { SandboxLimits } from '../../shared/config.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../log.ts';
-import { checkpointRef, remoteCheckpointRef, storeTree } from './code/checkpoint.ts';
+import { remoteCheckpointRef, storeTree } from './code/checkpoint.ts';
 import { CheckpointError } from './code/checkpoint-git.ts';
+import type { KeptPacks } from './code/kept-packs.ts';
 import type { CheckpointPushes } from './code/pushes.ts';
 import { restoreTree } from './code/restore.ts';
 import { startBeats, throwIfCancelled } from './heartbeat.ts';
@@ -24,6 +25,7 @@ export type ActDeps = {
   mirrors: Mirrors;
   records: Records;
   journal: Journal;
+  packs: KeptPacks;
   pushes: CheckpointPushes;
   limits: SandboxLimits;
   /** One act at a time for each sandbox: a retry may come while a cancelled attempt still ends. */
@@ -61,15 +63,14 @@ class Turn {
   }
 
   async run(): Promise<ActResult> {
-    const { records, journal, mirrors } = this.deps;
+    const { records, journal } = this.deps;
     const { turn, calls, sandbox } = this.request;
     await throwIfCancelled(this.signal);
     await records.expectEpoch(this.id, sandbox.epoch);
     const known = await journal.read(this.id, turn, calls);
     if (known?.done !== undefined) return { results: known.results, ...known.done };
     const results = known === null ? await this.runCalls() : this.interrupted(known);
-    const mirror = await mirrors.open(this.request.repo);
-    const checkpoint = calls.some(mayWrite) ? await this.store(mirror, results) : undefined;
+    const checkpoint = calls.some(mayWrite) ? await this.store(results) : undefined;
     const done = checkpoint === undefined ? {} : { checkpoint };
     await this.write({ results, started: -1, done });
     return { results, ...done };
@@ -124,30 +125,25 @@ class Turn {
     });
   }
 
-  private async store(
-    mirror: Awaited<ReturnType<Mirrors['open']>>,
-    results: ToolResult[],
-  ): Promise<Checkpoint | undefined> {
-    const { turn, ref, sandbox } = this.request;
-    const lease = await this.deps.records.expectEpoch(this.id, sandbox.epoch);
+  private async store(results: ToolResult[]): Promise<Checkpoint | undefined> {
+    const { mirrors, pushes, records } = this.deps;
+    const { turn, ref, sandbox, repo } = this.request;
+    const lease = await records.expectEpoch(this.id, sandbox.epoch);
+    const mirror = () => mirrors.open(repo);
+    const due = pushes.due(this.id, lease.createdAt);
     try {
-      const stored = await storeTree(this.deps, mirror, this.id, turn, this.signal);
+      const request = { id: this.id, turn, into: due ? ('mirror' as const) : ('kept' as const), mirror };
+      const stored = await storeTree(this.deps, { ...request, signal: this.signal });
       if (!stored.changed) return undefined;
-      const tree = await this.deps.records.tree(this.id);
-      this.deps.pushes.offer(mirror, {
-        id: this.id,
-        commit: stored.commit,
-        ref: remoteCheckpointRef(ref, tree),
-        createdAt: lease.createdAt,
-      });
+      if (due) {
+        const tree = await records.tree(this.id);
+        pushes.begin(await mirror(), { id: this.id, commit: stored.commit, ref: remoteCheckpointRef(ref, tree) });
+      }
       return { commit: stored.commit, turn };
     } catch (error) {
       await throwIfCancelled(this.signal);
       if (!(error instanceof CheckpointError) || error.kind === 'other') throw error;
-      this.deps.log.warn(
-        { sandbox: this.id, error: error.message, ref: checkpointRef(this.id) },
-        'no checkpoint of a turn',
-      );
+      this.deps.log.warn({ sandbox: this.id, error: error.message }, 'no checkpoint of a turn');
       const last = results.at(-1);
       if (last !== undefined)
         results[results.length - 1] = {

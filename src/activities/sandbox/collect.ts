@@ -38,7 +38,7 @@ async function collect(deps: ActDeps, request: CollectRequest, signal: AbortSign
   const mirror = await mirrors.open(run.repo);
   if (restore !== undefined) await restoreTree(deps, mirror, { id, epoch, restore, ref, signal });
   const turn = (await records.tree(id)).turn;
-  const { tree } = await storeTree(deps, mirror, id, turn, signal);
+  const { tree } = await storeTree(deps, { id, turn, into: 'mirror', mirror: async () => mirror, signal });
   const { base, merging } = await records.tree(id);
   if (tree === (await mirror.treeOf(base))) return { base, filesChanged: [], unresolved: [] };
   const message = landingMessage({ subject, body, task: change.workflowId, change: change.firstRunId });

@@ -1,4 +1,5 @@
 /** The sandboxes of this host: their activities, and the clean-up of what is left over. */
+import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import type { Config } from '../../shared/config.ts';
 import type { SandboxActivities } from '../../shared/contracts/activities.ts';
@@ -8,12 +9,12 @@ import type { RunProcess } from '../process/run-process.ts';
 import type { ChainWatch } from '../temporal/chains.ts';
 import { act, type ActDeps } from './act.ts';
 import { collectWork } from './collect.ts';
+import { createKeptPacks } from './code/kept-packs.ts';
 import { createCheckpointPushes } from './code/pushes.ts';
 import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
 import { createPlaces } from './lease/places.ts';
 import { reapLeftovers } from './lease/reaper.ts';
 import { createLocalProvider } from './local/provider.ts';
-import { createModalProvider } from './modal/provider.ts';
 import type { SandboxProvider } from './provider.ts';
 import { createSetups } from './setup.ts';
 import { createJournal } from './state/journal.ts';
@@ -55,8 +56,11 @@ export type Sandboxes = {
 export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const { config, stateDir, env, mirrors, client, chains, hostQueue, log, run } = deps;
   const { limits, unsafe } = config;
-  const provider = deps.provider ?? (await createProvider(deps));
+  const provider =
+    deps.provider ??
+    (await createLocalProvider({ stateDir, limits, unsafe, env, log, ...(run === undefined ? {} : { run }) }));
   const records = createRecords(provider);
+  const packs = createKeptPacks(join(stateDir, 'checkpoints'));
   const pushes = createCheckpointPushes({ log });
   const setups = createSetups({ provider, stateDir, log });
   const held = new Set<string>();
@@ -68,6 +72,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     mirrors,
     records,
     journal,
+    packs,
     pushes,
     limits,
     exclusive: createMutex(),
@@ -79,6 +84,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     mirrors,
     records,
     setups,
+    packs,
     pushes,
     chains,
     client,
@@ -90,7 +96,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   };
   const places = createPlaces(config.maxSandboxes);
   const reservedPlaces = createPlaces(config.reservedSlots);
-  const reap = () => reapLeftovers({ provider, mirrors, records, chains, held, log });
+  const reap = () => reapLeftovers({ provider, packs, records, chains, held, log });
 
   return {
     activities: {

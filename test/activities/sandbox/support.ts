@@ -6,6 +6,7 @@ import { createMirrors } from '../../../src/activities/git/mirrors.ts';
 import { act as actOn, type ActDeps } from '../../../src/activities/sandbox/act.ts';
 import { collectWork } from '../../../src/activities/sandbox/collect.ts';
 import { checkOut, resolveStart } from '../../../src/activities/sandbox/code/checkout.ts';
+import { createKeptPacks } from '../../../src/activities/sandbox/code/kept-packs.ts';
 import { createCheckpointPushes } from '../../../src/activities/sandbox/code/pushes.ts';
 import { createLocalProvider } from '../../../src/activities/sandbox/local/provider.ts';
 import { createJournal } from '../../../src/activities/sandbox/state/journal.ts';
@@ -52,6 +53,7 @@ export async function depsAt(stateDir: string, options: Omit<TestHostOptions, 'f
     mirrors,
     records: createRecords(provider),
     journal: createJournal(provider),
+    packs: createKeptPacks(join(stateDir, 'checkpoints')),
     pushes,
     limits,
     exclusive: createMutex(),

@@ -101,6 +101,8 @@ export async function checkOut(
     commit: start.commit,
     tree,
     turn: 0,
+    inMirror: true,
+    packedOn: start.commit,
     ...(start.merging === undefined ? {} : { merging: start.merging }),
   };
 }

@@ -9,6 +9,8 @@ import type { Log } from '../../log.ts';
 import type { SandboxProvider } from '../provider.ts';
 import type { Records, TreeRecord } from '../state/lease-file.ts';
 import { CheckpointError, checkpointExec } from './checkpoint-git.ts';
+import type { KeptPacks } from './kept-packs.ts';
+import { takePack } from './take-pack.ts';
 
 /**
  * $1 tree and $2 commit that the mirror has, $3 parent. Says "tree T", and if T is new "commit C" and a pack.
@@ -50,9 +52,6 @@ printf '%s\\n^%s\\n^%s\\n' "$commit" "$2" "$3" | git pack-objects --revs --thin 
 const REPAIR = 'set -e; rm -f "$GIT_DIR/index" "$GIT_DIR/index.lock"; git read-tree "$1"';
 const MAX_PACK_BYTES = 512 * 1024 * 1024;
 
-/** The ref of the mirror that keeps a sandbox's newest checkpoint. */
-export const checkpointRef = (id: string): string => `refs/checkpoints/${id}`;
-
 /**
  * Where a sandbox's checkpoints are kept on the remote. Not on the task's own ref while a merge is in progress:
  * that one holds the commit being merged, which another host must be able to fetch.
@@ -62,18 +61,20 @@ export const remoteCheckpointRef = (ref: string, tree: Pick<TreeRecord, 'merging
 
 export type Stored = { commit: CommitSha; tree: string; changed: boolean };
 
+/** A pack that is larger goes into the mirror, so that the next one need not hold the same again. */
+const KEPT_BYTES = 4 * 1024 * 1024;
+
 /**
- * Stores the work tree as it is now, ignored files and what `setup` made left out, as a commit on the base.
+ * Stores the work tree as it is now, ignored files and what `setup` made left out, as a commit on the base: in the
+ * mirror, or for as long as that will do among the kept packs.
  * @throws CheckpointError when git could not, GitError when the mirror did not take it, SandboxGone.
  */
 export async function storeTree(
-  deps: { provider: SandboxProvider; records: Records; log: Log },
-  mirror: Mirror,
-  id: string,
-  turn: number,
-  signal?: AbortSignal,
+  deps: { provider: SandboxProvider; records: Records; packs: KeptPacks; log: Log },
+  request: { id: string; turn: number; into: 'mirror' | 'kept'; mirror: () => Promise<Mirror>; signal?: AbortSignal },
 ): Promise<Stored> {
-  const { provider, records, log } = deps;
+  const { provider, records, packs, log } = deps;
+  const { id, turn, into, signal } = request;
   const before = await records.tree(id);
   const options = {
     timeoutMs: 10 * 60_000,
@@ -81,7 +82,8 @@ export async function storeTree(
     maxBytes: MAX_PACK_BYTES,
     ...(signal === undefined ? {} : { signal }),
   };
-  const args = [before.tree, before.commit, before.base];
+  const known = into === 'mirror' && !before.inMirror ? NONE : before.tree;
+  const args = [known, before.packedOn, before.base];
   let result = await checkpointExec(provider, id, STORE, args, options);
   if (result.reason === 'exit' && result.exitCode !== 0 && new CheckpointError(id, '', result).kind === 'other') {
     // Its index may be damaged (a full disk, a kill): it is made anew, then everything is looked at again.
@@ -93,38 +95,18 @@ export async function storeTree(
     log.warn({ sandbox: id, said: result.stderr.slice(0, 1_000) }, 'checkpoint left something out');
 
   const [tree, afterTree] = takeLine(result.stdout, 'tree');
-  if (tree === before.tree) return { commit: before.commit, tree, changed: false };
+  if (tree === known) return { commit: before.commit, tree, changed: false };
   const [commit, pack] = takeLine(afterTree, 'commit');
-  await takePack(mirror, { pack, commit, builtOn: [before.commit, before.base], ref: checkpointRef(id) });
-  const after: TreeRecord = { ...before, commit, tree, turn };
-  await records.writeTree(id, after);
-  return { commit, tree, changed: true };
+  const packed = { commit, builtOn: [before.packedOn, before.base], pack };
+  const inMirror = into === 'mirror' || pack.length > KEPT_BYTES;
+  if (inMirror) await takePack(await request.mirror(), id, packed);
+  else await packs.keep(id, packed);
+  await records.writeTree(id, { ...before, commit, tree, turn, inMirror, ...(inMirror ? { packedOn: commit } : {}) });
+  return { commit, tree, changed: tree !== before.tree };
 }
 
-/** As in git's receive-pack: small packs become loose objects, or thousands of checkpoints are thousands of packs. */
-const UNPACK_LIMIT = 100;
-
-/** Untrusted objects into the mirror. Both ways check each object (fsck) and that all it links to is there. */
-async function takePack(
-  mirror: Mirror,
-  { pack, commit, builtOn, ref }: { pack: Buffer; commit: CommitSha; builtOn: readonly CommitSha[]; ref: string },
-): Promise<void> {
-  if (pack.length >= 12 && pack.toString('latin1', 0, 4) === 'PACK' && pack.readUInt32BE(8) < UNPACK_LIMIT) {
-    // What importBundle does for small packs, in two processes instead of five: this is done on every turn.
-    await mirror.git(['unpack-objects', '-q', '--strict'], { stdin: pack });
-    await mirror.git(['update-ref', '--', ref, commit]);
-    return;
-  }
-  const needs = [...new Set(builtOn)].map((need) => `-${need}\n`).join('');
-  const version = commit.length === 64 ? '# v3 git bundle\n@object-format=sha256\n' : '# v2 git bundle\n';
-  const header = Buffer.from(`${version}${needs}${commit} refs/heads/work\n\n`);
-  await mirror.importBundle(Buffer.concat([header, pack]), commit, ref);
-}
-
-/** Once its sandbox is given back, nobody will restore from it. */
-export async function forgetCheckpoint(mirror: Mirror, id: string): Promise<void> {
-  await mirror.git(['update-ref', '-d', checkpointRef(id)]);
-}
+/** No tree has this name: what is there is told in any case. */
+const NONE = '-';
 
 function takeLine(output: Buffer, word: string): [CommitSha, Buffer] {
   const end = output.indexOf('\n');

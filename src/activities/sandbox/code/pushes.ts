@@ -4,8 +4,10 @@ import type { Mirror } from '../../git/contract.ts';
 import type { Log } from '../../log.ts';
 
 export interface CheckpointPushes {
-  /** Pushes in the background when the last push of this sandbox (or its start) is long enough ago. */
-  offer(mirror: Mirror, push: { id: string; commit: CommitSha; ref: string; createdAt: number }): void;
+  /** Whether the last push of this sandbox (or its start) is long enough ago. */
+  due(id: string, createdAt: number): boolean;
+  /** Pushes in the background. */
+  begin(mirror: Mirror, push: { id: string; commit: CommitSha; ref: string }): void;
   /** Resolves when no push of this sandbox is under way: its ref is about to get something newer. */
   settled(id: string): Promise<void>;
   forget(id: string): void;
@@ -16,8 +18,8 @@ export function createCheckpointPushes(options: { log: Log; everyMs?: number; no
   const last = new Map<string, number>();
   const underWay = new Map<string, Promise<void>>();
   return {
-    offer(mirror, { id, commit, ref, createdAt }) {
-      if (underWay.has(id) || now() - (last.get(id) ?? createdAt) < everyMs) return;
+    due: (id, createdAt) => !underWay.has(id) && now() - (last.get(id) ?? createdAt) >= everyMs,
+    begin(mirror, { id, commit, ref }) {
       last.set(id, now());
       const push = mirror
         .pushWork(commit, ref)

@@ -7,6 +7,7 @@ import type { SandboxProvider } from '../provider.ts';
 import type { Records } from '../state/lease-file.ts';
 import { remoteCheckpointRef } from './checkpoint.ts';
 import { CheckpointError, checkpointExec } from './checkpoint-git.ts';
+import type { KeptPacks } from './kept-packs.ts';
 
 /** $1 the checkpoint, $2 its base. What is in the tree and not in the checkpoint goes; ignored files stay. */
 const RESTORE = `
@@ -26,11 +27,11 @@ exit 0
  * @returns what the agent must be told, when the checkpoint itself could not be had.
  */
 export async function restoreTree(
-  deps: { provider: SandboxProvider; records: Records; log: Log },
+  deps: { provider: SandboxProvider; records: Records; packs: KeptPacks; log: Log },
   mirror: Mirror,
   request: { id: string; epoch: number; restore: Checkpoint; ref: string; signal?: AbortSignal },
 ): Promise<string | undefined> {
-  const { provider, records, log } = deps;
+  const { provider, records, packs, log } = deps;
   const { id, epoch, restore, ref, signal } = request;
   const before = await records.tree(id);
   if (before.restoredFor === epoch) return undefined;
@@ -38,7 +39,7 @@ export async function restoreTree(
     await records.writeTree(id, { ...before, restoredFor: epoch });
     return undefined;
   }
-  const found = await findCheckpoint(mirror, restore.commit, remoteCheckpointRef(ref, before), log);
+  const found = await findCheckpoint(mirror, packs, restore.commit, remoteCheckpointRef(ref, before), log);
   if (found === null) {
     await records.writeTree(id, { ...before, restoredFor: epoch });
     return LOST;
@@ -51,7 +52,8 @@ export async function restoreTree(
   });
   if (result.reason !== 'exit' || result.exitCode !== 0) throw new CheckpointError(id, `restore of ${found}`, result);
   const tree = result.stdout.toString('utf8').trim();
-  await records.writeTree(id, { ...before, base, commit: found, tree, turn: restore.turn, restoredFor: epoch });
+  const now = { base, commit: found, tree, turn: restore.turn, inMirror: true, packedOn: found };
+  await records.writeTree(id, { ...before, ...now, restoredFor: epoch });
   log.info({ sandbox: id, epoch, checkpoint: found, turn: restore.turn }, 'sandbox restored from a checkpoint');
   return found === restore.commit ? undefined : OLDER;
 }
@@ -62,8 +64,15 @@ const OLDER =
   'The sandbox was lost together with its host: the work tree is that of an earlier turn. Look at it before you go on.';
 
 /** The checkpoint itself, or the newest that reached the remote (one a minute does), or none. */
-async function findCheckpoint(mirror: Mirror, commit: CommitSha, ref: string, log: Log): Promise<CommitSha | null> {
+async function findCheckpoint(
+  mirror: Mirror,
+  packs: KeptPacks,
+  commit: CommitSha,
+  ref: string,
+  log: Log,
+): Promise<CommitSha | null> {
   try {
+    if (await packs.take(mirror, commit)) return commit;
     await mirror.ensureCommit(commit, ref);
     return commit;
   } catch (error) {

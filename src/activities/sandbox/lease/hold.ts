@@ -15,7 +15,7 @@ import type { Mirrors } from '../../git/contract.ts';
 import type { Log } from '../../log.ts';
 import type { ChainWatch } from '../../temporal/chains.ts';
 import { checkOut, resolveStart } from '../code/checkout.ts';
-import { forgetCheckpoint } from '../code/checkpoint.ts';
+import type { KeptPacks } from '../code/kept-packs.ts';
 import type { CheckpointPushes } from '../code/pushes.ts';
 import { gone } from '../gone.ts';
 import { startBeats, throwIfCancelled } from '../heartbeat.ts';
@@ -31,6 +31,7 @@ export type HoldDeps = {
   mirrors: Mirrors;
   records: Records;
   setups: Setups;
+  packs: KeptPacks;
   pushes: CheckpointPushes;
   chains: ChainWatch;
   client: Client;
@@ -44,9 +45,9 @@ export type HoldDeps = {
   log: Log;
 };
 
-const LOOK_MS = 1_000;
+const LOOK_MS = 2_000;
 /** A requested cancellation arrives with the answer to a heartbeat: rarely while agents work, soon when they end. */
-const BEAT_MS = 3_000;
+const BEAT_MS = 5_000;
 const RELEASE_BEAT_MS = 250;
 const CHECK_MS = 15_000;
 
@@ -253,9 +254,7 @@ class Hold {
     await deps.pushes.settled(id);
     await deps.provider.terminate(id);
     deps.pushes.forget(id);
-    await forgetCheckpoint(await deps.mirrors.open(this.request.run.repo), id).catch((error: unknown) =>
-      deps.log.warn({ sandbox: id, error: String(error) }, 'the ref of a checkpoint could not be deleted'),
-    );
+    await deps.packs.forget(id);
     deps.log.info({ sandbox: id, task: this.request.holder.workflowId, why }, 'sandbox terminated');
   }
 }

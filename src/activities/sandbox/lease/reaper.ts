@@ -1,15 +1,14 @@
 /** Sandboxes that nobody will come for: their task has ended, or whoever made them died half-way. */
-import type { Mirrors } from '../../git/contract.ts';
 import type { Log } from '../../log.ts';
 import type { ChainWatch } from '../../temporal/chains.ts';
-import { forgetCheckpoint } from '../code/checkpoint.ts';
+import type { KeptPacks } from '../code/kept-packs.ts';
 import type { SandboxProvider } from '../provider.ts';
 import { isSetupSandbox } from '../setup.ts';
 import type { Records } from '../state/lease-file.ts';
 
 export type ReaperDeps = {
   provider: SandboxProvider;
-  mirrors: Mirrors;
+  packs: KeptPacks;
   records: Records;
   chains: ChainWatch;
   held: ReadonlySet<string>;
@@ -17,21 +16,21 @@ export type ReaperDeps = {
 };
 
 /** Terminates leftovers; returns their ids. One that cannot be judged now (the server is away) is left. */
-export async function reapLeftovers({ provider, mirrors, records, chains, held, log }: ReaperDeps): Promise<string[]> {
+export async function reapLeftovers({ provider, packs, records, chains, held, log }: ReaperDeps): Promise<string[]> {
   const reaped: string[] = [];
   for (const id of await provider.list()) {
     try {
       const why = held.has(id) ? undefined : await whyLeftOver(id);
       if (why === undefined || held.has(id)) continue;
-      const lease = await records.lease(id).catch(() => null);
       await provider.terminate(id);
-      if (lease !== null) await forgetCheckpoint(await mirrors.open(lease.repo), id);
+      await packs.forget(id);
       reaped.push(id);
       log.info({ sandbox: id, why }, 'a leftover sandbox was terminated');
     } catch (error) {
       log.warn({ sandbox: id, error: String(error) }, 'a sandbox could not be looked at');
     }
   }
+  await packs.prune(await provider.list());
   return reaped;
 
   async function whyLeftOver(id: string): Promise<string | undefined> {

@@ -200,7 +200,7 @@ export async function createLocalProvider(options: {
       const folder = folderOf(id);
       for (const stop of running.get(id) ?? []) stop.abort();
       const groups = await groupsOf(id);
-      await removeTree(folder, trash);
+      await removeTree(folder, trash, run);
       guard.forget(id);
       await limiter.close(id, groups);
     },

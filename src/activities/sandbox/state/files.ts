@@ -1,6 +1,7 @@
 /** Small JSON files of the host that must survive a kill at any moment. */
 import { randomUUID } from 'node:crypto';
-import { open, readFile, rename } from 'node:fs/promises';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import type { z } from 'zod';
 
 /**
@@ -9,22 +10,37 @@ import type { z } from 'zod';
  * has four). ENOENT when the folder is gone.
  */
 export async function writeJson(path: string, value: unknown, { sync = true } = {}): Promise<void> {
+  const text = JSON.stringify(value);
+  if (!sync) {
+    writeFileWhole(path, text);
+    return;
+  }
   const beside = `${path}.${randomUUID()}`;
   const file = await open(beside, 'wx');
   try {
-    await file.writeFile(JSON.stringify(value));
-    if (sync) await file.datasync();
+    await file.writeFile(text);
+    await file.datasync();
   } finally {
     await file.close();
   }
   await rename(beside, path);
 }
 
+/**
+ * Beside, renamed. Without the thread pool: a few kilobytes in the page cache take some 30 µs of this thread, and
+ * by way of the pool ten times as much CPU.
+ */
+export function writeFileWhole(path: string, content: string | Buffer): void {
+  const beside = `${path}.${randomUUID()}`;
+  writeFileSync(beside, content, { flag: 'wx', mode: 0o600 });
+  renameSync(beside, path);
+}
+
 /** null when there is no such file. @throws when it does not fit its schema. */
 export async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch (error) {
     if (isMissing(error)) return null;
     throw error;

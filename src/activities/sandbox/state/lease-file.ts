@@ -28,6 +28,10 @@ export const TreeRecord = z.object({
   commit: CommitSha,
   tree: CommitSha,
   turn: z.number().int(),
+  /** Whether the mirror has `commit`; else it is among the kept packs. */
+  inMirror: z.boolean(),
+  /** The newest of its commits that the mirror has: packs hold what came after it. */
+  packedOn: CommitSha,
   /** What was being merged when it started. */
   merging: CommitSha.optional(),
   /** The epoch for which a `restore` has been looked at. */
@@ -47,9 +51,9 @@ export interface Records {
 
 export function createRecords(provider: SandboxProvider): Records {
   const at = (id: string, name: string) => join(provider.recordDir(id), name);
-  const write = async (id: string, name: string, value: unknown) => {
+  const write = async (id: string, name: string, value: unknown, sync: boolean) => {
     try {
-      await writeJson(at(id, name), value);
+      await writeJson(at(id, name), value, { sync });
     } catch (error) {
       throw isMissing(error) ? gone(id, error) : error;
     }
@@ -57,13 +61,13 @@ export function createRecords(provider: SandboxProvider): Records {
   const lease = (id: string) => readJson(at(id, 'lease.json'), LeaseRecord);
   return {
     lease,
-    writeLease: (id, record) => write(id, 'lease.json', record),
+    writeLease: (id, record) => write(id, 'lease.json', record, true),
     async tree(id) {
       const record = await readJson(at(id, 'tree.json'), TreeRecord);
       if (record === null) throw gone(id);
       return record;
     },
-    writeTree: (id, record) => write(id, 'tree.json', record),
+    writeTree: (id, record) => write(id, 'tree.json', record, false),
     async expectEpoch(id, epoch) {
       const record = await lease(id);
       if (record === null || record.state.kind !== 'ready' || !(await provider.has(id))) throw gone(id);

@@ -1,6 +1,6 @@
 /** What a sandbox's folder holds. Counted by `du`: blocks, so sparse files are what they are, and hard links once. */
 import { statfs } from 'node:fs/promises';
-import { runProcess } from '../../../process/run-process.ts';
+import type { RunProcess } from '../../../process/run-process.ts';
 
 const MIB = 1_048_576;
 /** A measurement that takes longer is not worth its CPU. */
@@ -22,10 +22,15 @@ const BTRFS = 0x9123_683e;
  *   of their owner over a user namespace.
  * @returns null when it could not be counted, because the folder is gone or it took too long.
  */
-export async function measure(folder: string, what: 'mb' | 'files', bwrap?: string): Promise<number | null> {
+export async function measure(
+  start: RunProcess,
+  folder: string,
+  what: 'mb' | 'files',
+  bwrap?: string,
+): Promise<number | null> {
   const du = ['du', '-s', '-x', ...(what === 'mb' ? ['--block-size=1'] : ['--inodes']), '--'];
   const run = (argv: string[]) =>
-    runProcess(argv, { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }, timeoutMs: TIMEOUT_MS });
+    start(argv, { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }, timeoutMs: TIMEOUT_MS });
   let ran = await run([...du, folder]);
   if (ran.exitCode !== 0 && bwrap !== undefined && /Permission denied/.test(ran.stderr)) {
     const rights = ['--unshare-user', '--uid', '0', '--gid', '0', '--cap-add', 'CAP_DAC_READ_SEARCH'];

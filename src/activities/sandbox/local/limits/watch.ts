@@ -5,6 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import type { SandboxLimits } from '../../../../shared/config.ts';
+import type { RunProcess } from '../../../process/run-process.ts';
 import { type FreeSpace, freeSpace, measure } from './disk.ts';
 import { countProcesses } from './processes.ts';
 import { limitText } from './text.ts';
@@ -36,8 +37,8 @@ export interface DiskUsage {
   forget(id: string): void;
 }
 
-export function createDiskUsage(options: { limits: SandboxLimits; bwrap?: string }): DiskUsage {
-  const { limits, bwrap } = options;
+export function createDiskUsage(options: { limits: SandboxLimits; run: RunProcess; bwrap?: string }): DiskUsage {
+  const { limits, run, bwrap } = options;
   const known = new Map<string, Known>();
   return {
     async begin(id, folder) {
@@ -55,8 +56,8 @@ export function createDiskUsage(options: { limits: SandboxLimits; bwrap?: string
         if (!due) return { mb: last.mb, files: last.files, free };
       }
       const began = Date.now();
-      const mb = await measure(folder, 'mb', bwrap);
-      const files = await measure(folder, 'files', bwrap);
+      const mb = await measure(run, folder, 'mb', bwrap);
+      const files = await measure(run, folder, 'files', bwrap);
       const now = { mb: mb ?? last?.mb ?? 0, files: files ?? last?.files ?? 0, free, at: Date.now() };
       known.set(id, { ...now, tookMs: Date.now() - began });
       return now;
