@@ -29,7 +29,8 @@ export const sendsTraces = (env: NodeJS.ProcessEnv): boolean =>
 
 /** Registers the process's tracer provider; to be called once. */
 export function startTracing(env: NodeJS.ProcessEnv): Tracing {
-  if (!sendsTraces(env)) return { client: {}, worker: {}, sinks: {} as InjectedSinks<never>, stop: async () => undefined };
+  if (!sendsTraces(env))
+    return { client: {}, worker: {}, sinks: {} as InjectedSinks<never>, stop: async () => undefined };
   const processor = new BatchSpanProcessor(new OTLPTraceExporter());
   const resource = resourceFromAttributes({ 'service.name': env.OTEL_SERVICE_NAME ?? 'agentswarm' });
   const provider = new NodeTracerProvider({ resource, spanProcessors: [processor] });

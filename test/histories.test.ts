@@ -34,8 +34,10 @@ const replay = (workflowBundle: WorkflowBundle, history: Recorded): Promise<void
 
 describe('the histories of released runs', () => {
   let bundle: WorkflowBundle;
+  let traced: WorkflowBundle;
   beforeAll(async () => {
-    bundle = await bundleWorkflowCode({ ...bundleOptions(), logger });
+    bundle = await bundleWorkflowCode({ ...bundleOptions(false), logger });
+    traced = await bundleWorkflowCode({ ...bundleOptions(true), logger });
   });
 
   test('cover every kind of workflow, with a continue-as-new, a conflict, a retry, a lost lease and a cancellation', () => {
@@ -54,6 +56,8 @@ describe('the histories of released runs', () => {
 
   test.each(recorded.map((each) => [each.name, each] as const))('%s replays', async (_name, history) => {
     await replay(bundle, history);
+    // Tracing may be switched on or off while runs go on.
+    await replay(traced, history);
   });
 
   test('say nothing of the machine that they were recorded on, and hold no key', () => {

@@ -37,7 +37,7 @@ export async function overhead(args: readonly string[]): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'agentswarm-bench-'));
   const found = await findServer({ say: (text: string) => console.error(text) });
   try {
-    const bare = process.env.OURS === '1' ? { wallMs: 1, serverCpu: 0, workerCpu: 0, toolsCpu: 0 } : await withServer(found.file, join(dir, 'bare'), async (server) => { const r = await measureBare(server, options); await rpcs(join(dir, 'bare')); return r; });
+    const bare = await withServer(found.file, join(dir, 'bare'), (server) => measureBare(server, options));
     const ours = await withServer(found.file, join(dir, 'ours'), (server) =>
       measureOurs(server, join(dir, 'ours'), options),
     );
@@ -134,9 +134,6 @@ async function measureOurs(server: RunningServer, dir: string, options: Options)
         throw new Error(`The run ended with ${handed} tasks instead of ${agents}.`);
     }
     const after = used(server, worker.child.pid);
-    threads(worker.child.pid ?? 0);
-    console.log('model cpu', cpuSeconds(model.child.pid ?? 0));
-    await rpcs(dir);
     const { events } = await handle.fetchHistory();
     const begun = timesOf(events ?? [], (event) => event.startChildWorkflowExecutionInitiatedEventAttributes != null);
     const handoffs = timesOf(
@@ -211,27 +208,4 @@ function print({ agents, turns, latencyMs }: Options, bare: Measured, ours: Meas
       `(${(ideal / 1_000).toFixed(1)} s of it the model), ${collect.toFixed(1)} s collecting, ${handOff.toFixed(1)} s giving back and handing off`,
   );
   console.log(`ratio ${(ours.wallMs / bare.wallMs).toFixed(2)} (agentswarm ÷ bare; the target is ≤ 1.30)`);
-}
-
-async function rpcs(dir: string) {
-  const { readFileSync } = await import('node:fs');
-  const log = readFileSync(join(dir, 'server.log'), 'utf8');
-  const url = /Metrics:?\s+(http\S+)/.exec(log)?.[1];
-  if (url === undefined) return console.log('no metrics', log.slice(0, 600));
-  const text = await (await fetch(url)).text();
-  const counts = text.split('\n').filter((l) => l.startsWith('service_requests{') && l.includes('service_name="frontend"')).map((l) => [/operation="(\w+)"/.exec(l)?.[1], Number(l.split(' ').at(-1))] as const);
-  const sum = new Map<string, number>();
-  for (const [k, v] of counts) sum.set(k ?? '', (sum.get(k ?? '') ?? 0) + v);
-  console.log([...sum].sort((a, b) => b[1] - a[1]).slice(0, 18).map(([k, v]) => `${k} ${v}`).join(', '));
-}
-function threads(pid: number) {
-  const { readdirSync, readFileSync } = process.getBuiltinModule('node:fs');
-  const sum = new Map<string, number>();
-  for (const t of readdirSync(`/proc/${pid}/task`)) {
-    const stat = readFileSync(`/proc/${pid}/task/${t}/stat`, 'utf8');
-    const comm = t === String(pid) ? 'main' : stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
-    const f = stat.slice(stat.lastIndexOf(')') + 2).split(' ').map(Number);
-    sum.set(comm, (sum.get(comm) ?? 0) + ((f[11] ?? 0) + (f[12] ?? 0)) / 100);
-  }
-  console.log('worker threads', [...sum].sort((a, b) => b[1] - a[1]).map(([k, v]) => `${k} ${v.toFixed(1)}`).join(', '));
 }

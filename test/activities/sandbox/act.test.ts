@@ -68,7 +68,7 @@ describe('the calls of one turn', () => {
     expect(results[1]?.output).toContain('was interrupted');
     expect(results[2]?.output).toContain('was not started');
     expect(workspaceFile(id, 'log')).toBe('1\n2\n');
-    const mirror = await host.mirrors.open(host.run.repo);
+    const mirror = await host.mirrorWith(checkpoint);
     expect((await mirror.git(['cat-file', 'blob', `${checkpoint?.commit}:log`])).stdout.toString()).toBe('1\n2\n');
     await until(() => !hasProcess(`sleep 60.${MARK}`));
   });

@@ -36,7 +36,7 @@ describe('code in and out of a sandbox', () => {
     const { checkpoint } = await host.act(id, 1, [
       call('bash', { command: 'echo new > new.txt; rm src/a.txt; mkdir ignored; echo x > ignored/x; chmod -x run.sh' }),
     ]);
-    const mirror = await host.mirrors.open(host.run.repo);
+    const mirror = await host.mirrorWith(checkpoint);
     const { stdout } = await mirror.git([
       'diff-tree',
       '-r',
@@ -92,7 +92,7 @@ describe('code in and out of a sandbox', () => {
           git -C empty init -q && echo 2 > empty/g`,
       }),
     ]);
-    const mirror = await host.mirrors.open(host.run.repo);
+    const mirror = await host.mirrorWith(checkpoint);
     const { stdout } = await mirror.git(['ls-tree', '-r', checkpoint?.commit ?? '']);
     expect(stdout.toString()).toMatch(/100644 blob \w+\tempty\/g/);
     expect(stdout.toString()).toMatch(/100644 blob \w+\tinner\/f/);

@@ -14,7 +14,7 @@ import { createRecords } from '../../../src/activities/sandbox/state/lease-file.
 import { createMutex } from '../../../src/activities/sandbox/state/mutex.ts';
 import { createTurnstile } from '../../../src/activities/sandbox/turnstile.ts';
 import { Config, type SandboxLimits } from '../../../src/shared/config.ts';
-import type { ActRequest, ActResult, ToolCall } from '../../../src/shared/contracts/agent.ts';
+import type { Checkpoint, ActRequest, ActResult, ToolCall } from '../../../src/shared/contracts/agent.ts';
 import type { CollectRequest, SandboxStart } from '../../../src/shared/contracts/sandbox.ts';
 import { bareRepository, temporaryFolder, type TestFiles } from '../../support/repos.ts';
 import { createTestLog } from '../../support/log.ts';
@@ -123,6 +123,12 @@ export async function testHost(options: TestHostOptions = {}) {
     open,
     actRequest,
     act,
+    /** The mirror, with a checkpoint that was only kept until now. */
+    async mirrorWith(checkpoint: Checkpoint | undefined) {
+      const mirror = await mirrors.open(run.repo);
+      if (checkpoint !== undefined) await deps.packs.take(mirror, checkpoint.commit);
+      return mirror;
+    },
     /** The output of one bash command, and how it ended. */
     async bash(id: string, command: string, turn = ++count + 1_000) {
       const { results } = await act(id, turn, [call('bash', { command })]);

@@ -3,18 +3,19 @@
  * take along. Most are superseded within seconds, so only what is needed goes into the mirror: what is pushed,
  * restored or handed off. Taking each turn's in cost two processes and 6 ms of CPU a turn.
  */
+import { rmSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { CommitSha } from '../../../shared/ids.ts';
 import type { Mirror } from '../../git/contract.ts';
-import { isMissing, readJson, writeFileWhole } from '../state/files.ts';
+import { isMissing } from '../state/files.ts';
 import { takePack } from './take-pack.ts';
 
-const Kept = z.object({ commit: CommitSha, builtOn: z.array(CommitSha) });
-
 /** What a sandbox said its work tree is: a commit, and a pack of what it has beyond `builtOn`. Untrusted. */
-export type CheckpointPack = z.infer<typeof Kept> & { pack: Buffer };
+export type CheckpointPack = { commit: CommitSha; builtOn: readonly CommitSha[]; pack: Buffer };
+
+/** `<commit>_<built on>_<built on>.pack`; one that was cut short by a kill fails its own checksum. */
+const nameOf = ({ commit, builtOn }: CheckpointPack): string => `${[commit, ...builtOn].join('_')}.pack`;
 
 export interface KeptPacks {
   /** In place of what was kept of this sandbox before. */
@@ -36,19 +37,25 @@ export function createKeptPacks(dir: string): KeptPacks {
     });
 
   return {
-    async keep(id, { commit, builtOn, pack }) {
+    async keep(id, pack) {
       const folder = join(dir, id);
-      await mkdir(folder, { recursive: true, mode: 0o700 });
       const before = await names(folder);
-      writeFileWhole(join(folder, `${commit}.pack`), pack);
-      writeFileWhole(join(folder, `${commit}.json`), JSON.stringify({ commit, builtOn }));
-      for (const name of before) if (!name.startsWith(commit)) await rm(join(folder, name), { force: true });
+      if (before.length === 0) await mkdir(folder, { recursive: true, mode: 0o700 });
+      const name = nameOf(pack);
+      // Without the thread pool, see state/files.ts.
+      writeFileSync(join(folder, name), pack.pack);
+      for (const old of before) if (old !== name) rmSync(join(folder, old), { force: true });
     },
     async take(mirror, commit) {
       for (const id of await names(dir)) {
-        const kept = await readJson(join(dir, id, `${commit}.json`), Kept);
-        if (kept === null) continue;
-        await takePack(mirror, id, { ...kept, pack: await readFile(join(dir, id, `${commit}.pack`)) });
+        const name = (await names(join(dir, id))).find((each) => each.startsWith(`${commit}_`));
+        if (name === undefined) continue;
+        const builtOn = name
+          .slice(0, -'.pack'.length)
+          .split('_')
+          .slice(1)
+          .map((each) => CommitSha.parse(each));
+        await takePack(mirror, id, { commit, builtOn, pack: await readFile(join(dir, id, name)) });
         return true;
       }
       return false;

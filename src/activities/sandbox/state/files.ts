@@ -6,16 +6,18 @@ import type { z } from 'zod';
 
 /**
  * Written beside, renamed: a reader sees the old or the new, never a half, also when we are killed. With `sync` the
- * same holds for a power cut; what is worth nothing without its sandbox does without (a sync took 2 ms, and a turn
- * has four). ENOENT when the folder is gone.
+ * same holds for a power cut; what is worth nothing without its sandbox does without, and without the thread pool: a
+ * kilobyte for the page cache takes 30 µs of this thread, and by way of the pool ten times as much CPU. ENOENT when
+ * the folder is gone.
  */
 export async function writeJson(path: string, value: unknown, { sync = true } = {}): Promise<void> {
   const text = JSON.stringify(value);
+  const beside = `${path}.${randomUUID()}`;
   if (!sync) {
-    writeFileWhole(path, text);
+    writeFileSync(beside, text, { flag: 'wx' });
+    renameSync(beside, path);
     return;
   }
-  const beside = `${path}.${randomUUID()}`;
   const file = await open(beside, 'wx');
   try {
     await file.writeFile(text);
@@ -24,16 +26,6 @@ export async function writeJson(path: string, value: unknown, { sync = true } = 
     await file.close();
   }
   await rename(beside, path);
-}
-
-/**
- * Beside, renamed. Without the thread pool: a few kilobytes in the page cache take some 30 µs of this thread, and
- * by way of the pool ten times as much CPU.
- */
-export function writeFileWhole(path: string, content: string | Buffer): void {
-  const beside = `${path}.${randomUUID()}`;
-  writeFileSync(beside, content, { flag: 'wx', mode: 0o600 });
-  renameSync(beside, path);
 }
 
 /** null when there is no such file. @throws when it does not fit its schema. */

@@ -1,15 +1,15 @@
 /**
  * What became of the tool calls of one turn, so that no retry runs a tool twice. Kept on the host, out of the
- * agent's sight; written before each call starts and after each result.
+ * agent's sight; a line before each call starts and after each result, of which the last counts.
  */
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Checkpoint, type ToolCall, ToolResult } from '../../../shared/contracts/agent.ts';
 import { gone } from '../gone.ts';
 import type { SandboxProvider } from '../provider.ts';
-import { isMissing, readJson, writeJson } from './files.ts';
+import { isMissing } from './files.ts';
 
 const TurnJournal = z.object({
   /** Of the calls before `started`, in order. */
@@ -36,22 +36,28 @@ export function createJournal(provider: SandboxProvider): Journal {
   };
   return {
     async read(id, turn, calls) {
+      let text: string;
       try {
-        return await readJson(fileOf(id, turn, calls), TurnJournal);
+        text = readFileSync(fileOf(id, turn, calls), 'utf8');
       } catch (error) {
-        // Cut short by a power failure: all that is known is that the turn was begun.
-        if (error instanceof SyntaxError) return { results: [], started: 0 };
+        if (isMissing(error)) return null;
         throw error;
       }
+      const last = text.slice(0, text.lastIndexOf('\n')).split('\n').at(-1) ?? '';
+      // Cut short by a power failure: all that is known is that the turn was begun.
+      return last === '' ? { results: [], started: 0 } : TurnJournal.parse(JSON.parse(last));
     },
     async write(id, turn, calls, journal) {
       const file = fileOf(id, turn, calls);
+      const line = `${JSON.stringify(journal)}\n`;
       try {
-        await writeJson(file, journal, { sync: false }).catch(async (error: unknown) => {
+        try {
+          appendFileSync(file, line);
+        } catch (error) {
           if (!isMissing(error)) throw error;
-          await mkdir(folder(id));
-          await writeJson(file, journal, { sync: false });
-        });
+          mkdirSync(folder(id));
+          appendFileSync(file, line);
+        }
       } catch (error) {
         throw isMissing(error) ? gone(id, error) : error;
       }
