@@ -28,6 +28,7 @@ import { createLogger } from './log.ts';
 import { checkModels } from './preflight.ts';
 import type { Config } from './shared/config.ts';
 import type { SandboxActivities } from './shared/contracts/activities.ts';
+import { trustedRegistries } from './shared/network.ts';
 import { hostQueue, reservedQueue, sandboxQueue } from './shared/queues.ts';
 import { startTracing } from './tracing.ts';
 import { workflowBundle } from './workflow-source.ts';
@@ -66,7 +67,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const recent = new RecentMessages();
     const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), env, run: spawner.run, log });
     const sandboxes = await createSandboxes({
-      config: config.sandbox,
+      config: { ...config.sandbox, registryTokens: trustedRegistries(config) },
       stateDir,
       env,
       mirrors,

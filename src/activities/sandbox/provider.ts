@@ -2,6 +2,7 @@
  * What a place for sandboxes must do. Everything above it (tools, checkpoints, leases) goes through `exec` only,
  * and never touches a work tree from outside.
  */
+import type { NetworkSetting, Registry } from '../../shared/network.ts';
 import type { ExecResult } from '../process/run-process.ts';
 
 export type { ExecResult };
@@ -48,12 +49,18 @@ export type ExecOptions = {
   git?: boolean;
   /** Mounts a result of `setup` (as `archive` made it). */
   setup?: string;
-  /** `full` only for `setup`, with the host's registry settings (never its tokens). */
-  network?: 'none' | 'full';
+  /** Default `none`. With network, also the host's registry settings (never its tokens). */
+  network?: NetworkSetting;
+  /** Private registries that the command reaches without their tokens; not with `full`. */
+  registries?: readonly Registry[];
 };
 
 /** How a command ended, and which of the sandbox's limits it met: sentences for the agent. */
-export type SandboxResult = ExecResult & { limits?: readonly string[] };
+export type SandboxResult = ExecResult & {
+  limits?: readonly string[];
+  /** What the network's rules refused: sentences for the agent. */
+  refused?: readonly string[];
+};
 
 export interface SandboxProvider {
   readonly kind: string;
@@ -61,6 +68,8 @@ export interface SandboxProvider {
   readonly isolated: boolean;
   /** One string that changes when what a sandbox offers (system, toolchains) changes. */
   readonly fingerprint: string;
+  /** What commands of agents may reach; absent: nothing. */
+  readonly agentNetwork?: NetworkSetting;
   paths(id: string): SandboxPaths;
   /** Makes an empty sandbox. Throws when the id exists. */
   create(spec: SandboxSpec): Promise<void>;

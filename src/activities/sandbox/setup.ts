@@ -48,7 +48,8 @@ export function createSetups(deps: { provider: SandboxProvider; stateDir: string
       const { stdout } = await mirror.git(['--literal-pathspecs', 'ls-tree', '-z', commit, '--', path]);
       files.push([path, stdout.toString('latin1')]);
     }
-    const parts = [1, setup.command, setup.network, files, provider.fingerprint, mirror.repo.key];
+    const parts: unknown[] = [1, setup.command, setup.network, files, provider.fingerprint, mirror.repo.key];
+    if (setup.registries !== undefined) parts.push(setup.registries);
     return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 40);
   }
 
@@ -79,6 +80,7 @@ export function createSetups(deps: { provider: SandboxProvider; stateDir: string
         headBytes: TAIL_BYTES / 4,
         tailBytes: TAIL_BYTES,
         network: setup.network,
+        registries: setup.registries ?? [],
         signal,
       });
       signal.throwIfAborted();
@@ -87,12 +89,12 @@ export function createSetups(deps: { provider: SandboxProvider; stateDir: string
           result.reason === 'timeout'
             ? `took longer than ${setup.timeoutMinutes} minutes`
             : `ended with code ${result.exitCode}`;
-        const said = headAndTail(result, 'a file that is gone');
+        const said = [headAndTail(result, 'a file that is gone').trimEnd(), ...(result.refused ?? [])].join('\n');
         throw terminal(
           FailureType.SetupFailed,
           `setup of ${mirror.repo.location} at ${commit.slice(0, 12)}, \`${setup.command}\`, ${how}:\n${said}`,
           setup.network === 'none'
-            ? 'It ran without network: set setup.network to "full" in agentswarm.json if it needs a registry.'
+            ? 'It ran without network: if it needs some, name the hosts in agentswarm.json, as in "network": {"allow": ["registry.npmjs.org"]}.'
             : 'Mend setup.command in agentswarm.json, or what it runs.',
         );
       }

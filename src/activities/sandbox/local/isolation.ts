@@ -26,7 +26,7 @@ export async function probeIsolation(env: Readonly<Record<string, string | undef
   if (process.platform !== 'linux') return { ok: false, reason: `${process.platform} has no bubblewrap` };
   const bwrap = findProgram('bwrap', env.PATH ?? '');
   if (bwrap === undefined) return { ok: false, reason: 'bubblewrap (bwrap) is not on the PATH' };
-  const argv = [bwrap, ...namespaceArgs('none'), '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', 'true'];
+  const argv = [bwrap, ...namespaceArgs('own'), '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', 'true'];
   const ran = await runProcess(argv, { env: {}, timeoutMs: 10_000 });
   if (ran.reason === 'exit' && ran.exitCode === 0) return { ok: true, bwrap };
   return {
@@ -43,14 +43,14 @@ export function findProgram(name: string, path: string): string | undefined {
     .find((file) => existsSync(file));
 }
 
-function namespaceArgs(network: 'none' | 'full'): string[] {
+function namespaceArgs(network: 'own' | 'shared'): string[] {
   return [
     '--unshare-user',
     '--unshare-pid',
     '--unshare-ipc',
     '--unshare-uts',
     '--unshare-cgroup-try',
-    ...(network === 'none' ? ['--unshare-net'] : []),
+    ...(network === 'own' ? ['--unshare-net'] : []),
     '--disable-userns',
     ...['--uid', String(AGENT_UID), '--gid', String(AGENT_UID), '--hostname', 'sandbox'],
     '--die-with-parent',
@@ -91,7 +91,7 @@ export function bwrapArgs(
   system: readonly string[],
   mounts: Mounts,
   options: {
-    network: 'none' | 'full';
+    network: 'own' | 'shared';
     cwd: string;
     /** Of /dev/shm, which is memory. */
     memoryMb: number;
@@ -124,10 +124,10 @@ export function bwrapArgs(
   ];
   if (mounts.git) args.push('--bind', `${folder}/git`, INSIDE.git);
   if (mounts.setup !== undefined) args.push('--ro-bind', mounts.setup, INSIDE.setup);
-  if (options.network === 'full') {
+  if (options.network === 'shared') {
     for (const path of ['/etc/resolv.conf', '/etc/hosts']) if (existsSync(path)) args.push('--ro-bind', path, path);
-    for (const { from, to } of mounts.binds) args.push('--dir', dirname(to), '--ro-bind', from, to);
   }
+  for (const { from, to } of mounts.binds) args.push('--dir', dirname(to), '--ro-bind', from, to);
   // The root itself is a tmpfs that would take writes, and lose them with the command.
   return [...args, '--remount-ro', '/', '--chdir', options.cwd, '--'];
 }

@@ -59,6 +59,7 @@ export async function runTool(
     paths,
     outputBytes: limits.outputBytes,
     outputFile,
+    network: provider.agentNetwork ?? 'none',
     run: (argv, options = {}) =>
       provider.exec(id, argv, {
         timeoutMs: HELPER_TIMEOUT_MS,
