@@ -9,11 +9,10 @@ import type { ChainWatch } from '../temporal/chains.ts';
 import { act, type ActDeps } from './act.ts';
 import { collectWork } from './collect.ts';
 import { createCheckpointPushes } from './code/pushes.ts';
+import { createProvider } from './create-provider.ts';
 import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
 import { createPlaces } from './lease/places.ts';
 import { reapLeftovers } from './lease/reaper.ts';
-import { createLocalProvider } from './local/provider.ts';
-import { createModalProvider } from './modal/provider.ts';
 import type { SandboxProvider } from './provider.ts';
 import { createSetups } from './setup.ts';
 import { createJournal } from './state/journal.ts';
@@ -55,7 +54,7 @@ export type Sandboxes = {
 export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const { config, stateDir, env, mirrors, client, chains, hostQueue, log, run } = deps;
   const { limits, unsafe } = config;
-  const provider = deps.provider ?? (await createProvider(deps));
+  const provider = deps.provider ?? (await createProvider({ ...deps, owner: hostQueue }));
   const records = createRecords(provider);
   const pushes = createCheckpointPushes({ log });
   const setups = createSetups({ provider, stateDir, log });

@@ -27,6 +27,8 @@ export type SandboxSpec = {
   id: string;
   /** The objects folder of the host's mirror. */
   objects: string;
+  /** The most that its commands may ask for, where that is settled when it is made. Default: none. */
+  network?: 'none' | 'full';
 };
 
 export type ExecOptions = {
@@ -66,6 +68,8 @@ export interface SandboxProvider {
   readonly kind: string;
   /** false: commands run as the worker's user, with nothing between. Every report says so. */
   readonly isolated: boolean;
+  /** true: its files are not on this host, and code goes in and out through `exec` (see code-transport.ts). */
+  readonly remote?: boolean;
   /** One string that changes when what a sandbox offers (system, toolchains) changes. */
   readonly fingerprint: string;
   /** What commands of agents may reach; absent: nothing. */
@@ -75,6 +79,8 @@ export interface SandboxProvider {
   create(spec: SandboxSpec): Promise<void>;
   /** Runs a command to its end; all of its processes are gone afterwards. Throws SandboxGone when there is none. */
   exec(id: string, argv: readonly string[], options: ExecOptions): Promise<SandboxResult>;
+  /** Keeps a text of the host's in `paths.output`, for commands to read; returns its path. There where `remote` is. */
+  keepFile?(id: string, name: string, content: string): Promise<string>;
   /** Kills what runs in it and deletes it. One that is not there is no error. */
   terminate(id: string): Promise<void>;
   list(): Promise<string[]>;
