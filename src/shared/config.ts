@@ -56,6 +56,28 @@ const SandboxLimits = z.strictObject({
 });
 export type SandboxLimits = z.infer<typeof SandboxLimits>;
 
+const ModalConfig = z.strictObject({
+  /** The app on Modal that sandboxes belong to; made when it is not there. */
+  app: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/)
+    .default('agentswarm'),
+  /** Modal's environment. Default: the token's own. */
+  environment: z.string().min(1).optional(),
+  /** The id of an image that is ready (`im-…`), or a Debian-based registry tag for `infra/modal/Dockerfile`. */
+  image: z.string().min(1).optional(),
+  /** Cores of one sandbox. */
+  cpu: z.number().positive().default(2),
+  memoryMb: z.number().int().positive().default(4_096),
+  /** Where sandboxes may run. Empty: anywhere. */
+  regions: z.array(z.string().min(1)).default([]),
+  /** Modal ends a sandbox after so long, whatever it does. */
+  lifetimeHours: z.number().int().min(1).max(24).default(24),
+  /** Modal ends a sandbox in which nothing ran for so long: that of a host that died. */
+  idleMinutes: z.number().int().min(1).max(1_440).default(60),
+});
+export type ModalConfig = z.infer<typeof ModalConfig>;
+
 export const Config = z.strictObject({
   temporal: z
     .strictObject({
@@ -77,7 +99,8 @@ export const Config = z.strictObject({
     .prefault({}),
   sandbox: z
     .strictObject({
-      provider: z.enum(['local']).default('local'),
+      /** Where sandboxes are: on this host, or on Modal. */
+      provider: z.enum(['local', 'modal']).default('local'),
       /** Leases at once on this host. */
       maxSandboxes: z.number().int().positive().default(32),
       /** Further slots for conflict agents only, so that waiting tasks can never starve them. */
@@ -91,6 +114,7 @@ export const Config = z.strictObject({
       /** Which registries may be given which variable's token; those of `run.setup` in this file may anyway. */
       registryTokens: z.record(z.string(), z.array(RegistryUrl)).default({}),
       limits: SandboxLimits.prefault({}),
+      modal: ModalConfig.prefault({}),
     })
     .prefault({}),
   llm: z
