@@ -19,7 +19,7 @@ export async function createProvider(options: {
   run?: RunProcess;
 }): Promise<SandboxProvider> {
   const { config, stateDir, env, owner, log, run } = options;
-  const { limits, unsafe, network } = config;
+  const { limits, unsafe, network, privateAddresses, registryTokens } = config;
   switch (config.provider) {
     case 'local':
       return await createLocalProvider({
@@ -28,7 +28,7 @@ export async function createProvider(options: {
         unsafe,
         env,
         log,
-        network: config,
+        network: { network, privateAddresses, registryTokens },
         ...(run === undefined ? {} : { run }),
       });
     case 'modal':
