@@ -12,6 +12,16 @@ export const Price = z.strictObject({
 });
 export type Price = z.infer<typeof Price>;
 
+/** What an endpoint may be asked; calls beyond it wait. Absent: as much as it bears. */
+export const EndpointLimits = z.strictObject({
+  /** Calls at once. */
+  concurrency: z.number().int().positive().optional(),
+  requestsPerMinute: z.number().positive().optional(),
+  /** Input (from Anthropic's cache not counted, as there) and output together. */
+  tokensPerMinute: z.number().positive().optional(),
+});
+export type EndpointLimits = z.infer<typeof EndpointLimits>;
+
 const Models = z
   .strictObject(Object.fromEntries([...ROLES, 'default'].map((role) => [role, z.string().min(1).optional()])))
   .refine((models) => Object.values(models).some((m) => m !== undefined), 'name at least one model')
@@ -27,6 +37,9 @@ export const EndpointConfig = z.strictObject({
   models: Models.optional(),
   weight: z.number().positive().default(1),
   price: Price.optional(),
+  /** By model, over `price`. */
+  prices: z.record(z.string().min(1), Price).default({}),
+  limits: EndpointLimits.prefault({}),
 });
 export type EndpointConfig = z.infer<typeof EndpointConfig>;
 
@@ -122,6 +135,8 @@ export const Config = z.strictObject({
       endpoints: z.array(EndpointConfig).default([]),
       /** A stream that is silent for so long is given up and asked for again. */
       idleSeconds: z.number().positive().default(120),
+      /** The same for one that is kept alive without a word of the answer. */
+      firstTokenSeconds: z.number().positive().default(600),
     })
     .prefault({}),
   run: RunSettingsInput.prefault({}),
