@@ -44,6 +44,8 @@ export async function createLocalProvider(options: {
   run?: RunProcess;
   /** What commands of agents may reach, and what the worker's owner allows. Default: nothing. */
   network?: NetworkRules;
+  /** Default: by what this machine has. */
+  limiter?: Limiter;
 }): Promise<SandboxProvider> {
   const { stateDir, limits, unsafe, env = process.env, log, run = runProcess } = options;
   const probe = await probeIsolation(env);
