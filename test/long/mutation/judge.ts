@@ -18,6 +18,8 @@ export type Verdict =
 /** Of a file that cannot be loaded: no test looked at the bug. */
 const NOT_LOADED =
   /SyntaxError|failed to (?:parse|load|resolve)|cannot find (?:module|package)|does not provide an export/i;
+/** Of a machine that is short of something: the test has not looked either. */
+const SHORT_OF = /\b(?:EAGAIN|ENOMEM|EMFILE|ENFILE|ENOSPC)\b/;
 const GRACE_MS = 10_000;
 
 export type Ran = { kind: 'ended'; findings: Findings } | { kind: 'time limit' } | { kind: 'died'; said: string };
@@ -70,6 +72,14 @@ export function endGroup(child: ChildProcess): void {
   signal('SIGTERM');
   const timer = setTimeout(() => signal('SIGKILL'), GRACE_MS);
   child.once('close', () => clearTimeout(timer));
+}
+
+/** Whether something failed for want of processes, memory or disk: another run is to tell. */
+export function isShortage(ran: Ran): boolean {
+  if (ran.kind === 'time limit') return false;
+  if (ran.kind === 'died') return SHORT_OF.test(ran.said);
+  const { failed, errors } = ran.findings;
+  return [...failed.map(({ message }) => message), ...errors].some((message) => SHORT_OF.test(message));
 }
 
 export function verdictOn(ran: Ran, timeLimitMs: number): Verdict {
