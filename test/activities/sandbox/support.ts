@@ -7,6 +7,7 @@ import { act as actOn, type ActDeps } from '../../../src/activities/sandbox/act.
 import { collectWork } from '../../../src/activities/sandbox/collect.ts';
 import { checkOut, resolveStart } from '../../../src/activities/sandbox/code/checkout.ts';
 import { createCheckpointPushes } from '../../../src/activities/sandbox/code/pushes.ts';
+import { createLimiter } from '../../../src/activities/sandbox/local/limits/limiter.ts';
 import { createLocalProvider } from '../../../src/activities/sandbox/local/provider.ts';
 import { createJournal } from '../../../src/activities/sandbox/state/journal.ts';
 import { createRecords } from '../../../src/activities/sandbox/state/lease-file.ts';
@@ -27,6 +28,8 @@ export type TestHostOptions = {
   limits?: Partial<SandboxLimits>;
   env?: Record<string, string | undefined>;
   unsafe?: boolean;
+  /** Without control groups, as on a machine where the worker may make none. */
+  withoutGroups?: boolean;
   pushEveryMs?: number;
   objectFormat?: 'sha1' | 'sha256';
 };
@@ -42,6 +45,7 @@ export async function depsAt(stateDir: string, options: Omit<TestHostOptions, 'f
     unsafe: options.unsafe ?? false,
     env: options.env ?? process.env,
     log,
+    ...(options.withoutGroups === true ? { limiter: createLimiter(limits, { kind: 'rlimit', groups: [] }) } : {}),
   });
   const pushes = createCheckpointPushes({
     log,

@@ -67,7 +67,7 @@ export function systemArgs(host: { etc: string; binds: readonly string[]; node?:
     if (stat?.isSymbolicLink() === true) args.push('--symlink', readlinkSync(`/${name}`), `/${name}`);
     else if (stat?.isDirectory() === true) args.push('--ro-bind', `/${name}`, `/${name}`);
   }
-  args.push('--ro-bind', host.etc, '/etc', '--proc', '/proc', '--dev', '/dev');
+  args.push('--ro-bind', host.etc, '/etc', '--proc', '/proc', ...procArgs(`${host.etc}/empty`), '--dev', '/dev');
   for (const path of ['/usr/etc/npmrc', '/usr/local/etc/npmrc']) {
     // They are npm's global settings and may hold a registry's token.
     if (existsSync(path)) args.push('--ro-bind', `${host.etc}/empty`, path);
@@ -75,6 +75,26 @@ export function systemArgs(host: { etc: string; binds: readonly string[]; node?:
   for (const path of host.binds) args.push('--ro-bind', path, path);
   if (host.node !== undefined) args.push('--ro-bind', host.node, `${NODE_INSIDE}/node`);
   return args;
+}
+
+/**
+ * /proc is the kernel's, not the sandbox's: a process of a root worker's sandbox is root to it, without capabilities,
+ * and much there asks for the user only (`kernel/core_pattern` starts programs on the host). As containers do it:
+ * what can be set is read-only, what tells of the machine's memory and keys is empty.
+ */
+function procArgs(empty: string): string[] {
+  const readOnly = ['sys', 'fs', 'irq', 'bus', 'pressure', 'sysrq-trigger'].map((name) => `/proc/${name}`);
+  const emptied = [
+    ...['kcore', 'keys', 'key-users', 'kmsg', 'kallsyms', 'kpagecount', 'kpageflags', 'kpagecgroup', 'mtrr'],
+    ...['timer_list', 'sched_debug', 'latency_stats', 'slabinfo', 'vmallocinfo', 'iomem', 'ioports'],
+  ].map((name) => `/proc/${name}`);
+  return [
+    ...readOnly.filter((path) => existsSync(path)).flatMap((path) => ['--ro-bind', path, path]),
+    ...emptied.filter((path) => existsSync(path)).flatMap((path) => ['--ro-bind', empty, path]),
+    ...['/proc/acpi', '/proc/scsi', '/proc/asound']
+      .filter((path) => existsSync(path))
+      .flatMap((path) => ['--perms', '0555', '--tmpfs', path, '--remount-ro', path]),
+  ];
 }
 
 /** The sandbox's own part. Paths are the host's. */
