@@ -24,7 +24,7 @@ export const localRegistries = (registries: readonly Registry[]): LocalRegistry[
 export function proxySettings(): Record<string, string> {
   const url = `http://127.0.0.1:${PROXY_PORT}`;
   const local = 'localhost,127.0.0.1,::1';
-  const env: Record<string, string> = {
+  const inside: Record<string, string> = {
     NODE_USE_ENV_PROXY: '1',
     npm_config_proxy: url,
     npm_config_https_proxy: url,
@@ -32,9 +32,9 @@ export function proxySettings(): Record<string, string> {
     YARN_HTTP_PROXY: url,
     YARN_HTTPS_PROXY: url,
   };
-  for (const name of ['http_proxy', 'https_proxy', 'all_proxy']) env[name] = env[name.toUpperCase()] = url;
-  env.no_proxy = env.NO_PROXY = local;
-  return env;
+  for (const name of ['http_proxy', 'https_proxy', 'all_proxy']) inside[name] = inside[name.toUpperCase()] = url;
+  inside.no_proxy = inside.NO_PROXY = local;
+  return inside;
 }
 
 const PROXY_VARIABLE = /^(?:https?|all|no)_proxy$/i;
@@ -55,19 +55,19 @@ export function clientSettings(
   rules: readonly AllowRule[],
 ): ClientSettings {
   const settings: ClientSettings = { env: { ...host.env }, oddEnv: {}, files: {} };
-  const { env, files } = settings;
+  const { env: inside, files } = settings;
   const npmrc = [...host.npmrc, 'fund=false', 'audit=false', 'update-notifier=false'];
-  env.npm_config_globalconfig = `${NETWORK_INSIDE}/npmrc`;
-  env.PIP_CONFIG_FILE = `${NETWORK_INSIDE}/pip.conf`;
+  inside.npm_config_globalconfig = `${NETWORK_INSIDE}/npmrc`;
+  inside.PIP_CONFIG_FILE = `${NETWORK_INSIDE}/pip.conf`;
   const of = (kind: ReturnType<typeof kindOf>) => registries.filter((registry) => kindOf(registry) === kind);
   npm(of('npm'), settings, npmrc);
-  pip(of('pip'), env);
+  pip(of('pip'), inside);
   const cargo = cargoConfig(of('cargo'), rules);
   if (cargo !== undefined) files['cargo.toml'] = cargo;
   const go = of('go').map(({ localUrl }) => localUrl.replace(/\/$/, ''));
   if (go.length > 0) {
     const open = isAllowed(rules, 'proxy.golang.org', 443) ? ['https://proxy.golang.org'] : [];
-    env.GOPROXY = [...go, ...open].join(',');
+    inside.GOPROXY = [...go, ...open].join(',');
   }
   files.npmrc = lines(npmrc);
   files['pip.conf'] = lines(['[global]', ...host.pipConf]);
@@ -75,27 +75,27 @@ export function clientSettings(
 }
 
 /** A project's own .npmrc goes before npmrc's lines, but not before variables. */
-function npm(registries: readonly LocalRegistry[], { env, oddEnv }: ClientSettings, npmrc: string[]): void {
+function npm(registries: readonly LocalRegistry[], { env: inside, oddEnv }: ClientSettings, npmrc: string[]): void {
   const [first, ...others] = registries;
   if (first === undefined) return;
   for (const { scope, localUrl } of registries) {
     npmrc.push(`${scope === undefined ? '' : `${scope}:`}registry=${localUrl}`);
-    if (scope === undefined) env.npm_config_registry = localUrl;
+    if (scope === undefined) inside.npm_config_registry = localUrl;
     else oddEnv[`npm_config_${scope}:registry`] = localUrl;
   }
   // Lockfiles have the registry's own URL: npm puts the local one in its place.
   const host = new URL(first.url).hostname;
-  env.npm_config_replace_registry_host = others.every(({ url }) => new URL(url).hostname === host) ? host : 'always';
+  inside.npm_config_replace_registry_host = others.every(({ url }) => new URL(url).hostname === host) ? host : 'always';
 }
 
-function pip(registries: readonly LocalRegistry[], env: Record<string, string>): void {
+function pip(registries: readonly LocalRegistry[], inside: Record<string, string>): void {
   const [first, ...others] = registries.map(({ localUrl }) => localUrl);
   if (first === undefined) return;
-  env.PIP_INDEX_URL = env.UV_DEFAULT_INDEX = first;
-  delete env.PIP_EXTRA_INDEX_URL;
-  delete env.UV_INDEX_URL;
-  delete env.UV_EXTRA_INDEX_URL;
-  if (others.length > 0) env.PIP_EXTRA_INDEX_URL = env.UV_INDEX = others.join(' ');
+  inside.PIP_INDEX_URL = inside.UV_DEFAULT_INDEX = first;
+  delete inside.PIP_EXTRA_INDEX_URL;
+  delete inside.UV_INDEX_URL;
+  delete inside.UV_EXTRA_INDEX_URL;
+  if (others.length > 0) inside.PIP_EXTRA_INDEX_URL = inside.UV_INDEX = others.join(' ');
 }
 
 /** Cargo keeps names of registries by URL: what a lockfile names is replaced by the local one. */
