@@ -51,7 +51,7 @@ function expectWhole({ dir, origin, report, said, requests }: Demo): void {
   expect(report.landed).toBe(report.tasks.length);
   const base = gitIn(origin, ['rev-list', '--max-parents=0', 'main']);
   const landed = landedOn(origin, 'main', base);
-  expect(landed.map(({ hash }) => hash).sort()).toEqual(report.tasks.map(({ commit }) => commit).sort());
+  expect(landed.map(({ hash }) => hash).sort()).toEqual(report.tasks.map(({ commit = '' }) => commit).sort());
   expect(new Set(landed.flatMap(({ change }) => change)).size).toBe(report.tasks.length);
   expect(report.tip).toBe(gitIn(origin, ['rev-parse', 'main']));
   expect(report.base).toBe(base);

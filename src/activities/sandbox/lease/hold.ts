@@ -10,16 +10,19 @@ import { join } from 'node:path';
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { AdoptRequest, HoldRequest, HoldResult, LeasedMessage } from '../../../shared/contracts/sandbox.ts';
+import { FailureType, failureTypeOf } from '../../../shared/failures.ts';
 import { sameChain } from '../../../shared/ids.ts';
-import type { Mirrors } from '../../git/contract.ts';
+import type { Setup } from '../../../shared/settings.ts';
+import type { Mirror, Mirrors } from '../../git/contract.ts';
 import type { Log } from '../../log.ts';
 import type { ChainWatch } from '../../temporal/chains.ts';
-import { checkOut, resolveStart } from '../code/checkout.ts';
+import { checkOut, resolveStart, type StartPoint } from '../code/checkout.ts';
 import { forgetCheckpoint } from '../code/checkpoint.ts';
 import type { CheckpointPushes } from '../code/pushes.ts';
 import { gone } from '../gone.ts';
 import { startBeats, throwIfCancelled } from '../heartbeat.ts';
 import type { SandboxProvider } from '../provider.ts';
+import type { SetupResult } from '../setup-install.ts';
 import type { Setups } from '../setup.ts';
 import type { LeaseRecord, Records } from '../state/lease-file.ts';
 import { tellHolder } from './holder.ts';
@@ -134,7 +137,7 @@ async function make(
   }
   const { setup } = run.settings;
   doing('setup');
-  const prepared = setup === null ? undefined : await setups.ensure(setup, mirror, start.commit, signal);
+  const prepared = setup === null ? undefined : await ensureSetup(setups, setup, mirror, start, signal);
   doing('checking out');
   const lease: LeaseRecord = {
     epoch,
@@ -163,6 +166,22 @@ async function make(
     'sandbox created',
   );
   return { base: start.base, ...(start.lost === undefined ? {} : { startLost: true }) };
+}
+
+/** An attempt that has broken the key files must not keep the next from mending them. */
+async function ensureSetup(
+  setups: Setups,
+  setup: Setup,
+  mirror: Mirror,
+  { base, commit }: StartPoint,
+  signal: AbortSignal,
+): Promise<SetupResult> {
+  try {
+    return await setups.ensure(setup, mirror, commit, signal);
+  } catch (error) {
+    if (failureTypeOf(error) !== FailureType.SetupFailed || commit === base) throw error;
+    return await setups.ensure(setup, mirror, base, signal);
+  }
 }
 
 class Hold {
