@@ -6,7 +6,7 @@ import { renderReport } from '../../dashboard/report.ts';
 import { externalTarget } from '../../connection.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { openOwnHost } from '../embedded/host.ts';
-import { statePaths } from '../embedded/state.ts';
+import { statePaths } from '../../server-state.ts';
 import { CliError, EXIT, type ExitCode } from '../errors.ts';
 import { findRun, type ListedRun, listRuns } from '../find-run.ts';
 import { followRun, snapshotOf } from '../follow.ts';
