@@ -18,7 +18,7 @@ import type { Account } from './account.ts';
 import { codeOf, type Dialer } from './dial.ts';
 import { asReason, endToEnd } from './headers.ts';
 import { badRequest, notListed, overLimit, Refusal, unreachable } from './refusal.ts';
-import { absoluteTarget, connectTarget, type Target, valuesOf } from './target.ts';
+import { absoluteTarget, checkVersion, connectTarget, type Target, valuesOf } from './target.ts';
 
 /** Answers what is asked of a registry's local URL. Rejects with a Refusal. */
 export type Gateway = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -80,6 +80,7 @@ export function createProxy(deps: ProxyDeps): Server {
 }
 
 async function tunnel(deps: ProxyDeps, request: IncomingMessage, client: Socket, head: Buffer): Promise<void> {
+  checkVersion(request.httpVersion, request.rawHeaders);
   const target = connectTarget(request.url ?? '', request.rawHeaders);
   const upstream = await dialAllowed(deps, target);
   if (client.destroyed) {
@@ -102,6 +103,7 @@ async function tunnel(deps: ProxyDeps, request: IncomingMessage, client: Socket,
 }
 
 async function plain(deps: ProxyDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  checkVersion(request.httpVersion, request.rawHeaders);
   const target = absoluteTarget(request.url ?? '', request.rawHeaders);
   const socket = await dialAllowed(deps, target);
   await forward(deps.account, request, response, { ...target, socket });

@@ -61,6 +61,12 @@ export function valuesOf(headers: RawHeaders, name: string): string[] {
   return values;
 }
 
+/** HTTP/0.9 has no headers, and 1.1 without Host has no clear target. @throws Refusal */
+export function checkVersion(version: string, headers: RawHeaders): void {
+  if (version === '1.0' || (version === '1.1' && valuesOf(headers, 'host').length === 1)) return;
+  throw badRequest('malformed request', 'Requests are HTTP/1.0, or HTTP/1.1 with one Host header.');
+}
+
 /** The Host header, of which there is one at most, says what the request line says. */
 function checkHost(headers: RawHeaders, target: Target, defaultPort: number | undefined): void {
   const values = valuesOf(headers, 'host');
