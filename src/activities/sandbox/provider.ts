@@ -28,7 +28,7 @@ export type SandboxSpec = {
   /** The objects folder of the host's mirror. */
   objects: string;
   /** The most that its commands may ask for, where that is settled when it is made. Default: none. */
-  network?: 'none' | 'full';
+  network?: NetworkSetting;
 };
 
 export type ExecOptions = {
@@ -68,7 +68,7 @@ export interface SandboxProvider {
   readonly kind: string;
   /** false: commands run as the worker's user, with nothing between. Every report says so. */
   readonly isolated: boolean;
-  /** true: its files are not on this host, and code goes in and out through `exec` (see code-transport.ts). */
+  /** true: its files are not on this host, and code goes in and out through `exec` (see code/transport.ts). */
   readonly remote?: boolean;
   /** One string that changes when what a sandbox offers (system, toolchains) changes. */
   readonly fingerprint: string;

@@ -81,9 +81,9 @@ export function createSetups(deps: { provider: SandboxProvider; stateDir: string
     log.info({ sandbox: id, repo: mirror.repo.key, command: setup.command }, 'setup begins');
     // A result without its list is from a time when the disk was full or the machine died.
     if (existsSync(folder)) await removeTree(folder, join(stateDir, 'trash'));
-    await provider.create({ id, objects: join(mirror.dir, 'objects') });
+    await provider.create({ id, objects: join(mirror.dir, 'objects'), network: setup.network });
     try {
-      await checkOut(provider, id, { base: commit, commit }, [], signal);
+      await checkOut({ provider, mirror, id, start: { base: commit, commit }, signal });
       const result = await provider.exec(id, ['/bin/bash', '-c', setup.command], {
         combine: true,
         timeoutMs: setup.timeoutMinutes * 60_000,

@@ -32,7 +32,16 @@ describe('setup', () => {
     const mirror = await host.mirrors.open(host.run.repo);
     const tip = await mirror.fetchBranch('main');
     await host.provider.create({ id, objects: join(mirror.dir, 'objects') });
-    await host.records.writeTree(id, await checkOut(host.provider, id, { base: tip, commit: tip }, result.exclude));
+    await host.records.writeTree(
+      id,
+      await checkOut({
+        provider: host.provider,
+        mirror,
+        id,
+        start: { base: tip, commit: tip },
+        exclude: result.exclude,
+      }),
+    );
     await setups.install(result, id, never);
     const lease = { epoch: 1, holder: HOLDER, ancestors: [], repo: host.run.repo, createdAt: Date.now() };
     await host.records.writeLease(id, { ...lease, state: { kind: 'ready' } });
@@ -148,7 +157,10 @@ describe('setup of a task that changes the key files', () => {
     const start = { base: host.origin.tip(), commit: host.origin.tip() };
     await host.provider.terminate(id);
     await host.provider.create({ id, objects: join(mirror.dir, 'objects') });
-    await host.records.writeTree(id, await checkOut(host.provider, id, start, result.exclude));
+    await host.records.writeTree(
+      id,
+      await checkOut({ provider: host.provider, mirror, id, start, exclude: result.exclude }),
+    );
     await setups().install(result, id, never);
     const lease = { epoch: 1, holder: HOLDER, ancestors: [], repo: host.run.repo, createdAt: Date.now() };
     await host.records.writeLease(id, { ...lease, state: { kind: 'ready' } });

@@ -86,7 +86,7 @@ export async function testHost(options: TestHostOptions = {}) {
     const mirror = await mirrors.open(run.repo);
     await provider.create({ id, objects: join(mirror.dir, 'objects') });
     const point = await resolveStart(mirror, run.target, start);
-    await records.writeTree(id, await checkOut(provider, id, point, []));
+    await records.writeTree(id, await checkOut({ provider, mirror, id, start: point }));
     await records.writeLease(id, {
       epoch,
       holder: HOLDER,

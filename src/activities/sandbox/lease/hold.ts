@@ -151,7 +151,7 @@ async function make(
     await deps.turnstile(async () => {
       await provider.create({ id, objects: join(mirror.dir, 'objects') });
       await records.writeLease(id, lease);
-      const tree = await checkOut(provider, id, start, prepared?.exclude ?? [], signal);
+      const tree = await checkOut({ provider, mirror, id, start, exclude: prepared?.exclude ?? [], signal });
       if (prepared !== undefined) await setups.install(prepared, id, signal);
       await records.writeTree(id, tree);
       await throwIfCancelled(signal);

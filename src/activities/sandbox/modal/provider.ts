@@ -159,6 +159,7 @@ export async function createModalProvider(options: {
     recordDir: (id) => join(records.folder(id), 'records'),
 
     async create({ id, network = 'none' }) {
+      if (typeof network === 'object') throw unsupported('network: {"allow": […]}', 'Use "none" or "full" there');
       await records.open(id);
       try {
         const createdAt = Date.now();
@@ -178,7 +179,10 @@ export async function createModalProvider(options: {
 
     async exec(id, argv, exec) {
       const record = await recordOf(id);
-      if (exec.network === 'full' && record.network !== 'full') {
+      if (exec.registries !== undefined && exec.registries.length > 0) {
+        throw unsupported('setup.registries', 'Leave them out');
+      }
+      if (exec.network !== undefined && exec.network !== 'none' && exec.network !== record.network) {
         throw terminal(
           FailureType.Invariant,
           `sandbox ${id} was made without network: on Modal that is settled when it is made (SandboxSpec.network)`,
@@ -264,6 +268,13 @@ export async function createModalProvider(options: {
     },
   };
 }
+
+const unsupported = (what: string, remedy: string): Error =>
+  terminal(
+    FailureType.SandboxUnavailable,
+    `sandboxes on Modal know no ${what}: the proxy that it needs is on the worker's host.`,
+    `${remedy}, or set sandbox.provider to "local".`,
+  );
 
 /** Names come from callers of ours; a path would write elsewhere, as root. */
 function fileName(name: string): string {
