@@ -56,7 +56,7 @@ export type Verdict =
   /** No endpoint has a model for the role, or all have refused; in which words, of those that others asked. */
   | { readonly kind: 'nobody'; readonly refusals: ReadonlyMap<Endpoint, string> };
 
-type Standing = 'normal' | 'new' | 'slow' | 'down';
+export type Standing = 'normal' | 'new' | 'slow' | 'down';
 type Assessed = Contender & {
   readonly model: string;
   readonly standing: Standing;
@@ -119,12 +119,11 @@ const ask = ({ endpoint, model, standing }: Assessed): Verdict => ({
   probe: standing === 'down',
 });
 
-function assess(
-  open: readonly (Contender & { model: string })[],
-  wish: Wish,
-  held: ReadonlySet<Endpoint>,
-  now: number,
-): Assessed[] {
+type Ranked = Candidate & Pick<Assessed, 'standing' | 'expectedMs'>;
+type Candidate = Contender & { readonly model: string };
+
+/** How the candidates for a role stand to each other. */
+export function rank(open: readonly Candidate[]): Ranked[] {
   const known = open.flatMap(({ endpoint, state, model }) => {
     const latency = state.latency[model];
     return state.health.kind !== 'up' || latency === undefined || latency.answers === 0
@@ -133,26 +132,31 @@ function assess(
   });
   const lowestCost = Math.min(...known.map(({ cost }) => cost));
   const fastestMs = Math.min(...known.map(({ ms }) => ms));
-  const outage = open.every(({ state }) => state.health.kind !== 'up');
-
-  return open.map((contender) => {
-    const { endpoint, state, model } = contender;
+  return open.map((candidate) => {
+    const { endpoint, state, model } = candidate;
     const latency = state.latency[model];
     const atLeastMs = latency === undefined ? 0 : expectedMs(latency);
     const answered = latency !== undefined && latency.answers > 0;
     const ms = answered ? atLeastMs : Math.max(atLeastMs, Number.isFinite(fastestMs) ? fastestMs : 0);
-    const standing: Standing =
-      state.health.kind !== 'up'
-        ? 'down'
-        : ms / endpoint.weight > SLOW_FACTOR * lowestCost
-          ? 'slow'
-          : answered
-            ? 'normal'
-            : 'new';
+    const standing = (): Standing => {
+      if (state.health.kind !== 'up') return 'down';
+      if (ms / endpoint.weight > SLOW_FACTOR * lowestCost) return 'slow';
+      return answered ? 'normal' : 'new';
+    };
+    return { ...candidate, standing: standing(), expectedMs: ms };
+  });
+}
+
+function assess(open: readonly Candidate[], wish: Wish, held: ReadonlySet<Endpoint>, now: number): Assessed[] {
+  const outage = open.every(({ state }) => state.health.kind !== 'up');
+  const ranked = rank(open);
+  const someKnown = ranked.some(({ standing }) => standing === 'normal');
+  return ranked.map((candidate) => {
+    const { endpoint, state, standing } = candidate;
     const dueAt = dueAtOf(state, standing, outage);
     const busy =
       state.inFlight >= Math.min(endpoint.limits.concurrency ?? NEVER, state.window) ||
-      (standing === 'new' && known.length > 0 && state.inFlight >= EXPLORE_IN_FLIGHT);
+      (standing === 'new' && someKnown && state.inFlight >= EXPLORE_IN_FLIGHT);
     const limitAt = Math.max(
       busy || held.has(endpoint) ? NEVER : now,
       state.requests === undefined ? now : availableAt(state.requests, 1, now),
@@ -164,7 +168,7 @@ function assess(
       state.throttle.until,
       standing === 'down' ? dueAt : 0,
     );
-    return { ...contender, standing, expectedMs: ms, openAt, limited: limitAt > now, dueAt };
+    return { ...candidate, openAt, limited: limitAt > now, dueAt };
   });
 }
 
