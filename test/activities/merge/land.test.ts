@@ -107,6 +107,17 @@ describe('what lands', () => {
     expect(result.outcomes[0]?.outcome).toEqual({ kind: 'landed', commit: remote.tip() });
     expect(remote.log()).toEqual(['alpha', 'alpha', 'first']);
     expect(remote.files()['a.txt']).toContain('second run');
+    // As a run has it that was started from an older commit on purpose.
+    const three = workOn(
+      remote,
+      base,
+      'alpha',
+      { 'b.txt': text({ 3: 'third run\n' }) },
+      { requester: { workflowId: one.requester.workflowId, firstRunId: 'a-third-first-run' } },
+    );
+    await landBatch(mirror, batch(mirror, three));
+    expect(remote.log()).toEqual(['alpha', 'alpha', 'alpha', 'first']);
+    expect(remote.files()['b.txt']).toContain('third run');
   });
 
   test('what the branch has already is empty, and nothing is pushed', async () => {

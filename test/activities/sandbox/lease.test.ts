@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
@@ -159,6 +160,23 @@ describe('leases on a real server', () => {
     await holder.signal(releaseSignal);
     expect((await holder.result())[1]).toBe('cancelled');
     expect(existsSync(folderOf(lease))).toBe(false);
+  });
+
+  it('lets no other task adopt a sandbox, and nobody under a lease that is not newer', async () => {
+    const host = server.uniqueQueue();
+    const { activities } = await startHost(host);
+    const holder = await startHolder(host);
+    const { sandbox } = await leased(holder);
+    const own = { workflowId: holder.workflowId, firstRunId: holder.firstExecutionRunId };
+    const adopt = (epoch: number, chain: typeof own) => {
+      const run = runContext(origin.dir, origin.tip());
+      const request = { run, start: { kind: 'tip' } as const, holder: chain, ancestors: [], epoch, sandbox };
+      return new MockActivityEnvironment().run(activities.adoptSandbox, request);
+    };
+    await expect(adopt(1, own)).rejects.toMatchObject({ type: 'SandboxGone' });
+    await expect(adopt(2, { ...own, firstRunId: 'another' })).rejects.toMatchObject({ type: 'SandboxGone' });
+    await holder.signal(releaseSignal);
+    expect(await holder.result()).toEqual(['cancelled']);
   });
 
   it('refuses the adoption of what is not there', async () => {

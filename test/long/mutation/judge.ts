@@ -22,6 +22,9 @@ const NOT_LOADED =
 const SHORT_OF = /\b(?:EAGAIN|ENOMEM|EMFILE|ENFILE|ENOSPC)\b/;
 const GRACE_MS = 10_000;
 
+/** vitest finds these only when it is told to run long tests, and then no others. */
+const isLong = (test: string): boolean => test.startsWith('test/long/');
+
 export type Ran = { kind: 'ended'; findings: Findings } | { kind: 'time limit' } | { kind: 'died'; said: string };
 
 /**
@@ -39,7 +42,7 @@ export async function runTests(
   argv.push('--reporter=./test/long/mutation/reporter.ts', ...(options.bail ? ['--bail=1'] : []), ...tests);
   const child = spawn(process.execPath, argv, {
     cwd: copy.dir,
-    env: { ...copy.env, [FINDINGS_VARIABLE]: file },
+    env: { ...copy.env, AGENTSWARM_LONG_TESTS: tests.every(isLong) ? '1' : '', [FINDINGS_VARIABLE]: file },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own: a terminal's Ctrl-C is handled in one place.
     detached: true,
