@@ -76,6 +76,13 @@ export default {
       to: { path: '^src/(workflows|activities)/' },
     },
     {
+      name: 'nothing-knows-the-command',
+      comment: 'src/cli is what a person types: what it and the worker both need is beside them, in src itself.',
+      severity: 'error',
+      from: { path: '^src/[^/]+$' },
+      to: { path: '^src/cli/' },
+    },
+    {
       name: 'dashboard-knows-shared-only',
       comment: 'src/dashboard turns snapshots into what a person sees: it imports src/shared and itself.',
       severity: 'error',

@@ -1,5 +1,6 @@
 /** `npm run bench -- --list`, `npm run bench -- <name> [options]`. Each prints ratios against a floor of the same run. */
 import { overhead } from './overhead/index.ts';
+import { router } from './router/index.ts';
 
 type Benchmark = { what: string; run: (args: readonly string[]) => Promise<void> };
 
@@ -7,6 +8,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   overhead: {
     what: '100 agents in 100 sandboxes × 20 turns of 2 s, against a bare workflow whose activities only sleep',
     run: overhead,
+  },
+  router: {
+    what: '10,000 requests to a healthy and three bad endpoints, against round robin and one that knows the healthy one',
+    run: router,
   },
 };
 

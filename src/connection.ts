@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import type { DataConverter, PayloadCodec } from '@temporalio/common';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { NativeConnectionOptions } from '@temporalio/worker';
-import { readServerState } from './cli/embedded/state.ts';
+import { readServerState } from './server-state.ts';
 import { ConfigError, importDefault } from './config.ts';
 import type { Config } from './shared/config.ts';
 

@@ -11,10 +11,9 @@ export async function checkModels(options: {
   config: Config;
   env: NodeJS.ProcessEnv;
   log: Log;
-}): Promise<{ endpoints: Endpoint[]; warnings: string[] }> {
+}): Promise<{ endpoints: Endpoint[]; unreachable: ReadonlySet<string>; warnings: string[] }> {
   const endpoints = resolveEndpoints({ env: options.env, configEndpoints: options.config.llm.endpoints });
-  const { warnings } = await checkEndpoints(endpoints, { log: options.log });
-  return { endpoints, warnings };
+  return { endpoints, ...(await checkEndpoints(endpoints, { log: options.log })) };
 }
 
 /** Throws SandboxUnavailable where agents cannot be isolated and the person has not said that they need not be. */

@@ -14,6 +14,8 @@ import type { Logger } from 'pino';
 import { createMirrors } from './activities/git/mirrors.ts';
 import { withHeartbeats } from './activities/heartbeats.ts';
 import { createThinker } from './activities/llm/activities.ts';
+import { createModels } from './activities/llm/models.ts';
+import { publishEndpoints } from './activities/llm/status-file.ts';
 import { RecentMessages } from './activities/llm/recent-messages.ts';
 import { createTranscriptSource } from './activities/llm/transcript.ts';
 import { createMergeActivities } from './activities/merge/index.ts';
@@ -28,6 +30,7 @@ import { createLogger } from './log.ts';
 import { checkModels } from './preflight.ts';
 import type { Config } from './shared/config.ts';
 import type { SandboxActivities } from './shared/contracts/activities.ts';
+import { trustedRegistries } from './shared/network.ts';
 import { hostQueue, reservedQueue, sandboxQueue } from './shared/queues.ts';
 import { startTracing } from './tracing.ts';
 import { workflowBundle } from './workflow-source.ts';
@@ -48,7 +51,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
   const { env, signal } = request;
   const { config, stateDir } = await loadConfig(request);
   const log = createLogger(env);
-  const { endpoints, warnings } = await checkModels({ config, env, log });
+  const { endpoints, unreachable, warnings } = await checkModels({ config, env, log });
   for (const warning of warnings) log.warn({}, warning);
   const target = await connectionOptions({ config, env, stateDir });
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
@@ -66,7 +69,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const recent = new RecentMessages();
     const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), env, run: spawner.run, log });
     const sandboxes = await createSandboxes({
-      config: config.sandbox,
+      config: { ...config.sandbox, registryTokens: trustedRegistries(config) },
       stateDir,
       env,
       mirrors,
@@ -76,8 +79,10 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       run: spawner.run,
       log,
     });
+    const models = createModels({ endpoints, unreachable, config: config.llm, log });
     const think = createThinker({
       endpoints,
+      models,
       journalDir: join(stateDir, 'journal'),
       transcript: createTranscriptSource(client),
       chains,
@@ -133,6 +138,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       }),
     ]);
     const stopReaping = sandboxes.reapRegularly();
+    const stopPublishing = publishEndpoints({ router: models.router, stateDir, log });
     try {
       await runAll(workers, signal, () => {
         log.info({ address: target.address, namespace, taskQueue, hostId }, 'worker is ready');
@@ -140,6 +146,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       });
     } finally {
       stopReaping();
+      await stopPublishing();
     }
   } finally {
     await connection.close();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { ConfigError, loadConfig } from '../src/config.ts';
 import { connectionOptions, embeddedTarget, externalTarget } from '../src/connection.ts';
-import { writeServerState } from '../src/cli/embedded/state.ts';
+import { writeServerState } from '../src/server-state.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'agentswarm-config-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { attachCommand, runCommand, type RunOptions } from './commands/run.ts';
 import { cancelCommand, pauseCommand, resumeCommand, steerCommand } from './commands/control.ts';
 import { devCommand } from './commands/dev.ts';
+import { endpointsCommand } from './commands/endpoints.ts';
 import { statusCommand } from './commands/status.ts';
 import { workerCommand } from './commands/worker.ts';
 import type { CommonOptions, Dependencies } from './dependencies.ts';
@@ -76,6 +77,11 @@ function createProgram(io: Io, dependencies: Dependencies, onExit: (code: ExitCo
     .option('--json', helpText.json)
     .action(async (run: string | undefined, options: CommonOptions & { json?: boolean }) =>
       onExit(await statusCommand(context(options), run, options)),
+    );
+  command('endpoints', helpText.endpoints)
+    .option('--json', helpText.json)
+    .action(async (options: CommonOptions & { json?: boolean }) =>
+      onExit(await endpointsCommand(context(options), options)),
     );
   command('dev', helpText.dev).action(async (options: CommonOptions) => onExit(await devCommand(context(options))));
   command('worker', helpText.worker).action(async (options: CommonOptions) =>

@@ -6,7 +6,7 @@ import { embeddedTarget, externalTarget, type TemporalTarget } from '../connecti
 import type { CommonOptions, Dependencies } from './dependencies.ts';
 import { type Host, type HostDependencies, openHost } from './embedded/host.ts';
 import { trySupervisorLock } from './embedded/lock.ts';
-import { statePaths } from './embedded/state.ts';
+import { statePaths } from '../server-state.ts';
 import { CliError } from './errors.ts';
 import type { Io } from './io.ts';
 import { cliText } from './text.ts';

@@ -16,6 +16,7 @@ export const helpText = {
   config: 'configuration file (default: temporal.config.ts in the current folder)',
   attach: 'follow a run that goes on, or take one up that has no server and worker any more',
   status: 'list runs, or show one',
+  endpoints: 'how the LLM endpoints stand, as the workers of this state folder see them',
   dev: 'server, Web UI and worker until stopped; takes its state up again',
   worker: 'a worker for the server that TEMPORAL_ADDRESS, temporal.toml or `agentswarm dev` gives',
   steer: 'tell the planner of a run something',
@@ -93,6 +94,9 @@ export const cliText = {
   noServer: (stateDir: string) =>
     `No Temporal server runs: TEMPORAL_ADDRESS is not set and nothing runs for ${stateDir}. Start \`agentswarm dev\`, or ` +
     '`agentswarm attach <run>` to take a run up again.',
+  noWorkerEndpoints: (stateDir: string) =>
+    `No worker runs with the state folder ${stateDir}: only a worker knows how its LLM endpoints stand. Start one (\`agentswarm ` +
+    'dev`, `agentswarm worker`), or give its --state-dir.',
   noStateYet: (stateDir: string) => `No run has been started here: there is no state in ${stateDir}.`,
   devWithAddress: (address: string) =>
     `TEMPORAL_ADDRESS or a profile names the server ${address}, but \`agentswarm dev\` runs one of its own. Unset it, or start ` +

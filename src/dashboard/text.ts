@@ -91,3 +91,34 @@ export const reportText = {
   uiLater: (link: string, command: string) => `look at the run: ${link} (while ${command} runs)`,
   notes: 'Notes',
 } as const;
+
+export const endpointText = {
+  worker: (pid: number, age: string) => `worker ${pid}, started ${age} ago`,
+  waiting: (calls: number, since: string, age: string, why: string) =>
+    `${calls === 1 ? '1 call is' : `${calls} calls are`} waiting for a model since ${since} (${age}): ${why}`,
+  limits: 'the limits of the endpoints are reached',
+  endpoint: (name: string, provider: string, health: string) => `${name} (${provider})  ${health}`,
+  up: (failures: number) => (failures === 0 ? 'up' : `up, its last ${failures} calls failed`),
+  down: (age: string, next: string | null) => `DOWN for ${age}${next === null ? '' : `, next try in ${next}`}`,
+  probing: (age: string) => `DOWN for ${age}, one call is trying it now`,
+  throttled: (next: string | null) => `asks for time${next === null ? '' : `, next try in ${next}`}`,
+  standing: { normal: '', slow: ', slow: no new conversations', new: ', not asked yet', refused: ', REFUSED' },
+  model: (name: string, standing: string, firstToken: string | null, rate: string | null) =>
+    `  model    ${name}${firstToken === null ? '' : `, first token after ${firstToken}`}${rate === null ? '' : `, then ${rate} tokens/s`}${standing}`,
+  load: (inFlight: number, most: number | undefined, left: readonly string[]) =>
+    `  now      ${inFlight}${most === undefined ? '' : ` of ${most}`} calls${left.map((each) => `, ${each}`).join('')}`,
+  left: (left: string, perMinute: string, what: string) => `${left} of ${perMinute} ${what} a minute left`,
+  totals: (
+    {
+      requests,
+      answered,
+      failed,
+      throttled,
+    }: { requests: number; answered: number; failed: number; throttled: number },
+    [input = '', cached = '', output = '']: readonly string[],
+    cost: string,
+  ) =>
+    `  so far   ${requests} requests: ${answered} answered, ${failed} failed (${throttled} of them 429 or 529); ` +
+    `tokens ${input} in (${cached} cached), ${output} out; ${cost}`,
+  lastFailure: (age: string, message: string) => `  failed   ${age} ago: ${message}`,
+} as const;

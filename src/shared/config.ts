@@ -12,6 +12,16 @@ export const Price = z.strictObject({
 });
 export type Price = z.infer<typeof Price>;
 
+/** What an endpoint may be asked; calls beyond it wait. Absent: as much as it bears. */
+export const EndpointLimits = z.strictObject({
+  /** Calls at once. */
+  concurrency: z.number().int().positive().optional(),
+  requestsPerMinute: z.number().positive().optional(),
+  /** Input (from Anthropic's cache not counted, as there) and output together. */
+  tokensPerMinute: z.number().positive().optional(),
+});
+export type EndpointLimits = z.infer<typeof EndpointLimits>;
+
 const Models = z
   .strictObject(Object.fromEntries([...ROLES, 'default'].map((role) => [role, z.string().min(1).optional()])))
   .refine((models) => Object.values(models).some((m) => m !== undefined), 'name at least one model')
@@ -27,6 +37,9 @@ export const EndpointConfig = z.strictObject({
   models: Models.optional(),
   weight: z.number().positive().default(1),
   price: Price.optional(),
+  /** By model, over `price`. */
+  prices: z.record(z.string().min(1), Price).default({}),
+  limits: EndpointLimits.prefault({}),
 });
 export type EndpointConfig = z.infer<typeof EndpointConfig>;
 
@@ -56,6 +69,28 @@ const SandboxLimits = z.strictObject({
 });
 export type SandboxLimits = z.infer<typeof SandboxLimits>;
 
+const ModalConfig = z.strictObject({
+  /** The app on Modal that sandboxes belong to; made when it is not there. */
+  app: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/)
+    .default('agentswarm'),
+  /** Modal's environment. Default: the token's own. */
+  environment: z.string().min(1).optional(),
+  /** The id of an image that is ready (`im-…`), or a Debian-based registry tag for `infra/modal/Dockerfile`. */
+  image: z.string().min(1).optional(),
+  /** Cores of one sandbox. */
+  cpu: z.number().positive().default(2),
+  memoryMb: z.number().int().positive().default(4_096),
+  /** Where sandboxes may run. Empty: anywhere. */
+  regions: z.array(z.string().min(1)).default([]),
+  /** Modal ends a sandbox after so long, whatever it does. */
+  lifetimeHours: z.number().int().min(1).max(24).default(24),
+  /** Modal ends a sandbox in which nothing ran for so long: that of a host that died. */
+  idleMinutes: z.number().int().min(1).max(1_440).default(60),
+});
+export type ModalConfig = z.infer<typeof ModalConfig>;
+
 export const Config = z.strictObject({
   temporal: z
     .strictObject({
@@ -77,7 +112,8 @@ export const Config = z.strictObject({
     .prefault({}),
   sandbox: z
     .strictObject({
-      provider: z.enum(['local']).default('local'),
+      /** Where sandboxes are: on this host, or on Modal. */
+      provider: z.enum(['local', 'modal']).default('local'),
       /** Leases at once on this host. */
       maxSandboxes: z.number().int().positive().default(32),
       /** Further slots for conflict agents only, so that waiting tasks can never starve them. */
@@ -91,6 +127,7 @@ export const Config = z.strictObject({
       /** Which registries may be given which variable's token; those of `run.setup` in this file may anyway. */
       registryTokens: z.record(z.string(), z.array(RegistryUrl)).default({}),
       limits: SandboxLimits.prefault({}),
+      modal: ModalConfig.prefault({}),
     })
     .prefault({}),
   llm: z
@@ -98,6 +135,8 @@ export const Config = z.strictObject({
       endpoints: z.array(EndpointConfig).default([]),
       /** A stream that is silent for so long is given up and asked for again. */
       idleSeconds: z.number().positive().default(120),
+      /** The same for one that is kept alive without a word of the answer. */
+      firstTokenSeconds: z.number().positive().default(600),
     })
     .prefault({}),
   run: RunSettingsInput.prefault({}),

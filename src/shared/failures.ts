@@ -13,6 +13,10 @@ export const FailureType = {
   RepositoryUnusable: 'RepositoryUnusable',
   /** No endpoint, wrong key, unknown model. */
   ModelUnusable: 'ModelUnusable',
+  /** The provider says that this very request is wrong: another endpoint would say so too. */
+  RequestRefused: 'RequestRefused',
+  /** The conversation does not fit into the model's context: it wants compaction, not another endpoint. */
+  ContextTooLong: 'ContextTooLong',
   /** A model's answer is larger than what a history can hold. */
   AnswerTooLarge: 'AnswerTooLarge',
   /** The run that an agent works for has ended or is another one by now. */

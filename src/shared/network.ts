@@ -99,6 +99,19 @@ export const Registry = z.strictObject({
 });
 export type Registry = z.infer<typeof Registry>;
 
+/** Who may be given which token: what the worker's own configuration says, be it for all runs or as its `setup`. */
+export function trustedRegistries(config: {
+  sandbox: { registryTokens: Readonly<Record<string, readonly string[]>> };
+  run: { setup?: { registries?: readonly Registry[] | undefined } | null | undefined };
+}): Record<string, string[]> {
+  const trusted: Record<string, string[]> = {};
+  for (const [name, urls] of Object.entries(config.sandbox.registryTokens)) trusted[name] = [...urls];
+  for (const { tokenEnv, url } of config.run.setup?.registries ?? []) {
+    trusted[tokenEnv] = [...(trusted[tokenEnv] ?? []), url];
+  }
+  return trusted;
+}
+
 /** By the words that registries have in their paths: `/simple`, `pypi`, `/go`, `cargo`, `crates`; else npm. */
 export function kindOf({ url, kind }: Registry): RegistryKind {
   if (kind !== undefined) return kind;

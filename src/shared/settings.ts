@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { Limits } from './contracts/agent.ts';
 import { NetworkSetting, Registry } from './network.ts';
 
-const Setup = z
+export const Setup = z
   .strictObject({
     /** Shell command, run in a sandbox of its own at the root of the work tree. */
     command: z.string().min(1),

@@ -242,7 +242,7 @@ describe('recovery', () => {
     const root = { workflowId: id, firstRunId: (await handle.describe()).runId };
     const input: TaskInput = {
       run: { ...runContext(origin.dir, origin.tip()), root },
-      task: planned('again'),
+      task: { ...planned('again'), dependsOn: [] },
       attempt: 2,
       parent: root,
       ancestors: [root],

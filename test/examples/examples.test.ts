@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { exampleNames, loadExample } from '../../examples/scripted-model/example.ts';
 import { type ScriptedModel, startScriptedModel } from '../../examples/scripted-model/server.ts';
-import { anthropicClient, openAiClient, type Result } from './model-client.ts';
-import { git, play, shell } from './play.ts';
+import { anthropicClient, type Result } from './model-client.ts';
+import { play, shell } from './play.ts';
 
 let folder: string;
 let model: ScriptedModel | undefined;
@@ -22,24 +22,6 @@ afterEach(async () => {
 test('the examples are found by their specs', () => {
   expect(exampleNames()).toEqual(['python-library', 'ts-library']);
 });
-
-test('the TypeScript library is built: conflict, retry, later rounds, and a fresh clone passes its tests', async () => {
-  const example = await loadExample('ts-library');
-  model = await startScriptedModel({ script: example.script });
-  const played = await play(example, openAiClient(model.url), folder);
-
-  expect(played.landed.length).toBe(20);
-  expect(new Set(played.landed).size).toBe(20);
-  expect(played.atOnce).toBeGreaterThanOrEqual(6);
-  expect(played.plans.filter((ids) => ids.length > 0).map((ids) => ids.length)).toEqual([11, 9]);
-  expect(played.conflicts).toEqual([{ task: 'glob', files: ['src/errors.ts'] }]);
-  expect(played.failedAttempts).toEqual(['duration.1']);
-
-  git(folder, 'clone', '-q', played.tree, 'fresh');
-  const check = shell(join(folder, 'fresh'), example.check);
-  expect(check.output).toMatch(/pass 7\d\b/);
-  expect(check.code, check.output).toBe(0);
-}, 240_000);
 
 test('the Python library is built over the other protocol, every third turn interrupted', async () => {
   const example = await loadExample('python-library');

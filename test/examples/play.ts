@@ -20,8 +20,6 @@ export type Played = {
   plans: string[][];
   conflicts: { task: string; files: string[] }[];
   failedAttempts: string[];
-  /** The most tasks that were ready at the same time. */
-  atOnce: number;
   /** A clone of the result. */
   tree: string;
 };
@@ -60,7 +58,7 @@ export async function play(example: Example, ask: Ask, folder: string, meddle?: 
   const settings = JSON.parse(readFileSync(join(main, 'agentswarm.json'), 'utf8')) as { setup: { command: string } };
   const setup = shell(main, settings.setup.command);
   if (setup.code !== 0) throw new Error(`setup failed: ${setup.output}`);
-  const played: Played = { landed: [], plans: [], conflicts: [], failedAttempts: [], atOnce: 0, tree: main };
+  const played: Played = { landed: [], plans: [], conflicts: [], failedAttempts: [], tree: main };
   const specs = new Map<string, TaskSpec>();
   const talk: Said[] = [
     { role: 'system', text: '# Root planner' },
@@ -110,7 +108,6 @@ async function wave(
   const ready = [...specs.values()].filter(
     (task) => !played.landed.includes(task.id) && task.dependsOn.every((id) => played.landed.includes(id)),
   );
-  played.atOnce = Math.max(played.atOnce, ready.length);
   const news: string[] = ['What is new.'];
   const finished: { id: string; dir: string }[] = [];
   for (const task of ready) {

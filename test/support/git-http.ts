@@ -20,6 +20,8 @@ export type GitHttpServer = {
   faults: GitHttpFaults;
   /** Runs when a push has been announced (refs are read) and before its pack is taken. */
   beforePush: (() => void | Promise<void>) | null;
+  /** Runs when refs are asked for, by a fetch or to read them; before faults are looked at. */
+  beforeFetch: (() => void) | null;
   /** `METHOD path`, with the Authorization header that came. */
   requests: { line: string; authorization: string | undefined }[];
   close(): Promise<void>;
@@ -52,6 +54,7 @@ export async function serveGit(
     }
     const push = url.pathname.endsWith('/git-receive-pack') || url.search.includes('git-receive-pack');
     const side = push ? 'push' : 'fetch';
+    if (side === 'fetch' && request.method === 'GET') server.beforeFetch?.();
     const { status, hang, drop } = server.faults;
     if (status?.on === side) {
       response.writeHead(status.code).end('no');
@@ -116,6 +119,7 @@ export async function serveGit(
     url: (name) => `http://127.0.0.1:${port}/${name}`,
     faults: {},
     beforePush: null,
+    beforeFetch: null,
     requests: [],
     close: () =>
       new Promise((resolve) => {

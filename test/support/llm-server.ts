@@ -130,7 +130,8 @@ async function handle(
   const fault = server.next.shift() ?? server.always;
   if (fault !== null && fault !== undefined && fault.kind !== 'stall') recorded.outcome = 'fault';
   const models = options.models;
-  if (models && ![...models, ...(options.aliases ?? [])].includes(recorded.model)) {
+  // An empty list is of a server that does not say what it has.
+  if (models && models.length > 0 && ![...models, ...(options.aliases ?? [])].includes(recorded.model)) {
     return sendError(response, 404, `The model ${recorded.model} does not exist`);
   }
   if (fault?.kind === 'status') return sendError(response, fault.status, fault.message ?? 'no', fault.headers);

@@ -67,6 +67,42 @@ describe('the merge queue', () => {
     expect(queue.takeBatch().map(({ id }) => id)).toEqual(['a', 'c']);
   });
 
+  test('its whole state survives being written as JSON at any step, with what is being landed', () => {
+    const outcome = { kind: 'landed', commit: SHA } as const;
+    let batch: MergeRequest[] = [];
+    const steps: ((queue: MergeQueueState) => void)[] = [
+      (queue) => ['a', 'b'].forEach((id) => queue.add(entry(id))),
+      (queue) => (batch = queue.takeBatch()),
+      (queue) => queue.add(entry('c')),
+      (queue) => queue.decided(batch.map(({ id }) => ({ id, outcome }))),
+      (queue) => queue.takeAnswers(),
+    ];
+    for (const cut of steps.keys()) {
+      const before = fresh();
+      for (const step of steps.slice(0, cut + 1)) step(before);
+      const queue = new MergeQueueState({
+        repo: { location: '/x', key: '/x' },
+        target: 'main',
+        state: JSON.parse(JSON.stringify(before.toJSON())),
+      });
+      // Whoever is not answered asks again; what was taken for landing is landed in this run.
+      for (const id of ['a', 'b', 'c']) queue.add(entry(id));
+      queue.decided(queue.takeBatch().map(({ id }) => ({ id, outcome })));
+      const answered = queue.takeAnswers().map(({ answer }) => answer);
+      expect(answered.map(({ id }) => id).sort(), `cut after step ${cut}`).toEqual(['a', 'b', 'c']);
+      expect(queue.snapshot(), `cut after step ${cut}`).toMatchObject({ waiting: [], landed: 3 });
+    }
+  });
+
+  test('what waits is carried on, in its order, without being asked for again', () => {
+    const queue = fresh();
+    for (const id of ['a', 'b']) queue.add(entry(id));
+    queue.takeBatch();
+    queue.add(entry('c'));
+    const { waiting } = JSON.parse(JSON.stringify(queue.toJSON())) as { waiting: MergeRequest[] };
+    expect(waiting).toEqual([entry('a'), entry('b'), entry('c')]);
+  });
+
   test('every request is answered exactly once over batches that are bounded', () => {
     const queue = fresh();
     const ids = Array.from({ length: MAX_BATCH * 2 + 7 }, (_, i) => `t${i}`);

@@ -8,15 +8,13 @@ import type { Log } from '../log.ts';
 import type { ChainWatch } from '../temporal/chains.ts';
 import { idempotencyKey, questionKey, toResult } from './answer.ts';
 import type { Endpoint } from './endpoints.ts';
-import { completeSomewhere } from './failover.ts';
 import { type Flight, Flights, type Ticket } from './flights.ts';
 import { createJournal } from './journal.ts';
-import { createPricing } from './prices.ts';
-import { createProvider } from './providers/create.ts';
+import { createModels, type Models } from './models.ts';
 import { toolDefinitions } from './providers/tools.ts';
-import { Router } from './router.ts';
 import { RecentMessages } from './recent-messages.ts';
 import { type TranscriptSource, Transcripts } from './transcript.ts';
+import { waitingText } from './waiting.ts';
 
 const HEARTBEAT_MS = 3_000;
 const PAUSE_CHECK_MS = 3_000;
@@ -24,11 +22,13 @@ const PAUSE_CHECK_MS = 3_000;
 export type LlmDeps = {
   /** Checked: each has a model for the roles that it serves. */
   endpoints: readonly Endpoint[];
+  /** Of these endpoints, shared with whoever else calls them; made here when absent. */
+  models?: Models;
   /** A folder of this host; made when needed. */
   journalDir: string;
   transcript: TranscriptSource;
   chains: ChainWatch;
-  config: Pick<Config['llm'], 'idleSeconds'>;
+  config: Pick<Config['llm'], 'idleSeconds' | 'firstTokenSeconds'>;
   /** Shared with `act` of the same process, which saves most queries. */
   recent?: RecentMessages;
   log: Log;
@@ -42,12 +42,9 @@ export type Thinker = (request: ThinkRequest, added?: readonly Message[]) => Pro
  * run is paused. It wants a heartbeat timeout (of 20 s or more) and a long startToClose.
  */
 export function createThinker(deps: LlmDeps): Thinker {
-  const { endpoints, chains, config, recent = new RecentMessages(), log } = deps;
-  const providers = new Map(endpoints.map((endpoint) => [endpoint, createProvider(endpoint)]));
-  const router = new Router(endpoints);
+  const { chains, recent = new RecentMessages(), log, models = createModels(deps) } = deps;
   const transcripts = new Transcripts(deps.transcript);
   const journal = createJournal(deps.journalDir, log);
-  const pricing = createPricing(log);
   const flights = new Flights<ThinkResult>();
 
   async function answer(request: ThinkRequest, messages: Message[], key: string, flight: Flight): Promise<ThinkResult> {
@@ -57,26 +54,22 @@ export function createThinker(deps: LlmDeps): Thinker {
       log.info({ ...fields, endpoint: journalled.endpoint }, 'LLM answer taken from the journal: not asked again');
       return journalled;
     }
-    const answered = await completeSomewhere(
-      {
-        role: request.role,
-        conversation: JSON.stringify([request.agent.workflowId, request.agent.firstRunId]),
-        messages,
-        tools: toolDefinitions(request.tools),
-        maxOutputTokens: request.maxOutputTokens,
-        idempotencyKey: idempotencyKey(request),
-        signal: flight.cancelled,
-        idleMs: config.idleSeconds * 1_000,
-        gate: async () => {
-          await waitUntilWanted(request, chains, flight);
-          flight.status = 'waiting for the model';
-        },
-        sleep: (ms, why) =>
-          sleep(ms, flight, `no LLM endpoint answers, next try in ${Math.ceil(ms / 1_000)} s: ${why}`),
+    const answered = await models.complete({
+      role: request.role,
+      conversation: JSON.stringify([request.agent.workflowId, request.agent.firstRunId]),
+      messages,
+      tools: toolDefinitions(request.tools),
+      maxOutputTokens: request.maxOutputTokens,
+      idempotencyKey: idempotencyKey(request),
+      signal: flight.cancelled,
+      abandoned: flight.abandoned,
+      gate: () => waitUntilWanted(request, chains, flight),
+      onWaiting(waiting) {
+        flight.status = waiting === undefined ? 'waiting for the answer' : waitingText(waiting, Date.now());
+        flight.waitingSince = waiting?.since;
       },
-      { router, providers, log },
-    );
-    const result = toResult(answered, request, messages, pricing);
+    });
+    const result = toResult(answered, request, messages);
     await journal.write(key, result);
     log.info(
       {
@@ -104,7 +97,13 @@ export function createThinker(deps: LlmDeps): Thinker {
     if (workflowExecution === undefined) throw terminal(FailureType.Invariant, 'think runs for a workflow only.');
     let status = 'reading the transcript';
     let ticket: Ticket<ThinkResult> | undefined;
-    const beat = (): void => context.heartbeat({ status: ticket?.status ?? status });
+    const beat = (): void => {
+      const since = ticket?.waitingSince;
+      context.heartbeat({
+        status: ticket?.status ?? status,
+        ...(since === undefined ? {} : { waitingForModelSince: new Date(since).toISOString() }),
+      });
+    };
     const timer = setInterval(beat, HEARTBEAT_MS);
     try {
       const transcript = await transcripts.get({

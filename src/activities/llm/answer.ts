@@ -1,9 +1,7 @@
 /** From a provider's completion to what goes into history. */
 import { createHash } from 'node:crypto';
 import type { Message, ThinkRequest, ThinkResult, ToolCall } from '../../shared/contracts/agent.ts';
-import { estimateTokens, type TokenCount } from '../../shared/llm-usage.ts';
-import type { Answered } from './failover.ts';
-import type { Pricing } from './prices.ts';
+import type { ModelAnswer } from './models.ts';
 import { answerTooLarge, MAX_ANSWER_BYTES, type RawToolCall } from './providers/provider.ts';
 
 /** Requests of one turn carry the same key, whoever sends them and how often. */
@@ -21,28 +19,25 @@ export function questionKey(request: ThinkRequest, messages: readonly Message[])
 }
 
 /** Throws AnswerTooLarge for what could never be recorded. */
-export function toResult(
-  answered: Answered,
-  request: ThinkRequest,
-  messages: readonly Message[],
-  pricing: Pricing,
-): ThinkResult {
-  const { completion, endpoint, model, attempts, durationMs } = answered;
+export function toResult(answered: ModelAnswer, request: ThinkRequest, messages: readonly Message[]): ThinkResult {
+  const { completion, endpoint, model, attempts, durationMs, waitedMs, tokens, costUsd } = answered;
   const toolCalls = withIds(completion.toolCalls, request.turn, messages);
-  const tokens = completion.tokens ?? estimate(answered, messages);
   const result: ThinkResult = {
     message: { role: 'assistant', text: completion.text, toolCalls },
     usage: {
       inputTokens: tokens.inputTokens,
       cachedInputTokens: tokens.cachedInputTokens,
       outputTokens: tokens.outputTokens,
+      ...(tokens.reasoningTokens === undefined ? {} : { reasoningTokens: tokens.reasoningTokens }),
     },
-    costUsd: pricing.cost(endpoint, model, tokens),
+    costUsd,
     endpoint: endpoint.name,
     model,
     stop: completion.stop,
     attempts,
     durationMs,
+    firstTokenMs: Math.round(completion.firstTokenMs),
+    waitedMs,
   };
   const size = Buffer.byteLength(JSON.stringify(result));
   if (size > MAX_ANSWER_BYTES) throw answerTooLarge(size);
@@ -58,13 +53,4 @@ function withIds(calls: readonly RawToolCall[], turn: number, messages: readonly
     taken.add(id);
     return { id, name: call.name, arguments: call.arguments };
   });
-}
-
-function estimate({ completion }: Answered, messages: readonly Message[]): TokenCount {
-  return {
-    inputTokens: estimateTokens(JSON.stringify(messages).length),
-    cachedInputTokens: 0,
-    cacheWriteInputTokens: 0,
-    outputTokens: estimateTokens(completion.text.length + JSON.stringify(completion.toolCalls).length),
-  };
 }

@@ -1,10 +1,12 @@
 /** At start: does each endpoint answer, does it take the key, does it know the models? */
+import { randomUUID } from 'node:crypto';
 import { ROLES } from '../../shared/contracts/agent.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import type { Log } from '../log.ts';
 import { type Endpoint, modelFor } from './endpoints.ts';
 import { ProviderFailure } from './failures.ts';
 import { createProvider } from './providers/create.ts';
+import type { Provider } from './providers/provider.ts';
 
 const TIMEOUT_MS = 10_000;
 /** As many models of a list are named in a message. */
@@ -22,12 +24,12 @@ export type EndpointVerdict =
 /**
  * Checks all endpoints at the same time, in at most `timeoutMs`. An endpoint that cannot be reached is a warning
  * as long as another one works. Throws ModelUnusable for a wrong key, a missing or unknown model, a role without
- * a model, or when nobody can be reached.
+ * a model, or when nobody can be reached. `unreachable` names those that were not.
  */
 export async function checkEndpoints(
   endpoints: readonly Endpoint[],
   options: { log: Log; timeoutMs?: number },
-): Promise<{ warnings: string[] }> {
+): Promise<{ warnings: string[]; unreachable: Set<string> }> {
   const verdicts = await Promise.all(endpoints.map((endpoint) => checkEndpoint(endpoint, options.timeoutMs)));
   const messages = (kind: EndpointVerdict['kind']): string[] =>
     verdicts.flatMap((verdict) => (verdict.kind === kind && 'message' in verdict ? [verdict.message] : []));
@@ -47,7 +49,8 @@ export async function checkEndpoints(
   }
   const warnings = [...unreachable, ...messages('unverified')];
   for (const warning of warnings) options.log.warn({}, warning);
-  return { warnings };
+  const names = endpoints.flatMap(({ name }, i) => (verdicts[i]?.kind === 'unreachable' ? [name] : []));
+  return { warnings, unreachable: new Set(names) };
 }
 
 /** Never throws for what an endpoint does. */
@@ -60,19 +63,66 @@ export async function checkEndpoint(endpoint: Endpoint, timeoutMs = TIMEOUT_MS):
   try {
     listed = await provider.listModels(signal);
   } catch (error) {
-    return fromFailure(error, { where, endpoint, named: models.length > 0, timedOut: signal.aborted, timeoutMs });
+    const about = { where, endpoint, named: models.length > 0, timedOut: signal.aborted, timeoutMs };
+    const verdict = fromFailure(error, about);
+    if (verdict.kind !== 'unverified') return verdict;
+    const why = `${where} has no list of models (${(error as Error).message})`;
+    return askEach(models, { provider, where, endpoint, signal, timeoutMs, why });
   }
   const offers = listed.length === 0 ? '' : ` It offers: ${nameSome(listed)}.`;
   if (models.length === 0) {
     return { kind: 'wrong', message: `${where} names no model: set ${endpoint.modelsSource}.${offers}` };
   }
-  if (listed.length === 0) return { kind: 'unverified', message: `${where} lists no models: they were not checked.` };
+  if (listed.length === 0) {
+    const why = `${where} lists no models`;
+    return askEach(models, { provider, where, endpoint, signal, timeoutMs, why });
+  }
   for (const model of models.filter((name) => !listed.includes(name))) {
     // Aliases are not in lists, but known when asked for by name.
     const known = await provider.hasModel(model, signal).catch(() => null);
     if (known === null) return { kind: 'unverified', message: `${where} does not say whether it has "${model}".` };
     if (!known) {
       return { kind: 'wrong', message: `${where} has no model "${model}" (${endpoint.modelsSource}).${offers}` };
+    }
+  }
+  return { kind: 'ok' };
+}
+
+/** A call of one token for each model, where there is no list: that shows key, model and protocol as well. */
+async function askEach(
+  models: readonly string[],
+  about: {
+    provider: Provider;
+    where: string;
+    endpoint: Endpoint;
+    signal: AbortSignal;
+    timeoutMs: number;
+    why: string;
+  },
+): Promise<EndpointVerdict> {
+  const { provider, where, endpoint, signal, timeoutMs, why } = about;
+  for (const model of models) {
+    try {
+      await provider.complete({
+        model,
+        messages: [{ role: 'user', text: 'Answer with one word.' }],
+        tools: [],
+        maxOutputTokens: 1,
+        idempotencyKey: `readiness-${randomUUID()}`,
+        signal,
+        idleMs: timeoutMs,
+        firstTokenMs: timeoutMs,
+      });
+    } catch (error) {
+      const failure = error instanceof ProviderFailure ? error : undefined;
+      if (failure?.kind === 'refused' && failure.status === 404) {
+        const message = `${where} refuses "${model}" (${endpoint.modelsSource}): ${failure.message}. ${why}.`;
+        return { kind: 'wrong', message };
+      }
+      const verdict = fromFailure(error, { where, endpoint, named: true, timedOut: signal.aborted, timeoutMs });
+      if (verdict.kind !== 'unverified') return verdict;
+      const said = failure?.message ?? String(error);
+      return { kind: 'unverified', message: `${why}, and a call of one token was not answered (${said}).` };
     }
   }
   return { kind: 'ok' };

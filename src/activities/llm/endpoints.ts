@@ -3,7 +3,7 @@
  * usual variables. Reads nothing but its arguments.
  */
 import { z } from 'zod';
-import { EndpointFromEnv, type EndpointConfig, type Price } from '../../shared/config.ts';
+import { EndpointFromEnv, type EndpointConfig, type EndpointLimits, type Price } from '../../shared/config.ts';
 import type { Role } from '../../shared/contracts/agent.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import { ApiKey } from './secret.ts';
@@ -18,7 +18,10 @@ export type Endpoint = {
   /** The setting that names its models, for messages. */
   readonly modelsSource: string;
   readonly weight: number;
+  /** USD of the endpoint's models that `prices` does not name. */
   readonly price: Price | undefined;
+  readonly prices: Readonly<Record<string, Price>>;
+  readonly limits: EndpointLimits;
 };
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -91,6 +94,8 @@ function toEndpoint(entry: EndpointFromEnv, env: Environment, field: string): En
     modelsSource: `${field}.models`,
     weight: entry.weight,
     price: entry.price,
+    prices: entry.prices,
+    limits: entry.limits,
   };
 }
 
@@ -129,6 +134,8 @@ function fromUsualVariables(provider: 'openai' | 'anthropic', env: Environment):
     modelsSource: `${prefix}_MODEL`,
     weight: 1,
     price: undefined,
+    prices: {},
+    limits: {},
   };
 }
 

@@ -5,24 +5,26 @@ import type { Log } from '../log.ts';
 import { type Endpoint, NO_ENDPOINT_HELP } from './endpoints.ts';
 import { ProviderFailure } from './failures.ts';
 import type { Completion, CompletionRequest, Provider } from './providers/provider.ts';
-import type { Candidate, Router } from './router.ts';
+import { backoffMs } from './router/health.ts';
+import type { Lease, Router, Turn, Waiting } from './router/router.ts';
 
-const FIRST_BACKOFF_MS = 2_000;
-const MAX_BACKOFF_MS = 30_000;
-/** A provider that says "at once" again and again is not taken at its word more often than this. */
-const TRUSTED_RETRY_AFTERS = 3;
-const MIN_WAIT_MS = 250;
 /** As many answers of one endpoint outside the protocol, for one call, are a wrong URL and no mishap. */
 const MAX_MALFORMED = 6;
+/** A call that waits looks so often whether it is still wanted. */
+const GATE_EVERY_MS = 10_000;
 
 export type FailoverRequest = Omit<CompletionRequest, 'model'> & {
   role: Role;
   /** Conversations stay with their endpoint. */
   conversation: string;
+  /** Of the request, for limits of tokens a minute; 0 where nobody has any. */
+  estimatedTokens: number;
+  /** Aborted when nobody waits any more: what is on the wire is finished, nothing new is begun. */
+  abandoned: AbortSignal;
   /** Checked before each request: throws when nobody wants the answer any more, waits while the run is paused. */
   gate: () => Promise<void>;
-  /** Sleeps; rejects when the call was cancelled or nobody is left who waits for it. */
-  sleep: (ms: number, waitingFor: string) => Promise<void>;
+  /** Told what is waited for, and when a request is sent (undefined). */
+  onWaiting?: (waiting: Waiting | undefined) => void;
 };
 
 export type Answered = {
@@ -33,79 +35,136 @@ export type Answered = {
   attempts: number;
   /** Of the request that was answered. */
   durationMs: number;
+  /** Before it. */
+  waitedMs: number;
+  /** To be ended as answered, with what it used. */
+  lease: Lease;
+};
+
+export type FailoverDeps = {
+  router: Router;
+  providers: ReadonlyMap<Endpoint, Provider>;
+  log: Log;
+  /** In [0, 1): spreads the back-off, so that a hundred agents do not come back at once. */
+  random?: () => number;
 };
 
 /**
  * Asks one endpoint after the other until one has answered whole. Throws ModelUnusable when every one has refused
- * the call for good, AnswerTooLarge, or what `gate`, `sleep` and the signal throw.
+ * the call for good, RequestRefused or ContextTooLong in the provider's words, AnswerTooLarge, or what `gate` and
+ * the signals throw.
  */
-export async function completeSomewhere(
-  request: FailoverRequest,
-  deps: { router: Router; providers: ReadonlyMap<Endpoint, Provider>; log: Log },
-): Promise<Answered> {
-  const { router, providers, log } = deps;
-  const refusals = new Map<Endpoint, string>();
-  const malformed = new Map<Endpoint, number>();
-  let attempts = 0;
-  let last = 'no endpoint has been asked yet';
-
-  for (let round = 0; ; round++) {
+export async function completeSomewhere(request: FailoverRequest, deps: FailoverDeps): Promise<Answered> {
+  const call = new Call(request, deps);
+  for (;;) {
     await request.gate();
-    const { ready } = router.choose(request.role, request.conversation, new Set(refusals.keys()), Date.now());
-    for (const candidate of ready) {
-      request.signal.throwIfAborted();
-      attempts++;
-      const startedAt = performance.now();
-      try {
-        const completion = await ask(candidate, request, providers);
-        router.succeeded(candidate.endpoint, request.conversation);
-        return { completion, ...candidate, attempts, durationMs: Math.round(performance.now() - startedAt) };
-      } catch (error) {
-        if (!(error instanceof ProviderFailure)) throw error;
-        router.failed(candidate.endpoint, error, Date.now());
-        last = error.message;
-        const strange = (malformed.get(candidate.endpoint) ?? 0) + (error.kind === 'malformed' ? 1 : 0);
-        malformed.set(candidate.endpoint, strange);
-        if (error.kind === 'refused' || strange >= MAX_MALFORMED) refusals.set(candidate.endpoint, error.message);
-        log.warn(
-          {
-            endpoint: candidate.endpoint.name,
-            model: candidate.model,
-            kind: error.kind,
-            status: error.status,
-            attempts,
-          },
-          `LLM call failed: ${error.message}`,
-        );
-      }
-      // Between two requests as well: nobody is asked for an answer that is no longer wanted.
-      if (candidate !== ready.at(-1)) await request.gate();
-    }
-    const next = router.choose(request.role, request.conversation, new Set(refusals.keys()), Date.now());
-    if (next.ready.length === 0 && next.notBefore === undefined) throw nobodyLeft(request.role, refusals);
-    await request.sleep(waitMs(round, next.ready.length === 0 ? next.notBefore : undefined), last);
+    const turn = await call.turn();
+    if (turn.kind === 'again') continue;
+    if (turn.kind === 'nobody') throw nobodyLeft(request.role, new Map([...turn.refusals, ...call.refusals]));
+    const answered = await call.ask(turn.lease);
+    if (answered !== undefined) return answered;
   }
 }
 
-async function ask(
-  candidate: Candidate,
-  request: FailoverRequest,
-  providers: ReadonlyMap<Endpoint, Provider>,
-): Promise<Completion> {
-  const provider = providers.get(candidate.endpoint);
-  if (provider === undefined)
-    throw terminal(FailureType.Invariant, `No client for endpoint ${candidate.endpoint.name}.`);
-  return provider.complete({ ...request, model: candidate.model });
+/** What one call remembers from request to request. */
+class Call {
+  readonly refusals = new Map<Endpoint, string>();
+  readonly #request: FailoverRequest;
+  readonly #deps: FailoverDeps;
+  readonly #beganAt: number;
+  readonly #malformed = new Map<Endpoint, number>();
+  readonly #failures = new Map<Endpoint, number>();
+  readonly #notBefore = new Map<Endpoint, number>();
+  #attempts = 0;
+  #waitingSince: number | undefined;
+
+  constructor(request: FailoverRequest, deps: FailoverDeps) {
+    this.#request = request;
+    this.#deps = deps;
+    this.#beganAt = deps.router.clock.now();
+  }
+
+  turn(): Promise<Turn> {
+    const { role, conversation, estimatedTokens, signal, abandoned, onWaiting } = this.#request;
+    return this.#deps.router.acquire({
+      role,
+      conversation,
+      estimatedTokens,
+      refused: new Set(this.refusals.keys()),
+      notBefore: this.#notBefore,
+      since: this.#beganAt,
+      signal: AbortSignal.any([signal, abandoned]),
+      patienceMs: GATE_EVERY_MS,
+      onWaiting: (waiting) => {
+        this.#waitingSince ??= this.#deps.router.clock.now();
+        onWaiting?.({ ...waiting, since: this.#waitingSince });
+      },
+    });
+  }
+
+  /** undefined: it came to nothing, another one may do better. */
+  async ask(lease: Lease): Promise<Answered | undefined> {
+    const { router, providers } = this.#deps;
+    const { endpoint, model } = lease;
+    this.#request.onWaiting?.(undefined);
+    this.#attempts++;
+    const askedAt = router.clock.now();
+    const startedAt = performance.now();
+    try {
+      const provider = providers.get(endpoint);
+      if (provider === undefined) throw terminal(FailureType.Invariant, `No client for endpoint ${endpoint.name}.`);
+      this.#request.signal.throwIfAborted();
+      const completion = await provider.complete({ ...this.#request, model });
+      return {
+        completion,
+        endpoint,
+        model,
+        attempts: this.#attempts,
+        durationMs: Math.round(performance.now() - startedAt),
+        waitedMs: askedAt - this.#beganAt,
+        lease,
+      };
+    } catch (error) {
+      if (!(error instanceof ProviderFailure)) {
+        lease.end({ kind: 'cancelled' });
+        throw error;
+      }
+      lease.end({ kind: 'failed', failure: error });
+      this.#failed(lease, error);
+      return undefined;
+    }
+  }
+
+  #failed({ endpoint, model }: Lease, failure: ProviderFailure): void {
+    const { router, log, random = Math.random } = this.#deps;
+    const { kind, status, message } = failure;
+    const fields = { endpoint: endpoint.name, model, kind, status, attempts: this.#attempts };
+    log.warn(fields, `LLM call failed: ${message}`);
+    switch (kind) {
+      case 'wrong-request':
+        throw terminal(FailureType.RequestRefused, `The provider refuses this request: ${message}`, REQUEST_HELP);
+      case 'too-long':
+        throw terminal(FailureType.ContextTooLong, `The conversation is too long for the model: ${message}`);
+      case 'refused':
+        this.refusals.set(endpoint, message);
+        return;
+      case 'throttled':
+        // The router knows how long all have to wait for it.
+        return;
+      case 'malformed':
+        this.#malformed.set(endpoint, (this.#malformed.get(endpoint) ?? 0) + 1);
+        if ((this.#malformed.get(endpoint) ?? 0) >= MAX_MALFORMED) this.refusals.set(endpoint, message);
+        break;
+      case 'unavailable':
+        break;
+    }
+    const before = this.#failures.get(endpoint) ?? 0;
+    this.#failures.set(endpoint, before + 1);
+    this.#notBefore.set(endpoint, router.clock.now() + backoffMs(before) * (0.8 + random() * 0.4));
+  }
 }
 
-/** 2 s, 4 s, … 30 s, spread by a fifth so that a hundred agents do not come back at once. */
-function waitMs(round: number, notBefore: number | undefined): number {
-  const backoff = Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(round, 10), MAX_BACKOFF_MS) * (0.8 + Math.random() * 0.4);
-  if (notBefore === undefined) return backoff;
-  const asked = Math.max(notBefore - Date.now(), MIN_WAIT_MS);
-  // Long waits are cut up, so that a cancelled or orphaned call does not sit them out.
-  return Math.min(round < TRUSTED_RETRY_AFTERS ? asked : Math.max(asked, backoff), MAX_BACKOFF_MS);
-}
+const REQUEST_HELP = 'It says what is wrong; no other endpoint was asked, as it would say the same.';
 
 function nobodyLeft(role: Role, refusals: ReadonlyMap<Endpoint, string>) {
   if (refusals.size === 0) {

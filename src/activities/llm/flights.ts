@@ -12,6 +12,8 @@ export interface Flight {
   readonly abandoned: AbortSignal;
   /** What it is doing, for heartbeats. */
   status: string;
+  /** Since when it has no model to ask, ms since the epoch. */
+  waitingSince: number | undefined;
 }
 
 export class Ticket<T> {
@@ -27,6 +29,10 @@ export class Ticket<T> {
 
   get status(): string {
     return this.#entry.flight.status;
+  }
+
+  get waitingSince(): number | undefined {
+    return this.#entry.flight.waitingSince;
   }
 
   /** For all that share the flight: they are attempts of one activity. */
@@ -85,7 +91,12 @@ export class Flights<T> {
   #begin(key: string, begin: (flight: Flight) => Promise<T>): Entry<T> {
     const cancelled = new AbortController();
     const abandoned = new AbortController();
-    const flight: Flight = { cancelled: cancelled.signal, abandoned: abandoned.signal, status: 'starting' };
+    const flight: Flight = {
+      cancelled: cancelled.signal,
+      abandoned: abandoned.signal,
+      status: 'starting',
+      waitingSince: undefined,
+    };
     const entry: Entry<T> = { answer: begin(flight), flight, cancelled, abandoned, holders: 0, keptUntil: Infinity };
     this.#entries.set(key, entry);
     entry.answer.then(

@@ -13,7 +13,8 @@ export function createPricing(log: Log): Pricing {
   const unknown = new Set<string>();
   return {
     cost(endpoint, model, tokens) {
-      if (endpoint.price !== undefined) return costUsd(tokens, endpoint.price);
+      const own = endpoint.prices[model] ?? endpoint.price;
+      if (own !== undefined) return costUsd(tokens, own);
       const listed = listedCost(endpoint, model, tokens);
       if (listed !== null) return listed;
       const name = `${endpoint.name}/${model}`;

@@ -11,10 +11,10 @@ import { act, type ActDeps } from './act.ts';
 import { collectWork } from './collect.ts';
 import { createKeptPacks } from './code/kept-packs.ts';
 import { createCheckpointPushes } from './code/pushes.ts';
+import { createProvider } from './create-provider.ts';
 import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
 import { createPlaces } from './lease/places.ts';
 import { reapLeftovers } from './lease/reaper.ts';
-import { createLocalProvider } from './local/provider.ts';
 import type { SandboxProvider } from './provider.ts';
 import { createSetups } from './setup.ts';
 import { createJournal } from './state/journal.ts';
@@ -56,9 +56,7 @@ export type Sandboxes = {
 export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const { config, stateDir, env, mirrors, client, chains, hostQueue, log, run } = deps;
   const { limits, unsafe } = config;
-  const provider =
-    deps.provider ??
-    (await createLocalProvider({ stateDir, limits, unsafe, env, log, ...(run === undefined ? {} : { run }) }));
+  const provider = deps.provider ?? (await createProvider({ ...deps, owner: hostQueue }));
   const records = createRecords(provider);
   const packs = createKeptPacks(join(stateDir, 'checkpoints'));
   const pushes = createCheckpointPushes({ log });

@@ -2,6 +2,7 @@
  * What a place for sandboxes must do. Everything above it (tools, checkpoints, leases) goes through `exec` only,
  * and never touches a work tree from outside.
  */
+import type { NetworkSetting, Registry } from '../../shared/network.ts';
 import type { ExecResult } from '../process/run-process.ts';
 
 export type { ExecResult };
@@ -26,6 +27,8 @@ export type SandboxSpec = {
   id: string;
   /** The objects folder of the host's mirror. */
   objects: string;
+  /** The most that its commands may ask for, where that is settled when it is made. Default: none. */
+  network?: NetworkSetting;
 };
 
 export type ExecOptions = {
@@ -48,24 +51,36 @@ export type ExecOptions = {
   git?: boolean;
   /** Mounts a result of `setup` (as `archive` made it). */
   setup?: string;
-  /** `full` only for `setup`, with the host's registry settings (never its tokens). */
-  network?: 'none' | 'full';
+  /** Default `none`. With network, also the host's registry settings (never its tokens). */
+  network?: NetworkSetting;
+  /** Private registries that the command reaches without their tokens; not with `full`. */
+  registries?: readonly Registry[];
 };
 
 /** How a command ended, and which of the sandbox's limits it met: sentences for the agent. */
-export type SandboxResult = ExecResult & { limits?: readonly string[] };
+export type SandboxResult = ExecResult & {
+  limits?: readonly string[];
+  /** What the network's rules refused: sentences for the agent. */
+  refused?: readonly string[];
+};
 
 export interface SandboxProvider {
   readonly kind: string;
   /** false: commands run as the worker's user, with nothing between. Every report says so. */
   readonly isolated: boolean;
+  /** true: its files are not on this host, and code goes in and out through `exec` (see code/transport.ts). */
+  readonly remote?: boolean;
   /** One string that changes when what a sandbox offers (system, toolchains) changes. */
   readonly fingerprint: string;
+  /** What commands of agents may reach; absent: nothing. */
+  readonly agentNetwork?: NetworkSetting;
   paths(id: string): SandboxPaths;
   /** Makes an empty sandbox. Throws when the id exists. */
   create(spec: SandboxSpec): Promise<void>;
   /** Runs a command to its end; all of its processes are gone afterwards. Throws SandboxGone when there is none. */
   exec(id: string, argv: readonly string[], options: ExecOptions): Promise<SandboxResult>;
+  /** Keeps a text of the host's in `paths.output`, for commands to read; returns its path. There where `remote` is. */
+  keepFile?(id: string, name: string, content: string): Promise<string>;
   /** Kills what runs in it and deletes it. One that is not there is no error. */
   terminate(id: string): Promise<void>;
   list(): Promise<string[]>;

@@ -6,7 +6,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FailureType, terminal } from '../../shared/failures.ts';
+import { FailureType, failureTypeOf, rootMessage, terminal } from '../../shared/failures.ts';
 import type { CommitSha } from '../../shared/ids.ts';
 import type { Setup } from '../../shared/settings.ts';
 import type { Mirror } from '../git/contract.ts';
@@ -16,69 +16,81 @@ import { CheckpointError, checkpointExec } from './code/checkpoint-git.ts';
 import { excludeLine } from './code/git-folder.ts';
 import type { SandboxProvider } from './provider.ts';
 import { removeTree } from './local/remove.ts';
+import {
+  exchangeSetup,
+  InstallError,
+  installSetup,
+  PATHS_FILE,
+  readInstalled,
+  type SetupResult,
+  writeInstalled,
+} from './setup-install.ts';
 import { headAndTail } from './tools/text.ts';
-
-/** A finished `setup`, kept on this host. */
-export type SetupResult = {
-  /** As `archive` left it: workspace/, home/, and the list of paths. */
-  folder: string;
-  /** Lines of gitignore: what it made is never part of the work. */
-  exclude: string[];
-};
 
 export interface Setups {
   /** Runs it, waits for the run of another with the same key, or takes what is there. @throws SetupFailed. */
   ensure(setup: Setup, mirror: Mirror, commit: CommitSha, signal: AbortSignal): Promise<SetupResult>;
   /** Copies the result into a fresh sandbox. */
   install(result: SetupResult, id: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Exchanges what `setup` made in a sandbox, when the key files in `commit` (a checkpoint of its work tree, in the
+   * mirror) are others than those that it was made from. No tool may run in the sandbox meanwhile. To be called after
+   * each checkpoint and restore, also when nothing changed: an exchange that was interrupted is made good.
+   * @returns what the agent must be told: that it was exchanged, or why it could not be, once for each content.
+   */
+  again(request: { mirror: Mirror; id: string; commit: CommitSha; signal: AbortSignal }): Promise<string | undefined>;
 }
 
 export const isSetupSandbox = (id: string): boolean => id.startsWith('setup-');
 
 const TAIL_BYTES = 4_000;
-const PATHS_FILE = 'setup-paths';
+const LS_TREE = ['--literal-pathspecs', 'ls-tree', '-z'];
 
 export function createSetups(deps: { provider: SandboxProvider; stateDir: string; log: Log }): Setups {
   const { provider, stateDir, log } = deps;
   const underWay = new Map<string, { result: Promise<SetupResult>; waiters: number; stop: AbortController }>();
 
+  const folderOf = (key: string): string => join(stateDir, 'setup', key);
+
   async function keyOf(setup: Setup, mirror: Mirror, commit: CommitSha): Promise<string> {
-    const files = [];
-    for (const path of setup.keyFiles) {
-      const { stdout } = await mirror.git(['--literal-pathspecs', 'ls-tree', '-z', commit, '--', path]);
-      files.push([path, stdout.toString('latin1')]);
-    }
-    const parts = [1, setup.command, setup.network, files, provider.fingerprint, mirror.repo.key];
+    const { keyFiles } = setup;
+    const listed = keyFiles.length > 0 ? await mirror.git([...LS_TREE, commit, '--', ...keyFiles]) : undefined;
+    const files = [keyFiles, listed?.stdout.toString('latin1')];
+    const parts: unknown[] = [2, setup.command, setup.network, files, provider.fingerprint, mirror.repo.key];
+    if (setup.registries !== undefined) parts.push(setup.registries);
     return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 40);
   }
 
-  async function load(folder: string): Promise<SetupResult | null> {
+  async function load(setup: Setup, key: string): Promise<SetupResult | null> {
+    const folder = folderOf(key);
     if (!existsSync(join(folder, 'records', PATHS_FILE))) return null;
     const paths = splitPaths(await readFile(join(folder, 'records', PATHS_FILE)));
-    return { folder, exclude: paths.map((path) => excludeLine(path.toString('utf8'))) };
+    return { setup, key, folder, exclude: paths.map((path) => excludeLine(path.toString('utf8'))) };
   }
 
   async function run(
     setup: Setup,
     mirror: Mirror,
     commit: CommitSha,
-    folder: string,
+    key: string,
     signal: AbortSignal,
   ): Promise<SetupResult> {
+    const folder = folderOf(key);
     const id = `setup-${process.pid}-${randomUUID().slice(0, 8)}`;
     const started = Date.now();
     log.info({ sandbox: id, repo: mirror.repo.key, command: setup.command }, 'setup begins');
     // A result without its list is from a time when the disk was full or the machine died.
     if (existsSync(folder)) await removeTree(folder, join(stateDir, 'trash'));
-    await provider.create({ id, objects: join(mirror.dir, 'objects') });
+    await provider.create({ id, objects: join(mirror.dir, 'objects'), network: setup.network });
     try {
-      await checkOut(provider, id, { base: commit, commit }, [], signal);
+      await checkOut({ provider, mirror, id, start: { base: commit, commit }, signal });
       const result = await provider.exec(id, ['/bin/bash', '-c', setup.command], {
         combine: true,
         timeoutMs: setup.timeoutMinutes * 60_000,
         headBytes: TAIL_BYTES / 4,
         tailBytes: TAIL_BYTES,
         network: setup.network,
+        registries: setup.registries ?? [],
         signal,
       });
       signal.throwIfAborted();
@@ -87,12 +99,12 @@ export function createSetups(deps: { provider: SandboxProvider; stateDir: string
           result.reason === 'timeout'
             ? `took longer than ${setup.timeoutMinutes} minutes`
             : `ended with code ${result.exitCode}`;
-        const said = headAndTail(result, 'a file that is gone');
+        const said = [headAndTail(result, 'a file that is gone').trimEnd(), ...(result.refused ?? [])].join('\n');
         throw terminal(
           FailureType.SetupFailed,
           `setup of ${mirror.repo.location} at ${commit.slice(0, 12)}, \`${setup.command}\`, ${how}:\n${said}`,
           setup.network === 'none'
-            ? 'It ran without network: set setup.network to "full" in agentswarm.json if it needs a registry.'
+            ? 'It ran without network: if it needs some, name the hosts in agentswarm.json, as in "network": {"allow": ["registry.npmjs.org"]}.'
             : 'Mend setup.command in agentswarm.json, or what it runs.',
         );
       }
@@ -107,7 +119,7 @@ export function createSetups(deps: { provider: SandboxProvider; stateDir: string
         if (!existsSync(join(folder, 'records', PATHS_FILE))) throw error;
       });
       log.info({ repo: mirror.repo.key, folder, durationMs: Date.now() - started }, 'setup is done');
-      const loaded = await load(folder);
+      const loaded = await load(setup, key);
       if (loaded === null) throw new Error(`the result of setup in ${folder} is gone`);
       return loaded;
     } finally {
@@ -115,61 +127,57 @@ export function createSetups(deps: { provider: SandboxProvider; stateDir: string
     }
   }
 
-  return {
-    async ensure(setup, mirror, commit, signal) {
-      const key = await keyOf(setup, mirror, commit);
-      const folder = join(stateDir, 'setup', key);
-      const ready = await load(folder);
-      if (ready !== null) return ready;
-      let flight = underWay.get(key);
-      if (flight === undefined) {
-        const stop = new AbortController();
-        flight = { result: run(setup, mirror, commit, folder, stop.signal), waiters: 0, stop };
-        underWay.set(key, flight);
+  const ensure: Setups['ensure'] = async (setup, mirror, commit, signal) => {
+    const key = await keyOf(setup, mirror, commit);
+    const ready = await load(setup, key);
+    if (ready !== null) return ready;
+    let flight = underWay.get(key);
+    if (flight === undefined) {
+      const stop = new AbortController();
+      flight = { result: run(setup, mirror, commit, key, stop.signal), waiters: 0, stop };
+      underWay.set(key, flight);
+    }
+    flight.waiters += 1;
+    try {
+      return await orAborted(flight.result, signal);
+    } finally {
+      flight.waiters -= 1;
+      if (flight.waiters === 0) {
+        // It has ended, or nobody is left who wants it.
+        if (underWay.get(key) === flight) underWay.delete(key);
+        flight.stop.abort();
       }
-      flight.waiters += 1;
-      try {
-        return await orAborted(flight.result, signal);
-      } finally {
-        flight.waiters -= 1;
-        if (flight.waiters === 0) {
-          // It has ended, or nobody is left who wants it.
-          if (underWay.get(key) === flight) underWay.delete(key);
-          flight.stop.abort();
-        }
-      }
-    },
+    }
+  };
 
-    async install({ folder }, id, signal) {
-      const paths = await readFile(join(folder, 'records', PATHS_FILE));
-      const from = provider.isolated ? provider.paths(id).setup : folder;
-      const result = await provider.exec(
-        id,
-        ['/bin/sh', '-c', INSTALL, 'sh', from, provider.paths(id).workspace, provider.paths(id).home],
-        {
-          stdin: paths,
-          setup: folder,
-          timeoutMs: 10 * 60_000,
-          signal,
-        },
-      );
-      if (result.reason !== 'exit' || result.exitCode !== 0) {
-        throw new Error(
-          `copying what setup made into sandbox ${id} ended by ${result.reason}: ${result.stderr.trim().slice(-1_000)}`,
-        );
+  return {
+    ensure,
+    install: (result, id, signal) => installSetup(provider, result, id, signal),
+
+    async again({ mirror, id, commit, signal }) {
+      const has = await readInstalled(provider, id);
+      if (has === null) return undefined;
+      const { setup } = has;
+      const key = await keyOf(setup, mirror, commit);
+      if (key === has.key || key === has.failed) return undefined;
+      const what = `${setup.keyFiles.join(', ')}: what \`${setup.command}\` makes of it`;
+      try {
+        await exchangeSetup(provider, await ensure(setup, mirror, commit, signal), id, signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (failureTypeOf(error) !== FailureType.SetupFailed && !(error instanceof InstallError)) throw error;
+        const left = (await readInstalled(provider, id)) ?? has;
+        await writeInstalled(provider, id, { ...left, failed: key });
+        const said = rootMessage(error);
+        log.warn({ sandbox: id, repo: mirror.repo.key, commit, error: said }, 'setup failed for changed key files');
+        const kept = left.key === null ? '' : ' What was there before is still there.';
+        return `You have changed ${what} could not be had.${kept}\n${said}`;
       }
+      log.info({ sandbox: id, repo: mirror.repo.key, commit, key }, 'a sandbox got setup again');
+      return `You have changed ${what} is in the sandbox now, in place of what was there before.`;
     },
   };
 }
-
-/** $1 the result, $2 work tree, $3 home. Paths on standard input, each ended by NUL. Copies share blocks where the disk can. */
-const INSTALL = `
-set -e
-cd "$1/workspace"
-xargs -0 -r cp -a --reflink=auto --parents -t "$2" --
-cd "$1/home"
-find . -mindepth 1 -maxdepth 1 ! -name .cache ! -name .npm ! -name .npmrc ! -name .config -print0 | xargs -0 -r cp -a --reflink=auto -t "$3" --
-`;
 
 function splitPaths(bytes: Buffer): Buffer[] {
   const paths: Buffer[] = [];

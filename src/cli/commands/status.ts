@@ -1,12 +1,13 @@
 /** `agentswarm status [run]`. */
 import { existsSync } from 'node:fs';
 import { formatDuration } from '../../dashboard/format.ts';
+import { waitingLine } from '../../dashboard/endpoints.ts';
 import { progressLines } from '../../dashboard/progress.ts';
 import { renderReport } from '../../dashboard/report.ts';
 import { externalTarget } from '../../connection.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { openOwnHost } from '../embedded/host.ts';
-import { statePaths } from '../embedded/state.ts';
+import { statePaths } from '../../server-state.ts';
 import { CliError, EXIT, type ExitCode } from '../errors.ts';
 import { findRun, type ListedRun, listRuns } from '../find-run.ts';
 import { followRun, snapshotOf } from '../follow.ts';
@@ -25,6 +26,7 @@ import {
   type SessionContext,
 } from '../session.ts';
 import { cliText } from '../text.ts';
+import { readWorkerEndpoints } from '../worker-endpoints.ts';
 import { linkLine } from './carry.ts';
 
 export async function statusCommand(
@@ -98,6 +100,11 @@ async function show({ io, options }: SessionContext, session: Session, run: stri
   if (snapshot === null) throw new CliError(cliText.notLooked(run, nextCommand(options, 'attach', run)));
   if (json) return printLine(io.stdout, JSON.stringify(snapshot, null, 2));
   for (const line of progressLines(snapshot, { now: Date.now(), width: 200 })) printLine(io.stdout, line);
+  // Of this host's workers only: a run does not know what its agents' calls wait for.
+  for (const worker of readWorkerEndpoints(session.loaded.stateDir)) {
+    const line = waitingLine(worker, Date.now());
+    if (line !== null) printLine(io.stdout, line);
+  }
   printLine(io.stdout, linkLine(session, run));
 }
 

@@ -36,6 +36,8 @@ export const Usage = z.object({
   inputTokens: z.number().int().nonnegative(),
   cachedInputTokens: z.number().int().nonnegative(),
   outputTokens: z.number().int().nonnegative(),
+  /** Part of `outputTokens`, where the provider says it. */
+  reasoningTokens: z.number().int().nonnegative().optional(),
 });
 export type Usage = z.infer<typeof Usage>;
 
@@ -74,6 +76,10 @@ export const ThinkResult = z.object({
   /** How many requests were sent for this answer, failed ones included. */
   attempts: z.number().int().min(1),
   durationMs: z.number().nonnegative(),
+  /** From the answered request to the first piece of its answer. */
+  firstTokenMs: z.number().nonnegative().optional(),
+  /** From the call to the answered request: waits for an endpoint, failed requests. */
+  waitedMs: z.number().nonnegative().optional(),
 });
 export type ThinkResult = z.infer<typeof ThinkResult>;
 

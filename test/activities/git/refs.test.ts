@@ -123,4 +123,26 @@ describe('pushBranch', () => {
     expect(await pushBranch(mirror, { branch: 'trunk', expected: old, next })).toEqual({ kind: 'stale' });
     expect(remote.tip('trunk')).toBe(tip);
   });
+
+  test('leaves a branch alone that was taken back since it was read, or deleted', async () => {
+    const mirror = await open();
+    const [old, tip] = [remote.tip('trunk'), remote.commit({ b: 'b' }, { branch: 'trunk' })];
+    const expected = await mirror.fetchBranch('trunk');
+    const next = remote.detached({ c: 'c' }, { parent: tip, ref: 'refs/agentswarm/next' });
+    await mirror.ensureCommit(next, 'refs/agentswarm/next');
+    remote.git('update-ref', 'refs/heads/trunk', old);
+    expect(await pushBranch(mirror, { branch: 'trunk', expected, next })).toEqual({ kind: 'stale' });
+    expect(remote.tip('trunk')).toBe(old);
+    remote.git('update-ref', '-d', 'refs/heads/trunk');
+    expect(await pushBranch(mirror, { branch: 'trunk', expected, next })).toEqual({ kind: 'stale' });
+    expect(remote.refs('refs/heads')).toEqual([]);
+  });
+
+  test('makes no branch over one that is there, also not one that contains it', async () => {
+    const mirror = await open();
+    const [old, next] = [remote.tip('trunk'), remote.commit({ b: 'b' }, { branch: 'other' })];
+    await mirror.fetchBranch('other');
+    expect(await pushBranch(mirror, { branch: 'trunk', expected: null, next })).toEqual({ kind: 'stale' });
+    expect(remote.tip('trunk')).toBe(old);
+  });
 });

@@ -68,7 +68,8 @@ describe('the environment of git', () => {
     expect(recorder.argv()).not.toContain(encoded);
     writeFileSync(join(folder.dir, 'env'), '');
     await git(['version']);
-    expect(recorder.env()).not.toContain(encoded);
+    expect(recorder.env()).toContain('PATH=');
+    for (const form of [encoded, TOKEN]) expect(recorder.env()).not.toContain(form);
 
     const failed = await thrownBy(git(['ls-remote', '--', server.url(`${TOKEN}.git`)], { remote: server.url(TOKEN) }));
     expect(failed).toBeInstanceOf(GitError);

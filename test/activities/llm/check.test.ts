@@ -31,7 +31,10 @@ async function refusal(endpoints: Endpoint[], timeoutMs = 2_000): Promise<string
 
 test('a key and a model that are right pass, and nothing is said', async () => {
   const server = await serve({ apiKey: KEY });
-  expect(await check([endpointTo(server, 'openai'), endpointTo(server, 'anthropic')])).toEqual({ warnings: [] });
+  expect(await check([endpointTo(server, 'openai'), endpointTo(server, 'anthropic')])).toEqual({
+    warnings: [],
+    unreachable: new Set(),
+  });
 });
 
 test.each(['openai', 'anthropic'] as const)('%s: a wrong key is said with endpoint and variable', async (protocol) => {
@@ -56,13 +59,32 @@ test('a missing model stops with the list of models and the setting', async () =
 
 test.each(['openai', 'anthropic'] as const)('%s: an alias that no list has is known by name', async (protocol) => {
   const server = await serve({ models: ['big-2026'], aliases: ['big-latest'] });
-  expect(await check([endpointTo(server, protocol, { models: { default: 'big-latest' } })])).toEqual({ warnings: [] });
+  expect(await check([endpointTo(server, protocol, { models: { default: 'big-latest' } })])).toEqual({
+    warnings: [],
+    unreachable: new Set(),
+  });
 });
 
-test('an endpoint without a list of models is used, with a warning', async () => {
+test.each([
+  ['no list of models', null],
+  ['an empty one', []],
+])('an endpoint with %s is asked for one token of each model', async (_, models) => {
+  const server = await serve({ models, answer: () => ({ text: 'Yes', finish: 'length' }) });
+  const endpoint = endpointTo(server, 'openai', { models: { planner: 'model-b', default: 'model-a' } });
+  expect(await check([endpoint])).toEqual({ warnings: [], unreachable: new Set() });
+  expect(server.requests.map(({ model, body }) => [model, body['max_tokens']])).toEqual([
+    ['model-b', 1],
+    ['model-a', 1],
+  ]);
+});
+
+test('without a list of models a call finds out what is wrong, or says that it could not', async () => {
   const server = await serve({ models: null });
+  server.always = { kind: 'status', status: 404, message: 'The model model-a does not exist' };
+  expect(await refusal([endpointTo(server, 'openai')])).toMatch(/refuses "model-a" \(TEST_MODEL\).*no list of models/);
+  server.always = { kind: 'status', status: 400, message: 'max_tokens must be at least 16' };
   const { warnings } = await check([endpointTo(server, 'openai')]);
-  expect(warnings).toEqual([expect.stringContaining('no list of models')]);
+  expect(warnings).toEqual([expect.stringMatching(/no list of models.*at least 16/)]);
 });
 
 test('a role that no endpoint has a model for is named', async () => {
@@ -83,8 +105,9 @@ test('an endpoint that is away is a warning while another works, and an error wh
   const gone = await serve();
   await gone.close();
   const away = endpointTo(gone, 'openai', { name: 'away' });
-  const { warnings } = await check([away, endpointTo(works, 'anthropic')]);
+  const { warnings, unreachable } = await check([away, endpointTo(works, 'anthropic')]);
   expect(warnings).toEqual([expect.stringContaining('"away"')]);
+  expect(unreachable).toEqual(new Set(['away']));
   expect(await refusal([away])).toMatch(/No LLM endpoint can be reached.*"away".*ECONNREFUSED/s);
 });
 

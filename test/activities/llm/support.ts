@@ -1,9 +1,45 @@
 import type { Endpoint } from '../../../src/activities/llm/endpoints.ts';
 import type { CompletionRequest } from '../../../src/activities/llm/providers/provider.ts';
 import { toolDefinitions } from '../../../src/activities/llm/providers/tools.ts';
+import type { Clock } from '../../../src/activities/llm/router/router.ts';
 import { ApiKey } from '../../../src/activities/llm/secret.ts';
 import type { ThinkRequest } from '../../../src/shared/contracts/agent.ts';
 import type { LlmServer } from '../../support/llm-server.ts';
+
+/** Time that passes when it is told to. */
+export class ManualClock implements Clock {
+  #now: number;
+  #timers: { at: number; call: () => void }[] = [];
+
+  constructor(now = 1_000_000) {
+    this.#now = now;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(ms: number, call: () => void): () => void {
+    const timer = { at: this.#now + ms, call };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+
+  /** Calls what is due on the way, in the order of its times. */
+  advance(ms: number): void {
+    const end = this.#now + ms;
+    for (;;) {
+      const next = this.#timers.filter(({ at }) => at <= end).toSorted((a, b) => a.at - b.at)[0];
+      if (next === undefined) break;
+      this.#timers = this.#timers.filter((other) => other !== next);
+      this.#now = Math.max(this.#now, next.at);
+      next.call();
+    }
+    this.#now = end;
+  }
+}
 
 export const KEY = 'canary-9f3b2c71d0-key';
 
@@ -21,6 +57,8 @@ export function endpointTo(
     modelsSource: 'TEST_MODEL',
     weight: 1,
     price: { input: 1, cachedInput: 0.1, output: 10 },
+    prices: {},
+    limits: {},
     ...changes,
   };
 }
@@ -37,6 +75,7 @@ export function completionRequest(changes: Partial<CompletionRequest> = {}): Com
     idempotencyKey: 'run/a.1/agent/f1/1',
     signal: new AbortController().signal,
     idleMs: 2_000,
+    firstTokenMs: 10_000,
     ...changes,
   };
 }

@@ -5,6 +5,7 @@ import { ActivityCancellationDetails, CancelledFailure } from '@temporalio/commo
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createThinker, type LlmDeps } from '../../../src/activities/llm/activities.ts';
+import { createModels } from '../../../src/activities/llm/models.ts';
 import type { AncestorCheck } from '../../../src/activities/temporal/chains.ts';
 import type { Message, ThinkRequest, ThinkResult } from '../../../src/shared/contracts/agent.ts';
 import { failureTypeOf } from '../../../src/shared/failures.ts';
@@ -39,7 +40,7 @@ const worker = (changes: Partial<LlmDeps> = {}) => ({
     journalDir: join(folder, 'journal'),
     transcript: { fetch: async (_workflowId, _runId, { from, to }) => messages.slice(from, to) },
     chains: { check: async () => standing },
-    config: { idleSeconds: 5 },
+    config: { idleSeconds: 5, firstTokenSeconds: 60 },
     log,
     ...changes,
   }),
@@ -72,6 +73,8 @@ test('an answer comes with usage, cost, endpoint and the calls as the model wrot
     stop: 'tool-calls',
     attempts: 1,
     durationMs: expect.any(Number),
+    firstTokenMs: expect.any(Number),
+    waitedMs: expect.any(Number),
   });
   expect(server.requests[0]?.idempotencyKey).toBe('run/a.1/agent/first-1/1');
 });
@@ -198,7 +201,7 @@ test.each([
 
 test('a retry that waits for the call of an abandoned attempt can still cancel it', async () => {
   server.answer = () => ({ text: 'late', delayMs: 60_000 });
-  const activities = worker({ config: { idleSeconds: 60 } });
+  const activities = worker({ config: { idleSeconds: 60, firstTokenSeconds: 60 } });
   const first = attempt(activities);
   await expect.poll(() => server.requests.length).toBe(1);
   first.env.cancel('TIMED_OUT', cancelled({ timedOut: true }));
@@ -217,7 +220,9 @@ test('a worker that shuts down asks no second endpoint when the first one fails'
     server.next.push({ kind: 'reset', afterEvents: 3 });
     server.answer = () => ({ text: 'a text of several chunks', delayMs: 300 });
     const endpoints = [endpointTo(server, 'openai'), endpointTo(second, 'anthropic')];
-    const { env, result } = attempt(worker({ endpoints }));
+    const config = { idleSeconds: 5, firstTokenSeconds: 60 };
+    const models = createModels({ endpoints, config, log, random: () => 0 });
+    const { env, result } = attempt(worker({ endpoints, models }));
     await expect.poll(() => server.requests.length).toBe(1);
     env.cancel('WORKER_SHUTDOWN', cancelled({ workerShutdown: true }));
     await expect(result).rejects.toThrow('The LLM call was not made');
@@ -272,7 +277,9 @@ test('an outage of everything is waited out, with heartbeats that say for what',
   const { port } = new URL(server.origin);
   await server.close();
   const { result, beats } = attempt(worker());
-  await expect.poll(() => beats.join(), { timeout: 8_000 }).toMatch(/no LLM endpoint answers.*ECONNREFUSED/);
+  await expect
+    .poll(() => beats.join(), { timeout: 8_000 })
+    .toMatch(/waiting for a model since 20.*no LLM endpoint answers.*ECONNREFUSED/);
   server = await startLlmServer({ port: Number(port), answer: () => ({ text: 'back again' }) });
   const { message, attempts } = await result;
   expect(message.text).toBe('back again');

@@ -107,6 +107,17 @@ describe('what lands', () => {
     expect(result.outcomes[0]?.outcome).toEqual({ kind: 'landed', commit: remote.tip() });
     expect(remote.log()).toEqual(['alpha', 'alpha', 'first']);
     expect(remote.files()['a.txt']).toContain('second run');
+    // As a run has it that was started from an older commit on purpose.
+    const three = workOn(
+      remote,
+      base,
+      'alpha',
+      { 'b.txt': text({ 3: 'third run\n' }) },
+      { requester: { workflowId: one.requester.workflowId, firstRunId: 'a-third-first-run' } },
+    );
+    await landBatch(mirror, batch(mirror, three));
+    expect(remote.log()).toEqual(['alpha', 'alpha', 'alpha', 'first']);
+    expect(remote.files()['b.txt']).toContain('third run');
   });
 
   test('what the branch has already is empty, and nothing is pushed', async () => {
@@ -218,6 +229,24 @@ describe('forged trailers', () => {
     expect(result.outcomes[0]?.outcome).toEqual({ kind: 'landed', commit: remote.tip() });
     expect(remote.log()[0]).toBe('alpha');
   });
+
+  test('a commit that claims to be two changes is neither', async () => {
+    const mirror = await byPath();
+    const entries = ['one', 'two'].map((name) => workOn(remote, base, name, { [name]: name }));
+    const claims = entries.map(({ requester }) => `Swarm-Change: ${requester.firstRunId}`).join('\n');
+    remote.commit({ x: 'x' }, { message: `both\n\n${claims}` });
+    await landBatch(mirror, batch(mirror, ...entries));
+    expect(remote.log()).toEqual(['two', 'one', 'both', 'first']);
+  });
+
+  test('a request cannot have any ref deleted but that of work', async () => {
+    const mirror = await byPath();
+    const branch = 'refs/heads/of-a-person';
+    const entry = workOn(remote, base, 'alpha', { 'a.txt': text({ 3: 'alpha\n' }) }, { ref: branch });
+    const result = await landBatch(mirror, batch(mirror, entry));
+    expect(result.outcomes[0]?.outcome).toEqual({ kind: 'landed', commit: remote.tip() });
+    expect(remote.refs('refs/heads')).toEqual(['refs/heads/main', branch]);
+  });
 });
 
 describe('conflicts', () => {
@@ -264,8 +293,7 @@ describe('conflicts', () => {
     expect(outcomes.map(({ outcome }) => outcome.kind)).toEqual(['landed', 'conflicted', 'landed']);
     expect(remote.log()).toEqual(['three', 'one', 'first']);
     const conflict = outcomes[1]?.outcome;
-    // The tip that it conflicts with is on the branch.
-    expect(conflict?.kind === 'conflicted' && remote.git('merge-base', '--is-ancestor', conflict.tip, 'main')).toBe('');
+    expect(conflict?.kind === 'conflicted' && conflict.tip).toBe(remote.git('rev-parse', 'main^'));
   });
 
   test.each([
@@ -392,7 +420,34 @@ describe('a push that goes wrong', () => {
     expect(failureTypeOf(error)).toBeUndefined();
     expect(remote.tip()).toBe(base);
     http.faults = {};
-    expect((await landBatch(mirror, batch(mirror, entry))).outcomes[0]?.outcome.kind).toBe('landed');
+    const { outcomes } = await landBatch(mirror, batch(mirror, entry));
+    expect(outcomes[0]?.outcome).toEqual({ kind: 'landed', commit: remote.tip() });
+    expect(remote.log()).toEqual(['alpha', 'first']);
+  });
+
+  test('a remote that says yes and does not have it is an error, and the work is kept', async () => {
+    const mirror = await byPath();
+    remote.hook('post-receive', `git update-ref refs/heads/main ${base}`);
+    const entry = workOn(remote, base, 'alpha', { 'a.txt': text({ 3: 'alpha\n' }) });
+    await expect(landBatch(mirror, batch(mirror, entry))).rejects.toThrow(/took .* but the branch read back is/);
+    expect(remote.refs('refs/agentswarm')).toEqual([entry.ref]);
+    remote.hook('post-receive', '');
+    const { outcomes } = await landBatch(mirror, batch(mirror, entry));
+    expect(outcomes[0]?.outcome).toEqual({ kind: 'landed', commit: remote.tip() });
+  });
+
+  test('a remote that is away while the work is fetched has not lost it: that is tried again', async () => {
+    const { mirror, http } = await byHttp();
+    const entry = workOn(remote, base, 'alpha', { 'a.txt': text({ 3: 'alpha\n' }) });
+    let asked = 0;
+    http.beforeFetch = () => {
+      asked++;
+      // The first is for the target, the second for the work.
+      http.faults = asked === 2 ? { status: { on: 'fetch', code: 503 } } : {};
+    };
+    await expect(landBatch(mirror, batch(mirror, entry))).rejects.toMatchObject({ name: 'GitError', kind: 'network' });
+    const { outcomes } = await landBatch(mirror, batch(mirror, entry));
+    expect(outcomes[0]?.outcome).toEqual({ kind: 'landed', commit: remote.tip() });
   });
 
   test('a cancelled push leaves the branch alone, and the next attempt lands', async () => {
@@ -450,6 +505,18 @@ describe('a push that goes wrong', () => {
     remote.git('update-ref', '-d', lost.ref);
     const result = await landBatch(mirror, batch(mirror, lost, entry));
     expect(result.outcomes.map(({ outcome }) => outcome.kind)).toEqual(['dropped', 'landed']);
+  });
+
+  test('one whose ref has other work by now is dropped with what it has; the others land', async () => {
+    const mirror = await byPath();
+    const moved = workOn(remote, base, 'moved', { x: 'x' });
+    const other = remote.detached({ y: 'y' }, { parent: base, ref: moved.ref });
+    const entry = workOn(remote, base, 'alpha', { 'a.txt': text({ 3: 'alpha\n' }) });
+    const { outcomes } = await landBatch(mirror, batch(mirror, moved, entry));
+    expect(outcomes.map(({ outcome }) => outcome)).toEqual([
+      { kind: 'dropped', reason: expect.stringContaining(other) },
+      { kind: 'landed', commit: remote.tip() },
+    ]);
   });
 });
 

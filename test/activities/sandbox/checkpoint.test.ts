@@ -64,6 +64,35 @@ describe('code in and out of a sandbox', () => {
     expect(host.origin.files(REF)).toEqual({ ...host.origin.files(), 'x.txt': '100644 x\n' });
   });
 
+  it('is an error while the remote does not take the work, and hands it over when it does', async () => {
+    const id = await host.open();
+    await host.act(id, 1, [call('write', { path: 'x.txt', content: 'kept\n' })]);
+    host.origin.git('update-ref', '-d', REF);
+    host.origin.hook('pre-receive', 'exit 1');
+    try {
+      await expect(host.collect(id)).rejects.toMatchObject({ name: 'GitError' });
+    } finally {
+      host.origin.hook('pre-receive', '');
+    }
+    const { commit } = await host.collect(id);
+    expect(host.origin.git('rev-parse', REF)).toBe(commit);
+  });
+
+  it('collects under no other lease than the one that holds the sandbox', async () => {
+    const id = await host.open({ kind: 'tip' }, 2);
+    await expect(host.collect(id)).rejects.toMatchObject({ type: 'SandboxGone' });
+    expect(await host.collect(id, { sandbox: { id, epoch: 2, queue: 'host' } })).toMatchObject({ filesChanged: [] });
+  });
+
+  it('collects the checkpoint of a sandbox that was lost, also where no turn ran in the new one', async () => {
+    const first = await host.open();
+    const { checkpoint } = await host.act(first, 1, [call('write', { path: 'x.txt', content: 'kept\n' })]);
+    await rm(join(host.stateDir, 'sandboxes', first), { recursive: true });
+    const second = await host.open();
+    const { commit } = await host.collect(second, checkpoint === undefined ? {} : { restore: checkpoint });
+    expect(host.origin.git('show', `${commit}:x.txt`)).toBe('kept');
+  });
+
   it('makes no commit when nothing was changed', async () => {
     const id = await host.open();
     expect(await host.collect(id)).toEqual({ base: host.origin.tip(), filesChanged: [], unresolved: [] });

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
@@ -11,7 +12,8 @@ import { createLocalProvider } from '../../../src/activities/sandbox/local/provi
 import { createRecords } from '../../../src/activities/sandbox/state/lease-file.ts';
 import { createChainWatch } from '../../../src/activities/temporal/chains.ts';
 import { Config } from '../../../src/shared/config.ts';
-import type { LeasedMessage } from '../../../src/shared/contracts/sandbox.ts';
+import type { LeasedMessage, SandboxStart } from '../../../src/shared/contracts/sandbox.ts';
+import { DEFAULT_RUN_SETTINGS, type Setup } from '../../../src/shared/settings.ts';
 import { createTestLog } from '../../support/log.ts';
 import { bareRepository, temporaryFolder } from '../../support/repos.ts';
 import { runContext } from '../../support/run-context.ts';
@@ -78,9 +80,9 @@ describe('leases on a real server', () => {
     return sandboxes;
   }
 
-  const startHolder = async (host: string) => {
-    const run = runContext(origin.dir, origin.tip());
-    const args = [{ hold: { run, start: { kind: 'tip' } }, queue: host }];
+  const startHolder = async (host: string, start: SandboxStart = { kind: 'tip' }, setup?: Setup) => {
+    const run = runContext(origin.dir, origin.tip(), setup && { settings: { ...DEFAULT_RUN_SETTINGS, setup } });
+    const args = [{ hold: { run, start }, queue: host }];
     return await client.workflow.start('holder', { taskQueue: queue, workflowId: randomUUID(), args });
   };
   type Holder = Awaited<ReturnType<typeof startHolder>>;
@@ -103,6 +105,23 @@ describe('leases on a real server', () => {
     await holder.signal(releaseSignal);
     expect(await holder.result()).toEqual(['cancelled']);
     expect(existsSync(folderOf(lease))).toBe(false);
+  });
+
+  it('takes the setup of the base for a retry whose earlier attempt has broken the key files', async () => {
+    const host = server.uniqueQueue();
+    await startHost(host);
+    const parent = origin.tip();
+    const ref = 'refs/agentswarm/runs/run-1/alpha.1';
+    const commit = origin.detached({ 'package.json': 'broken' }, { parent, ref });
+    const command = 'if grep -q broken package.json; then echo no such package; exit 1; fi; echo ok > made.txt';
+    const setup: Setup = { command, keyFiles: ['package.json'], network: 'none', timeoutMinutes: 1 };
+    const holder = await startHolder(host, { kind: 'commit', commit, ref }, setup);
+    const lease = await leased(holder);
+    expect(lease.base).toBe(parent);
+    expect(readFileSync(join(folderOf(lease), 'workspace', 'package.json'), 'utf8')).toBe('broken');
+    expect(readFileSync(join(folderOf(lease), 'workspace', 'made.txt'), 'utf8')).toBe('ok\n');
+    await holder.signal(releaseSignal);
+    expect(await holder.result()).toEqual(['cancelled']);
   });
 
   it('says that the sandbox is gone when its folder is, and leaves no control group of it', async () => {
@@ -141,6 +160,23 @@ describe('leases on a real server', () => {
     await holder.signal(releaseSignal);
     expect((await holder.result())[1]).toBe('cancelled');
     expect(existsSync(folderOf(lease))).toBe(false);
+  });
+
+  it('lets no other task adopt a sandbox, and nobody under a lease that is not newer', async () => {
+    const host = server.uniqueQueue();
+    const { activities } = await startHost(host);
+    const holder = await startHolder(host);
+    const { sandbox } = await leased(holder);
+    const own = { workflowId: holder.workflowId, firstRunId: holder.firstExecutionRunId };
+    const adopt = (epoch: number, chain: typeof own) => {
+      const run = runContext(origin.dir, origin.tip());
+      const request = { run, start: { kind: 'tip' } as const, holder: chain, ancestors: [], epoch, sandbox };
+      return new MockActivityEnvironment().run(activities.adoptSandbox, request);
+    };
+    await expect(adopt(1, own)).rejects.toMatchObject({ type: 'SandboxGone' });
+    await expect(adopt(2, { ...own, firstRunId: 'another' })).rejects.toMatchObject({ type: 'SandboxGone' });
+    await holder.signal(releaseSignal);
+    expect(await holder.result()).toEqual(['cancelled']);
   });
 
   it('refuses the adoption of what is not there', async () => {

@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkOut } from '../../../src/activities/sandbox/code/checkout.ts';
-import { createSetups, type SetupResult } from '../../../src/activities/sandbox/setup.ts';
+import { createSetups } from '../../../src/activities/sandbox/setup.ts';
+import type { SetupResult } from '../../../src/activities/sandbox/setup-install.ts';
 import type { Setup } from '../../../src/shared/settings.ts';
 import { thrownBy } from '../../support/thrown.ts';
 import { call, HOLDER, type TestHost, testHost } from './support.ts';
@@ -31,7 +32,16 @@ describe('setup', () => {
     const mirror = await host.mirrors.open(host.run.repo);
     const tip = await mirror.fetchBranch('main');
     await host.provider.create({ id, objects: join(mirror.dir, 'objects') });
-    await host.records.writeTree(id, await checkOut(host.provider, id, { base: tip, commit: tip }, result.exclude));
+    await host.records.writeTree(
+      id,
+      await checkOut({
+        provider: host.provider,
+        mirror,
+        id,
+        start: { base: tip, commit: tip },
+        exclude: result.exclude,
+      }),
+    );
     await setups.install(result, id, never);
     const lease = { epoch: 1, holder: HOLDER, ancestors: [], repo: host.run.repo, createdAt: Date.now() };
     await host.records.writeLease(id, { ...lease, state: { kind: 'ready' } });
@@ -120,5 +130,95 @@ describe('setup', () => {
       Number((await host.bash(await sandboxWith(result), 'cat devices')).output);
     expect(await devices(none)).toBe(1);
     expect(await devices(full)).toBeGreaterThan(1);
+  });
+});
+
+describe('setup of a task that changes the key files', () => {
+  /** What it makes depends on package.json: a folder and a file at home of that name. */
+  const NAMED: Setup = {
+    ...SETUP,
+    command: `name=$(tr -dc a-z < package.json); [ "$name" != broken ] || { echo "no such package"; exit 1; }
+      mkdir -p node_modules/$name made/$name && echo $name | tee node_modules/$name/file made/$name/file ~/.$name
+      chmod -R a-w node_modules/$name`,
+  };
+  const LOOK = 'cat node_modules/*/file made/*/file ~/.[a-z]*; ls node_modules made; git status --porcelain';
+  let host: TestHost;
+  beforeAll(async () => {
+    host = await testHost({ files: { 'package.json': '"one"', 'a.txt': 'a\n', '.gitignore': 'node_modules/\n' } });
+  });
+  afterAll(() => host.close());
+  const setups = () => createSetups({ provider: host.provider, stateDir: host.stateDir, log: host.log });
+  const begun = () => host.log.lines.filter((line) => line.message === 'setup begins').length;
+
+  async function open(): Promise<string> {
+    const id = await host.open();
+    const mirror = await host.mirrors.open(host.run.repo);
+    const result = await setups().ensure(NAMED, mirror, host.origin.tip(), never);
+    const start = { base: host.origin.tip(), commit: host.origin.tip() };
+    await host.provider.terminate(id);
+    await host.provider.create({ id, objects: join(mirror.dir, 'objects') });
+    await host.records.writeTree(
+      id,
+      await checkOut({ provider: host.provider, mirror, id, start, exclude: result.exclude }),
+    );
+    await setups().install(result, id, never);
+    const lease = { epoch: 1, holder: HOLDER, ancestors: [], repo: host.run.repo, createdAt: Date.now() };
+    await host.records.writeLease(id, { ...lease, state: { kind: 'ready' } });
+    return id;
+  }
+  const change = (id: string, turn: number, name: string) =>
+    host.act(id, turn, [call('write', { path: 'package.json', content: `"${name}"` })]);
+  async function again(id: string, signal = never): Promise<string | undefined> {
+    const { commit } = await host.records.tree(id);
+    return setups().again({ mirror: await host.mirrors.open(host.run.repo), id, commit, signal });
+  }
+
+  it('is made for the changed files, and takes the place of what was there; the work itself stays', async () => {
+    const id = await open();
+    await host.act(id, 1, [call('write', { path: 'made/by-hand.txt', content: 'mine' })]);
+    expect(await again(id)).toBeUndefined();
+    expect((await host.bash(id, LOOK)).output).toBe('one\none\none\nmade:\nby-hand.txt\none\n\nnode_modules:\none\n');
+    await change(id, 2, 'two');
+    const before = begun();
+    expect(await again(id)).toContain('You have changed package.json');
+    expect(begun()).toBe(before + 1);
+    const after = (await host.bash(id, LOOK)).output;
+    expect(after).toMatch(/^two\ntwo\ntwo\nmade:\ntwo\n\nnode_modules:\ntwo\n/);
+    expect(await again(id)).toBeUndefined();
+    expect((await host.collect(id)).filesChanged).toContain('package.json');
+    expect((await host.collect(id)).filesChanged.some((path) => path.startsWith('node_modules/'))).toBe(false);
+  });
+
+  it('that fails is told once and leaves what was there; undone, all is as it was', async () => {
+    const id = await open();
+    await change(id, 1, 'broken');
+    const told = await again(id);
+    expect(told).toMatch(/could not be had\. What was there before is still there\.[^]*no such package/);
+    const before = begun();
+    expect(await again(id)).toBeUndefined();
+    await change(id, 2, 'one');
+    expect(await again(id)).toBeUndefined();
+    expect(begun()).toBe(before);
+    expect((await host.bash(id, LOOK)).output).toBe('one\none\none\nmade:\none\n\nnode_modules:\none\n');
+  });
+
+  it('that was interrupted half-way is made good the next time', async () => {
+    const id = await open();
+    await change(id, 1, 'three');
+    await setups().ensure(NAMED, await host.mirrors.open(host.run.repo), (await host.records.tree(id)).commit, never);
+    const stop = AbortSignal.abort(new Error('the worker stops'));
+    expect((await thrownBy(again(id, stop))).message).toBe('the worker stops');
+    // Back at what was there before the exchange began, which may be there in part only.
+    await change(id, 2, 'one');
+    expect(await again(id)).toContain('You have changed package.json');
+    expect((await host.bash(id, LOOK)).output).toMatch(/^one\none\none\nmade:\none\n/);
+  });
+
+  it('is not looked at where a sandbox has none', async () => {
+    const id = await host.open();
+    await change(id, 1, 'four');
+    const before = begun();
+    expect(await again(id)).toBeUndefined();
+    expect(begun()).toBe(before);
   });
 });

@@ -8,6 +8,7 @@ import { collectWork } from '../../../src/activities/sandbox/collect.ts';
 import { checkOut, resolveStart } from '../../../src/activities/sandbox/code/checkout.ts';
 import { createKeptPacks } from '../../../src/activities/sandbox/code/kept-packs.ts';
 import { createCheckpointPushes } from '../../../src/activities/sandbox/code/pushes.ts';
+import { createLimiter } from '../../../src/activities/sandbox/local/limits/limiter.ts';
 import { createLocalProvider } from '../../../src/activities/sandbox/local/provider.ts';
 import { createJournal } from '../../../src/activities/sandbox/state/journal.ts';
 import { createRecords } from '../../../src/activities/sandbox/state/lease-file.ts';
@@ -28,6 +29,8 @@ export type TestHostOptions = {
   limits?: Partial<SandboxLimits>;
   env?: Record<string, string | undefined>;
   unsafe?: boolean;
+  /** Without control groups, as on a machine where the worker may make none. */
+  withoutGroups?: boolean;
   pushEveryMs?: number;
   objectFormat?: 'sha1' | 'sha256';
 };
@@ -43,6 +46,7 @@ export async function depsAt(stateDir: string, options: Omit<TestHostOptions, 'f
     unsafe: options.unsafe ?? false,
     env: options.env ?? process.env,
     log,
+    ...(options.withoutGroups === true ? { limiter: createLimiter(limits, { kind: 'rlimit', groups: [] }) } : {}),
   });
   const pushes = createCheckpointPushes({
     log,
@@ -84,7 +88,7 @@ export async function testHost(options: TestHostOptions = {}) {
     const mirror = await mirrors.open(run.repo);
     await provider.create({ id, objects: join(mirror.dir, 'objects') });
     const point = await resolveStart(mirror, run.target, start);
-    await records.writeTree(id, await checkOut(provider, id, point, []));
+    await records.writeTree(id, await checkOut({ provider, mirror, id, start: point }));
     await records.writeLease(id, {
       epoch,
       holder: HOLDER,

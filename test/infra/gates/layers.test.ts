@@ -19,6 +19,7 @@ const VIOLATIONS: Record<string, [file: string, text: string]> = {
   'activities-know-shared-only': ['src/activities/f.ts', `import '../cli/target.ts';`],
   'people-watch-through-temporal': ['src/cli/g.ts', `import '../workflows/target.ts';`],
   'dashboard-knows-shared-only': ['src/dashboard/h.ts', `import '../cli/target.ts';`],
+  'nothing-knows-the-command': ['src/m.ts', `import './cli/target.ts';`],
   'product-does-not-know-its-tests': ['src/i.ts', `import '../test/target.ts';`],
   'set-up-needs-nothing-installed': ['infra/setup/j.mjs', `import 'zod';`],
   'not-resolved': ['src/k.ts', `import './nowhere.ts';`],

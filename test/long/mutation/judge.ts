@@ -18,7 +18,12 @@ export type Verdict =
 /** Of a file that cannot be loaded: no test looked at the bug. */
 const NOT_LOADED =
   /SyntaxError|failed to (?:parse|load|resolve)|cannot find (?:module|package)|does not provide an export/i;
+/** Of a machine that is short of something: the test has not looked either. */
+const SHORT_OF = /\b(?:EAGAIN|ENOMEM|EMFILE|ENFILE|ENOSPC)\b/;
 const GRACE_MS = 10_000;
+
+/** vitest finds these only when it is told to run long tests, and then no others. */
+const isLong = (test: string): boolean => test.startsWith('test/long/');
 
 export type Ran = { kind: 'ended'; findings: Findings } | { kind: 'time limit' } | { kind: 'died'; said: string };
 
@@ -37,7 +42,7 @@ export async function runTests(
   argv.push('--reporter=./test/long/mutation/reporter.ts', ...(options.bail ? ['--bail=1'] : []), ...tests);
   const child = spawn(process.execPath, argv, {
     cwd: copy.dir,
-    env: { ...copy.env, [FINDINGS_VARIABLE]: file },
+    env: { ...copy.env, AGENTSWARM_LONG_TESTS: tests.every(isLong) ? '1' : '', [FINDINGS_VARIABLE]: file },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own: a terminal's Ctrl-C is handled in one place.
     detached: true,
@@ -70,6 +75,14 @@ export function endGroup(child: ChildProcess): void {
   signal('SIGTERM');
   const timer = setTimeout(() => signal('SIGKILL'), GRACE_MS);
   child.once('close', () => clearTimeout(timer));
+}
+
+/** Whether something failed for want of processes, memory or disk: another run is to tell. */
+export function isShortage(ran: Ran): boolean {
+  if (ran.kind === 'time limit') return false;
+  if (ran.kind === 'died') return SHORT_OF.test(ran.said);
+  const { failed, errors } = ran.findings;
+  return [...failed.map(({ message }) => message), ...errors].some((message) => SHORT_OF.test(message));
 }
 
 export function verdictOn(ran: Ran, timeLimitMs: number): Verdict {

@@ -10,9 +10,10 @@ import type { ChildProcess } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { COUNTS_FILE_VARIABLE } from '../../../infra/gates/counts.ts';
 import { gaps, type Mutant, readMutants } from './catalogue.ts';
-import { endGroup, type Ran, runTests, type Verdict, verdictOn } from './judge.ts';
+import { endGroup, isShortage, type Ran, runTests, type Verdict, verdictOn } from './judge.ts';
 import { type Copy, createScratch } from './scratch.ts';
 import { isCaught, type Judged, lineOf, summaryOf } from './table.ts';
 import { typeChecker } from './types.ts';
@@ -29,8 +30,17 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const running = new Set<ChildProcess>();
 let stopped: NodeJS.Signals | undefined;
 
-/** Runs tests in a copy; its process is ended when this one is told to end. */
+/** Runs tests in a copy; once more when the machine was short of something. */
 async function run(copy: Copy, tests: readonly string[], timeLimitMs: number, bail: boolean): Promise<Ran> {
+  const ran = await runOnce(copy, tests, timeLimitMs, bail);
+  if (!isShortage(ran) || stopped !== undefined) return ran;
+  say(`again: the machine was short of processes, memory or disk during ${tests.join(', ')}`);
+  await sleep(10_000);
+  return await runOnce(copy, tests, timeLimitMs, bail);
+}
+
+/** Its process is ended when this one is told to end. */
+async function runOnce(copy: Copy, tests: readonly string[], timeLimitMs: number, bail: boolean): Promise<Ran> {
   let child: ChildProcess | undefined;
   const onStart = (started: ChildProcess): void => {
     child = started;

@@ -41,7 +41,7 @@ export function createScratch(root: string): Scratch {
       symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'));
       return {
         dir,
-        env: { ...process.env, TMPDIR: temporary, XDG_CACHE_HOME: cache, AGENTSWARM_LONG_TESTS: '' },
+        env: { ...process.env, TMPDIR: temporary, XDG_CACHE_HOME: cache },
         apply: (patch) => void git(dir, 'apply', '-C1', '--', patch),
         reset() {
           git(dir, 'reset', '--quiet', '--hard');

@@ -14,7 +14,7 @@ import {
   type Provider,
   type RawToolCall,
 } from './provider.ts';
-import { overWire, refusingHtml } from './wire.ts';
+import { overWire, refusingHtml, type Wire } from './wire.ts';
 
 const count = z.number().int().nonnegative().nullish();
 const ReportedUsage = z.object({
@@ -22,6 +22,7 @@ const ReportedUsage = z.object({
   output_tokens: count,
   cache_read_input_tokens: count,
   cache_creation_input_tokens: count,
+  output_tokens_details: z.object({ thinking_tokens: count }).nullish().catch(null),
 });
 type ReportedUsage = z.infer<typeof ReportedUsage>;
 
@@ -69,12 +70,12 @@ export function createAnthropicProvider(endpoint: Endpoint): Provider {
     async complete(request) {
       const name = `${endpoint.name} (${request.model})`;
       try {
-        return await overWire({ name, idleMs: request.idleMs, signal: request.signal }, async (wire) => {
+        return await overWire({ ...request, name }, async (wire) => {
           const stream = await client(wire.fetch).messages.create(body(request), {
             signal: wire.signal,
             headers: { 'Idempotency-Key': headerSafe(request.idempotencyKey) },
           });
-          return read(stream, name);
+          return read(stream, name, wire);
         });
       } catch (error) {
         throw request.signal.aborted ? request.signal.reason : passOrClassify(error, endpoint, request.model);
@@ -106,8 +107,9 @@ export function createAnthropicProvider(endpoint: Endpoint): Provider {
 }
 
 /**
- * Cache breakpoints at the end of the system prompt (which covers the tools before it) and at the end of the
- * conversation, where the next turn's prefix ends.
+ * Cache breakpoints at the end of the system prompt (which covers the tools before it), at the end of the
+ * conversation, where the next turn's prefix ends, and where the previous turn's was: the provider looks back some
+ * 20 blocks from a breakpoint, and one turn of parallel calls has more.
  */
 function body(request: CompletionRequest): Anthropic.MessageCreateParamsStreaming {
   const system = request.messages
@@ -117,7 +119,7 @@ function body(request: CompletionRequest): Anthropic.MessageCreateParamsStreamin
     model: request.model,
     max_tokens: request.maxOutputTokens,
     stream: true,
-    messages: breakpointAtEnd(turns(pairResults(request.messages))),
+    messages: withBreakpoints(turns(pairResults(request.messages))),
     ...(system.length === 0
       ? {}
       : {
@@ -173,22 +175,23 @@ function blocks(message: Exclude<Message, { role: 'system' }>): Block[] {
   return [...text, ...calls];
 }
 
-function breakpointAtEnd(list: Turn[]): Turn[] {
-  const last = list.at(-1);
-  const block = last?.content.at(-1);
-  if (last === undefined || block === undefined) return list;
-  return [
-    ...list.slice(0, -1),
-    { role: last.role, content: [...last.content.slice(0, -1), { ...block, cache_control: EPHEMERAL }] },
-  ];
+/** At the end of the last two turns that are not the model's own. */
+function withBreakpoints(list: Turn[]): Turn[] {
+  const marked = new Set(list.filter(({ role }) => role === 'user').slice(-2));
+  return list.map((turn) => {
+    const block = turn.content.at(-1);
+    if (!marked.has(turn) || block === undefined) return turn;
+    return { role: turn.role, content: [...turn.content.slice(0, -1), { ...block, cache_control: EPHEMERAL }] };
+  });
 }
 
-async function read(stream: AsyncIterable<unknown>, name: string): Promise<Completion> {
-  const answer = new AnswerCollector();
+async function read(stream: AsyncIterable<unknown>, name: string, wire: Wire): Promise<Completion> {
+  const answer = new AnswerCollector(wire.startedAt);
   const open = new Map<number, { call: RawToolCall; input: unknown }>();
   let stop: string | undefined;
   let usage: ReportedUsage = {};
   for await (const item of stream) {
+    wire.progressed();
     const parsed = StreamEvent.safeParse(item);
     if (!parsed.success) {
       if (isOtherEvent(item)) continue;
@@ -223,7 +226,13 @@ async function read(stream: AsyncIterable<unknown>, name: string): Promise<Compl
     // Some servers send the whole input with the start of the block.
     if (call.arguments === '' && input != null) answer.addArguments(call, JSON.stringify(input));
   }
-  return { text: answer.text, toolCalls: answer.calls, stop: stopOf(stop, answer), tokens: tokensOf(usage) };
+  return {
+    text: answer.text,
+    toolCalls: answer.calls,
+    stop: stopOf(stop, answer),
+    tokens: tokensOf(usage),
+    firstTokenMs: answer.firstTokenMs,
+  };
 }
 
 /** Events that carry nothing for us: message_stop, content_block_stop, and what later versions add. */
@@ -249,5 +258,12 @@ function tokensOf(usage: ReportedUsage): Completion['tokens'] {
   const cacheWriteInputTokens = usage.cache_creation_input_tokens ?? 0;
   const inputTokens = (usage.input_tokens ?? 0) + cachedInputTokens + cacheWriteInputTokens;
   if (inputTokens === 0) return null;
-  return { inputTokens, cachedInputTokens, cacheWriteInputTokens, outputTokens: usage.output_tokens ?? 0 };
+  const reasoningTokens = usage.output_tokens_details?.thinking_tokens;
+  return {
+    inputTokens,
+    cachedInputTokens,
+    cacheWriteInputTokens,
+    outputTokens: usage.output_tokens ?? 0,
+    ...(reasoningTokens == null ? {} : { reasoningTokens }),
+  };
 }

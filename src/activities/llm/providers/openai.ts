@@ -13,7 +13,7 @@ import {
   type Provider,
   type RawToolCall,
 } from './provider.ts';
-import { overWire, refusingHtml } from './wire.ts';
+import { overWire, refusingHtml, type Wire } from './wire.ts';
 
 const Delta = z.object({
   content: z.string().nullish(),
@@ -37,6 +37,7 @@ const ReportedUsage = z.object({
   prompt_tokens: count,
   completion_tokens: count,
   prompt_tokens_details: z.object({ cached_tokens: count.nullish() }).nullish(),
+  completion_tokens_details: z.object({ reasoning_tokens: count.nullish() }).nullish(),
 });
 
 /**
@@ -66,12 +67,12 @@ export function createOpenAiProvider(endpoint: Endpoint): Provider {
     for (;;) {
       const sent = { ...dialect };
       try {
-        return await overWire({ name, idleMs: request.idleMs, signal: request.signal }, async (wire) => {
+        return await overWire({ ...request, name }, async (wire) => {
           const stream = await client(wire.fetch).chat.completions.create(body(request, sent), {
             signal: wire.signal,
             headers: { 'Idempotency-Key': headerSafe(request.idempotencyKey) },
           });
-          return read(stream, name);
+          return read(stream, name, wire);
         });
       } catch (error) {
         if (!(error instanceof OpenAI.BadRequestError) || !adapt(dialect, sent, error.message)) throw error;
@@ -163,13 +164,14 @@ function toOpenAi(message: Message): OpenAI.ChatCompletionMessageParam[] {
   }
 }
 
-async function read(stream: AsyncIterable<unknown>, name: string): Promise<Completion> {
-  const answer = new AnswerCollector();
+async function read(stream: AsyncIterable<unknown>, name: string, wire: Wire): Promise<Completion> {
+  const answer = new AnswerCollector(wire.startedAt);
   const byIndex = new Map<number, RawToolCall>();
   let finish: string | undefined;
   let refused = false;
   let usage: unknown;
   for await (const item of stream) {
+    wire.progressed();
     const chunk = Chunk.safeParse(item);
     if (!chunk.success)
       throw new ProviderFailure('malformed', `${name}: the stream holds what is no chunk of an answer`);
@@ -198,7 +200,13 @@ async function read(stream: AsyncIterable<unknown>, name: string): Promise<Compl
   }
   if (finish === undefined) throw new ProviderFailure('malformed', `${name}: the stream ended before the answer did`);
   if (finish === 'error') throw new ProviderFailure('unavailable', `${name}: the answer ended in an error`);
-  return { text: answer.text, toolCalls: answer.calls, stop: stopOf(finish, refused, answer), tokens: tokensOf(usage) };
+  return {
+    text: answer.text,
+    toolCalls: answer.calls,
+    stop: stopOf(finish, refused, answer),
+    tokens: tokensOf(usage),
+    firstTokenMs: answer.firstTokenMs,
+  };
 }
 
 function stopOf(finish: string, refused: boolean, answer: AnswerCollector): Completion['stop'] {
@@ -211,11 +219,13 @@ function stopOf(finish: string, refused: boolean, answer: AnswerCollector): Comp
 function tokensOf(usage: unknown): Completion['tokens'] {
   const reported = ReportedUsage.safeParse(usage);
   if (!reported.success || reported.data.prompt_tokens === 0) return null;
-  const { prompt_tokens, completion_tokens, prompt_tokens_details } = reported.data;
+  const { prompt_tokens, completion_tokens, prompt_tokens_details, completion_tokens_details } = reported.data;
+  const reasoningTokens = completion_tokens_details?.reasoning_tokens;
   return {
     inputTokens: prompt_tokens,
     cachedInputTokens: Math.min(prompt_tokens_details?.cached_tokens ?? 0, prompt_tokens),
     cacheWriteInputTokens: 0,
     outputTokens: completion_tokens,
+    ...(reasoningTokens == null ? {} : { reasoningTokens }),
   };
 }

@@ -14,6 +14,8 @@ export type CompletionRequest = {
   signal: AbortSignal;
   /** The longest silence on the wire, the time to the first byte included. */
   idleMs: number;
+  /** The longest time to the first event of the answer, and between two, on a wire that is kept alive. */
+  firstTokenMs: number;
 };
 
 /** A tool call as the provider gave it: id and name may be missing. */
@@ -25,6 +27,8 @@ export type Completion = {
   stop: ThinkResult['stop'];
   /** null when the endpoint does not report usage. */
   tokens: TokenCount | null;
+  /** From the request to the first piece of text or of a tool call. */
+  firstTokenMs: number;
 };
 
 export interface Provider {
@@ -47,6 +51,18 @@ export class AnswerCollector {
   text = '';
   readonly calls: RawToolCall[] = [];
   #characters = 0;
+  readonly #startedAt: number;
+  #firstTokenMs: number | undefined;
+
+  /** `startedAt`: when the request was sent, by performance.now(). */
+  constructor(startedAt: number) {
+    this.#startedAt = startedAt;
+  }
+
+  /** Of an answer without content: the time to its end. */
+  get firstTokenMs(): number {
+    return this.#firstTokenMs ?? performance.now() - this.#startedAt;
+  }
 
   addText(piece: string): void {
     this.#grow(piece);
@@ -66,6 +82,7 @@ export class AnswerCollector {
   }
 
   #grow(piece: string): void {
+    this.#firstTokenMs ??= performance.now() - this.#startedAt;
     this.#characters += piece.length;
     if (this.#characters > MAX_ANSWER_BYTES) throw answerTooLarge(this.#characters);
   }

@@ -1,6 +1,7 @@
 /**
  * The wire below the SDKs. Their timeouts end at the headers, so silence is timed here, on every byte: also a
- * comment that a gateway sends to keep the connection alive counts. And what is no event stream is told apart
+ * comment that a gateway sends to keep the connection alive counts. A second clock counts events of the answer only,
+ * so that a connection that is kept alive and says nothing ends too. And what is no event stream is told apart
  * here, because the SDKs read a page of HTML as a stream without events.
  */
 import { ProviderFailure } from '../failures.ts';
@@ -8,24 +9,40 @@ import { ProviderFailure } from '../failures.ts';
 /** Longer than any model needs for one answer: a stream that drips for ever is given up. */
 const MAX_CALL_MS = 30 * 60_000;
 
+export type WireOptions = { name: string; idleMs: number; firstTokenMs: number; signal: AbortSignal };
+
 export class Wire {
+  /** When the request was sent, by performance.now(). */
+  readonly startedAt = performance.now();
   readonly #controller = new AbortController();
   readonly #idleMs: number;
+  readonly #firstTokenMs: number;
   readonly #name: string;
   readonly #outer: AbortSignal;
-  #silence: NodeJS.Timeout | undefined;
+  readonly #silence: NodeJS.Timeout;
+  readonly #standstill: NodeJS.Timeout;
   readonly #limit: NodeJS.Timeout;
+  #closed = false;
 
-  constructor(options: { name: string; idleMs: number; signal: AbortSignal }) {
+  constructor(options: WireOptions) {
     this.#name = options.name;
     this.#idleMs = options.idleMs;
+    this.#firstTokenMs = options.firstTokenMs;
     this.#outer = options.signal;
     if (this.#outer.aborted) this.#onOuterAbort();
     this.#outer.addEventListener('abort', this.#onOuterAbort);
     this.#limit = setTimeout(() => {
       this.#giveUp(`no end of the answer after ${MAX_CALL_MS / 60_000} minutes`);
     }, MAX_CALL_MS);
-    this.#heard();
+    this.#silence = setTimeout(() => this.#giveUp(`silent for ${this.#idleMs / 1_000} s`), this.#idleMs);
+    this.#standstill = setTimeout(() => {
+      this.#giveUp(`kept alive without a word of the answer for ${this.#firstTokenMs / 1_000} s`);
+    }, this.#firstTokenMs);
+  }
+
+  /** An event of the answer has been read. */
+  progressed(): void {
+    this.#standstill.refresh();
   }
 
   /** Give this to the SDK. Its reason is a ProviderFailure, or the reason of the caller's signal. */
@@ -61,14 +78,15 @@ export class Wire {
 
   close(): void {
     clearTimeout(this.#silence);
+    clearTimeout(this.#standstill);
     clearTimeout(this.#limit);
+    this.#closed = true;
     this.#outer.removeEventListener('abort', this.#onOuterAbort);
   }
 
   #heard(): void {
-    clearTimeout(this.#silence);
-    if (this.#controller.signal.aborted) return;
-    this.#silence = setTimeout(() => this.#giveUp(`silent for ${this.#idleMs / 1_000} s`), this.#idleMs);
+    // refresh() of a timer that was cleared would start it again.
+    if (!this.#closed) this.#silence.refresh();
   }
 
   #giveUp(why: string): void {
@@ -89,10 +107,7 @@ export const refusingHtml =
   };
 
 /** Runs one streamed request over a watched wire, and classifies whatever ends it. */
-export async function overWire<T>(
-  options: { name: string; idleMs: number; signal: AbortSignal },
-  run: (wire: Wire) => Promise<T>,
-): Promise<T> {
+export async function overWire<T>(options: WireOptions, run: (wire: Wire) => Promise<T>): Promise<T> {
   const wire = new Wire(options);
   try {
     return await run(wire);

@@ -1,6 +1,4 @@
 /** Code in: a fresh sandbox gets its work tree, its own `.git`, and the host's git folder for checkpoints. */
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import { FailureType, terminal } from '../../../shared/failures.ts';
 import type { CommitSha } from '../../../shared/ids.ts';
 import type { SandboxStart } from '../../../shared/contracts/sandbox.ts';
@@ -9,7 +7,7 @@ import { GitError } from '../../git/errors.ts';
 import type { SandboxProvider } from '../provider.ts';
 import type { TreeRecord } from '../state/lease-file.ts';
 import { CheckpointError, checkpointExec } from './checkpoint-git.ts';
-import { CHECKPOINT_CONFIG, writeGitFolder } from './git-folder.ts';
+import { codeTransport } from './transport.ts';
 
 /** What the work tree is made of. */
 export type StartPoint = {
@@ -59,6 +57,7 @@ async function isKept(mirror: Mirror, commit: CommitSha, ref: string): Promise<b
 
 const CHECK_OUT = `set -e
 git read-tree --reset -u "$1"
+[ -s "$GIT_DIR/index" ] || { echo 'it wrote no index' >&2; exit 1; }
 cp -- "$GIT_DIR/index" "$GIT_WORK_TREE/.git/index"
 git rev-parse --verify "$1^{tree}"
 [ -n "$2" ] || exit 0
@@ -70,39 +69,33 @@ git merge --no-commit --no-ff --quiet "$2" >&2 || [ -f .git/MERGE_HEAD ]
  * Fills an empty sandbox. No hook, filter or submodule of the repository runs; submodules stay unpopulated.
  * @param exclude gitignore lines of what `setup` will add, which is never part of the work.
  */
-export async function checkOut(
-  provider: SandboxProvider,
-  id: string,
-  start: StartPoint,
-  exclude: readonly string[],
-  signal?: AbortSignal,
-): Promise<TreeRecord> {
-  const folder = dirname(provider.recordDir(id));
-  const { objects } = provider.paths(id);
-  const common = { objects, exclude, sha256: start.commit.length === 64 };
-  await writeGitFolder({ ...common, dir: join(folder, 'git'), config: CHECKPOINT_CONFIG });
-  await writeGitFolder({
-    ...common,
-    dir: join(folder, 'workspace', '.git'),
-    head: start.commit,
-    config: '\tlogAllRefUpdates = true\n[user]\n\tname = agent\n\temail = agent@localhost\n[gc]\n\tauto = 0\n',
-  });
-  const args = [start.commit, start.merging ?? ''];
-  const result = await checkpointExec(provider, id, CHECK_OUT, args, {
+export async function checkOut(options: {
+  provider: SandboxProvider;
+  mirror: Mirror;
+  id: string;
+  start: StartPoint;
+  exclude?: readonly string[];
+  signal?: AbortSignal;
+}): Promise<TreeRecord> {
+  const { provider, mirror, id, start, exclude = [], signal } = options;
+  const { base, commit, merging } = start;
+  const others = merging === undefined ? [base] : [base, merging];
+  const untilAborted = signal === undefined ? {} : { signal };
+  await codeTransport(provider).prepare(mirror, id, { commit, others, exclude, ...untilAborted });
+  const result = await checkpointExec(provider, id, CHECK_OUT, [commit, merging ?? ''], {
     timeoutMs: 10 * 60_000,
-    ...(signal === undefined ? {} : { signal }),
+    ...untilAborted,
   });
   if (result.exitCode !== 0 || result.reason !== 'exit')
-    throw new CheckpointError(id, `check-out of ${start.commit}`, result);
+    throw new CheckpointError(id, `check-out of ${commit}`, result);
   const tree = result.stdout.toString('utf8').trim();
-  if (!existsSync(join(folder, 'git', 'index'))) throw new Error(`check-out of ${start.commit} wrote no index`);
   return {
-    base: start.base,
-    commit: start.commit,
+    base,
+    commit,
     tree,
     turn: 0,
     inMirror: true,
-    packedOn: start.commit,
-    ...(start.merging === undefined ? {} : { merging: start.merging }),
+    packedOn: commit,
+    ...(merging === undefined ? {} : { merging }),
   };
 }

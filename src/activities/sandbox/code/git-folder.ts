@@ -4,9 +4,7 @@ import { join } from 'node:path';
 import type { CommitSha } from '../../../shared/ids.ts';
 
 type GitFolder = {
-  /** Path on the host; its parent is there. */
-  dir: string;
-  /** The mirror's objects, as seen from inside. */
+  /** The objects that it stands on, as seen from inside. */
   objects: string;
   /** What HEAD's branch is; absent: unborn. */
   head?: CommitSha;
@@ -17,24 +15,44 @@ type GitFolder = {
   config: string;
 };
 
-/** As `git init` makes one, with alternates: 6 small files instead of a process. */
-export async function writeGitFolder({ dir, objects, head, sha256, exclude, config }: GitFolder): Promise<void> {
-  for (const name of ['objects/info', 'objects/pack', 'refs/heads', 'refs/tags', 'info']) {
-    await mkdir(join(dir, name), { recursive: true });
-  }
-  const format = sha256
-    ? '[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = sha256\n'
-    : '[core]\n\trepositoryformatversion = 0\n';
-  await Promise.all([
-    writeFile(join(dir, 'HEAD'), 'ref: refs/heads/work\n'),
-    writeFile(join(dir, 'config'), `${format}[core]\n\tfilemode = true\n\tbare = false\n${config}`),
-    writeFile(join(dir, 'objects/info/alternates'), `${objects}\n`),
-    writeFile(join(dir, 'info/exclude'), exclude.map((line) => `${line}\n`).join('')),
-    ...(head === undefined ? [] : [writeFile(join(dir, 'refs/heads/work'), `${head}\n`)]),
-  ]);
+const FOLDERS = ['objects/info', 'objects/pack', 'refs/heads', 'refs/tags', 'info'];
+
+/** The two git folders of a sandbox: the host's own for checkpoints, and the agent's at the work tree. */
+export function gitFolders(options: { objects: string; head: CommitSha; exclude: readonly string[] }): {
+  checkpoint: GitFolder;
+  agent: GitFolder;
+} {
+  const { objects, head, exclude } = options;
+  const common = { objects, exclude, sha256: head.length === 64 };
+  return { checkpoint: { ...common, config: CHECKPOINT_CONFIG }, agent: { ...common, head, config: AGENT_CONFIG } };
 }
 
-export const CHECKPOINT_CONFIG = `\tattributesFile = /dev/null
+/** What is in one, by path: as `git init` makes it, with alternates. */
+export function gitFolderFiles({ objects, head, sha256, exclude, config }: GitFolder): Record<string, string> {
+  return {
+    HEAD: 'ref: refs/heads/work\n',
+    config: `${formatConfig(sha256)}[core]\n\tfilemode = true\n\tbare = false\n${config}`,
+    'objects/info/alternates': `${objects}\n`,
+    'info/exclude': exclude.map((line) => `${line}\n`).join(''),
+    ...(head === undefined ? {} : { 'refs/heads/work': `${head}\n` }),
+  };
+}
+
+/** The first lines of a repository's configuration. */
+export const formatConfig = (sha256: boolean): string =>
+  sha256
+    ? '[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectformat = sha256\n'
+    : '[core]\n\trepositoryformatversion = 0\n';
+
+/** @param dir path on the host; its parent is there. 6 small files instead of a process. */
+export async function writeGitFolder(dir: string, folder: GitFolder): Promise<void> {
+  for (const name of FOLDERS) await mkdir(join(dir, name), { recursive: true });
+  await Promise.all(Object.entries(gitFolderFiles(folder)).map(([path, text]) => writeFile(join(dir, path), text)));
+}
+
+const AGENT_CONFIG = '\tlogAllRefUpdates = true\n[user]\n\tname = agent\n\temail = agent@localhost\n[gc]\n\tauto = 0\n';
+
+const CHECKPOINT_CONFIG = `\tattributesFile = /dev/null
 \texcludesFile = /dev/null
 \thooksPath = /dev/null
 \tfsmonitor = false

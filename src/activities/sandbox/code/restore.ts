@@ -8,6 +8,7 @@ import type { Records } from '../state/lease-file.ts';
 import { remoteCheckpointRef } from './checkpoint.ts';
 import { CheckpointError, checkpointExec } from './checkpoint-git.ts';
 import type { KeptPacks } from './kept-packs.ts';
+import { codeTransport } from './transport.ts';
 
 /** $1 the checkpoint, $2 its base. What is in the tree and not in the checkpoint goes; ignored files stay. */
 const RESTORE = `
@@ -46,9 +47,12 @@ export async function restoreTree(
   }
   const { stdout } = await mirror.git(['rev-parse', '--verify', `${found}^1`]);
   const base = CommitSha.parse(stdout.toString('utf8').trim());
+  const untilAborted = signal === undefined ? {} : { signal };
+  const have = [before.commit, before.base];
+  await codeTransport(provider).provide(mirror, id, { commits: [found, base], have, ...untilAborted });
   const result = await checkpointExec(provider, id, RESTORE, [found, base], {
     timeoutMs: 10 * 60_000,
-    ...(signal === undefined ? {} : { signal }),
+    ...untilAborted,
   });
   if (result.reason !== 'exit' || result.exitCode !== 0) throw new CheckpointError(id, `restore of ${found}`, result);
   const tree = result.stdout.toString('utf8').trim();

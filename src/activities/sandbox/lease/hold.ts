@@ -10,16 +10,19 @@ import { join } from 'node:path';
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { AdoptRequest, HoldRequest, HoldResult, LeasedMessage } from '../../../shared/contracts/sandbox.ts';
+import { FailureType, failureTypeOf } from '../../../shared/failures.ts';
 import { sameChain } from '../../../shared/ids.ts';
-import type { Mirrors } from '../../git/contract.ts';
+import type { Setup } from '../../../shared/settings.ts';
+import type { Mirror, Mirrors } from '../../git/contract.ts';
 import type { Log } from '../../log.ts';
 import type { ChainWatch } from '../../temporal/chains.ts';
-import { checkOut, resolveStart } from '../code/checkout.ts';
+import { checkOut, resolveStart, type StartPoint } from '../code/checkout.ts';
 import type { KeptPacks } from '../code/kept-packs.ts';
 import type { CheckpointPushes } from '../code/pushes.ts';
 import { gone } from '../gone.ts';
 import { startBeats, throwIfCancelled } from '../heartbeat.ts';
 import type { SandboxProvider } from '../provider.ts';
+import type { SetupResult } from '../setup-install.ts';
 import type { Setups } from '../setup.ts';
 import type { LeaseRecord, Records } from '../state/lease-file.ts';
 import { tellHolder } from './holder.ts';
@@ -135,7 +138,7 @@ async function make(
   }
   const { setup } = run.settings;
   doing('setup');
-  const prepared = setup === null ? undefined : await setups.ensure(setup, mirror, start.commit, signal);
+  const prepared = setup === null ? undefined : await ensureSetup(setups, setup, mirror, start, signal);
   doing('checking out');
   const lease: LeaseRecord = {
     epoch,
@@ -149,7 +152,7 @@ async function make(
     await deps.turnstile(async () => {
       await provider.create({ id, objects: join(mirror.dir, 'objects') });
       await records.writeLease(id, lease);
-      const tree = await checkOut(provider, id, start, prepared?.exclude ?? [], signal);
+      const tree = await checkOut({ provider, mirror, id, start, exclude: prepared?.exclude ?? [], signal });
       if (prepared !== undefined) await setups.install(prepared, id, signal);
       await records.writeTree(id, tree);
       await throwIfCancelled(signal);
@@ -164,6 +167,22 @@ async function make(
     'sandbox created',
   );
   return { base: start.base, ...(start.lost === undefined ? {} : { startLost: true }) };
+}
+
+/** An attempt that has broken the key files must not keep the next from mending them. */
+async function ensureSetup(
+  setups: Setups,
+  setup: Setup,
+  mirror: Mirror,
+  { base, commit }: StartPoint,
+  signal: AbortSignal,
+): Promise<SetupResult> {
+  try {
+    return await setups.ensure(setup, mirror, commit, signal);
+  } catch (error) {
+    if (failureTypeOf(error) !== FailureType.SetupFailed || commit === base) throw error;
+    return await setups.ensure(setup, mirror, base, signal);
+  }
 }
 
 class Hold {

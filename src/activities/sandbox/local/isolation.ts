@@ -26,7 +26,7 @@ export async function probeIsolation(env: Readonly<Record<string, string | undef
   if (process.platform !== 'linux') return { ok: false, reason: `${process.platform} has no bubblewrap` };
   const bwrap = findProgram('bwrap', env.PATH ?? '');
   if (bwrap === undefined) return { ok: false, reason: 'bubblewrap (bwrap) is not on the PATH' };
-  const argv = [bwrap, ...namespaceArgs('none'), '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', 'true'];
+  const argv = [bwrap, ...namespaceArgs('own'), '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', 'true'];
   const ran = await runProcess(argv, { env: {}, timeoutMs: 10_000 });
   if (ran.reason === 'exit' && ran.exitCode === 0) return { ok: true, bwrap };
   return {
@@ -43,14 +43,14 @@ export function findProgram(name: string, path: string): string | undefined {
     .find((file) => existsSync(file));
 }
 
-function namespaceArgs(network: 'none' | 'full'): string[] {
+function namespaceArgs(network: 'own' | 'shared'): string[] {
   return [
     '--unshare-user',
     '--unshare-pid',
     '--unshare-ipc',
     '--unshare-uts',
     '--unshare-cgroup-try',
-    ...(network === 'none' ? ['--unshare-net'] : []),
+    ...(network === 'own' ? ['--unshare-net'] : []),
     '--disable-userns',
     ...['--uid', String(AGENT_UID), '--gid', String(AGENT_UID), '--hostname', 'sandbox'],
     '--die-with-parent',
@@ -67,7 +67,7 @@ export function systemArgs(host: { etc: string; binds: readonly string[]; node?:
     if (stat?.isSymbolicLink() === true) args.push('--symlink', readlinkSync(`/${name}`), `/${name}`);
     else if (stat?.isDirectory() === true) args.push('--ro-bind', `/${name}`, `/${name}`);
   }
-  args.push('--ro-bind', host.etc, '/etc', '--proc', '/proc', '--dev', '/dev');
+  args.push('--ro-bind', host.etc, '/etc', '--proc', '/proc', ...procArgs(`${host.etc}/empty`), '--dev', '/dev');
   for (const path of ['/usr/etc/npmrc', '/usr/local/etc/npmrc']) {
     // They are npm's global settings and may hold a registry's token.
     if (existsSync(path)) args.push('--ro-bind', `${host.etc}/empty`, path);
@@ -75,6 +75,26 @@ export function systemArgs(host: { etc: string; binds: readonly string[]; node?:
   for (const path of host.binds) args.push('--ro-bind', path, path);
   if (host.node !== undefined) args.push('--ro-bind', host.node, `${NODE_INSIDE}/node`);
   return args;
+}
+
+/**
+ * /proc is the kernel's, not the sandbox's: a process of a root worker's sandbox is root to it, without capabilities,
+ * and much there asks for the user only (`kernel/core_pattern` starts programs on the host). As containers do it:
+ * what can be set is read-only, what tells of the machine's memory and keys is empty.
+ */
+function procArgs(empty: string): string[] {
+  const readOnly = ['sys', 'fs', 'irq', 'bus', 'pressure', 'sysrq-trigger'].map((name) => `/proc/${name}`);
+  const emptied = [
+    ...['kcore', 'keys', 'key-users', 'kmsg', 'kallsyms', 'kpagecount', 'kpageflags', 'kpagecgroup', 'mtrr'],
+    ...['timer_list', 'sched_debug', 'latency_stats', 'slabinfo', 'vmallocinfo', 'iomem', 'ioports'],
+  ].map((name) => `/proc/${name}`);
+  return [
+    ...readOnly.filter((path) => existsSync(path)).flatMap((path) => ['--ro-bind', path, path]),
+    ...emptied.filter((path) => existsSync(path)).flatMap((path) => ['--ro-bind', empty, path]),
+    ...['/proc/acpi', '/proc/scsi', '/proc/asound']
+      .filter((path) => existsSync(path))
+      .flatMap((path) => ['--perms', '0555', '--tmpfs', path, '--remount-ro', path]),
+  ];
 }
 
 /** The sandbox's own part. Paths are the host's. */
@@ -91,7 +111,7 @@ export function bwrapArgs(
   system: readonly string[],
   mounts: Mounts,
   options: {
-    network: 'none' | 'full';
+    network: 'own' | 'shared';
     cwd: string;
     /** Of /dev/shm, which is memory. */
     memoryMb: number;
@@ -124,10 +144,10 @@ export function bwrapArgs(
   ];
   if (mounts.git) args.push('--bind', `${folder}/git`, INSIDE.git);
   if (mounts.setup !== undefined) args.push('--ro-bind', mounts.setup, INSIDE.setup);
-  if (options.network === 'full') {
+  if (options.network === 'shared') {
     for (const path of ['/etc/resolv.conf', '/etc/hosts']) if (existsSync(path)) args.push('--ro-bind', path, path);
-    for (const { from, to } of mounts.binds) args.push('--dir', dirname(to), '--ro-bind', from, to);
   }
+  for (const { from, to } of mounts.binds) args.push('--dir', dirname(to), '--ro-bind', from, to);
   // The root itself is a tmpfs that would take writes, and lose them with the command.
   return [...args, '--remount-ro', '/', '--chdir', options.cwd, '--'];
 }

@@ -7,22 +7,27 @@ import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { arch, homedir, release } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { SandboxLimits } from '../../../shared/config.ts';
+import type { Config, SandboxLimits } from '../../../shared/config.ts';
 import { FailureType, terminal } from '../../../shared/failures.ts';
 import type { Log } from '../../log.ts';
 import { gone } from '../gone.ts';
+import { createSandboxNetwork, type NetworkSession, type SandboxNetworkDeps } from '../network/index.ts';
 import { type ProcessOptions, type RunProcess, runProcess } from '../../process/run-process.ts';
 import type { ExecOptions, SandboxPaths, SandboxProvider } from '../provider.ts';
+import { isSetupSandbox } from '../setup.ts';
 import { makeEtc } from './etc.ts';
 import { bwrapArgs, INSIDE, INSTALL_BUBBLEWRAP, NODE_INSIDE, probeIsolation, systemArgs } from './isolation.ts';
 import { createGuard } from './limits/guard.ts';
-import { createLimiter } from './limits/limiter.ts';
-import { registrySettings } from './registries.ts';
+import { createLimiter, type Limiter } from './limits/limiter.ts';
 import { deleteTree, removeTree } from './remove.ts';
 import { loadSeccomp, SECCOMP_FD } from './seccomp/load.ts';
 import { findToolchains } from './toolchains.ts';
 
 const ID = /^[a-z0-9-]{1,64}$/;
+
+type NetworkRules = Pick<Config['sandbox'], 'network' | 'privateAddresses' | 'registryTokens'> &
+  Pick<SandboxNetworkDeps, 'resolve' | 'connect' | 'ca' | 'limits'>;
+const NO_NETWORK: NetworkRules = { network: 'none', privateAddresses: [], registryTokens: {} };
 
 /**
  * @param options.stateDir absolute; sandboxes, their trash and a copy of /etc live below it.
@@ -37,6 +42,10 @@ export async function createLocalProvider(options: {
   log: Log;
   /** How processes are started; in this process unless given. */
   run?: RunProcess;
+  /** What commands of agents may reach, and what the worker's owner allows. Default: nothing. */
+  network?: NetworkRules;
+  /** Default: by what this machine has. */
+  limiter?: Limiter;
 }): Promise<SandboxProvider> {
   const { stateDir, limits, unsafe, env = process.env, log, run = runProcess } = options;
   const probe = await probeIsolation(env);
@@ -53,9 +62,10 @@ export async function createLocalProvider(options: {
   const trash = join(stateDir, 'trash');
   await mkdir(root, { recursive: true, mode: 0o700 });
   const home = homedir();
+  const { network: rules = NO_NETWORK } = options;
   const toolchains = findToolchains(env, [stateDir], home);
   const nodeOfOurs = /^\/usr\//.test(process.execPath) ? undefined : process.execPath;
-  const limiter = createLimiter(limits);
+  const limiter = options.limiter ?? createLimiter(limits);
   const guard = createGuard({ limits, limiter, run, log, ...(probe.ok ? { bwrap: probe.bwrap } : {}) });
   const seccomp = probe.ok ? await loadSeccomp(probe.bwrap, stateDir) : undefined;
   if (seccomp?.ok === false) log.warn({ reason: seccomp.reason }, 'sandboxes run without a filter of system calls');
@@ -108,6 +118,34 @@ export async function createLocalProvider(options: {
     return text.split('\n').filter((line) => line !== '');
   }
 
+  const networks = createSandboxNetwork({
+    ...rules,
+    env,
+    home,
+    node: nodeOfOurs === undefined ? process.execPath : `${NODE_INSIDE}/node`,
+    log,
+  });
+
+  /** Undefined: nothing to open, or nothing can be kept from the network here. */
+  async function openNetwork(id: string, folder: string, exec: ExecOptions): Promise<NetworkSession | undefined> {
+    const { network = 'none', registries = [] } = exec;
+    if (!probe.ok && registries.length > 0) {
+      throw terminal(
+        FailureType.SetupFailed,
+        `setup.registries cannot be used without isolation, and ${probe.reason}.`,
+        INSTALL_BUBBLEWRAP,
+      );
+    }
+    if (!probe.ok || (network === 'none' && registries.length === 0)) return undefined;
+    try {
+      const setting = isSetupSandbox(id) ? 'setup.network' : 'sandbox.network';
+      return await networks.open({ sandbox: id, folder, network, registries, setting });
+    } catch (error) {
+      if (!existsSync(folder)) throw gone(id, error);
+      throw error;
+    }
+  }
+
   /** The sandbox's clean environment: nothing of the worker's but PATH. */
   function environment(id: string, extra: Readonly<Record<string, string>> = {}): Record<string, string> {
     const paths = pathsOf(id);
@@ -130,6 +168,7 @@ export async function createLocalProvider(options: {
     fingerprint: createHash('sha256')
       .update(JSON.stringify([release(), arch(), process.version, path, toolchains.binds, probe.ok]))
       .digest('hex'),
+    agentNetwork: rules.network,
     paths: pathsOf,
     recordDir: (id) => join(folderOf(id), 'records'),
 
@@ -147,26 +186,25 @@ export async function createLocalProvider(options: {
     async exec(id, argv, exec) {
       const folder = folderOf(id);
       const objects = await objectsOf(id);
-      const network = exec.network ?? 'none';
-      const registries = network === 'full' ? registrySettings(env, home) : undefined;
-      if (registries !== undefined) await writeRegistryFiles(join(folder, 'home'), registries);
+      const session = await openNetwork(id, folder, exec);
       const cwd = exec.cwd ?? pathsOf(id).workspace;
       const mounts = {
         folder,
         objects,
         git: exec.git ?? false,
-        binds: registries?.binds ?? [],
+        binds: session?.binds ?? [],
         ...(exec.setup === undefined ? {} : { setup: exec.setup }),
       };
       const isolate = probe.ok
         ? [
             ...bwrapArgs(probe.bwrap, system, mounts, {
-              network,
+              network: session?.shared === true ? 'shared' : 'own',
               cwd,
               memoryMb: limits.memoryMb,
               ...(filter === undefined ? {} : { seccompFd: filter.fd }),
             }),
             ...limiter.inside,
+            ...(session?.start ?? []),
           ]
         : [];
       const stop = new AbortController();
@@ -174,7 +212,7 @@ export async function createLocalProvider(options: {
       running.set(id, group.add(stop));
       try {
         await openGroups(id);
-        return await guard.run({
+        const result = await guard.run({
           id,
           folder,
           argv: [...isolate, ...argv],
@@ -182,17 +220,20 @@ export async function createLocalProvider(options: {
           options: {
             ...processOptions(exec),
             cwd: probe.ok ? folder : cwd,
-            env: environment(id, { ...(probe.ok ? registries?.env : {}), ...exec.env }),
+            env: environment(id, { ...session?.env, ...exec.env }),
             signal: exec.signal === undefined ? stop.signal : AbortSignal.any([exec.signal, stop.signal]),
             ...(exec.outputFile === undefined ? {} : { outputFile: join(folder, 'output', exec.outputFile) }),
           },
         });
+        const refused = session?.refused() ?? [];
+        return refused.length === 0 ? result : { ...result, refused };
       } catch (error) {
         if (!existsSync(folder)) throw gone(id, error);
         throw error;
       } finally {
         group.delete(stop);
         if (group.size === 0) running.delete(id);
+        await session?.close();
       }
     },
 
@@ -234,17 +275,6 @@ const processOptions = (exec: ExecOptions): Omit<ProcessOptions, 'env'> => ({
   ...(exec.tailBytes === undefined ? {} : { tailBytes: exec.tailBytes }),
   ...(exec.maxBytes === undefined ? {} : { maxBytes: exec.maxBytes }),
 });
-
-/** Only in the fresh home of a `setup` sandbox, before its command runs. */
-async function writeRegistryFiles(home: string, settings: { npmrc: string[]; pipConf: string[] }): Promise<void> {
-  const npmrc = join(home, '.npmrc');
-  if (existsSync(npmrc)) return;
-  await writeFile(npmrc, [...settings.npmrc, 'fund=false', 'audit=false', 'update-notifier=false', ''].join('\n'), {
-    flag: 'wx',
-  });
-  await mkdir(join(home, '.config', 'pip'), { recursive: true });
-  await writeFile(join(home, '.config', 'pip', 'pip.conf'), ['[global]', ...settings.pipConf, ''].join('\n'));
-}
 
 async function emptyTrash(trash: string, log: Log): Promise<void> {
   try {

@@ -7,7 +7,7 @@ const MAX_ARGUMENT = 100 * 1024;
 
 export const bash: Tool<'bash'> = {
   writes: true,
-  async call({ command, timeoutSeconds = 120 }, { paths, run, outputBytes, outputFile, keepFile }) {
+  async call({ command, timeoutSeconds = 120 }, { paths, run, network, outputBytes, outputFile, keepFile }) {
     const argv =
       Buffer.byteLength(command) <= MAX_ARGUMENT
         ? ['/bin/bash', '-c', command]
@@ -18,17 +18,19 @@ export const bash: Tool<'bash'> = {
       headBytes: Math.ceil(outputBytes / 3),
       tailBytes: Math.floor((outputBytes * 2) / 3),
       outputFile,
+      network,
     });
     const said = headAndTail(result, `${paths.output}/${outputFile}`);
     const limits = result.limits ?? [];
+    const refused = result.refused ?? [];
     const answer = (status: 'ok' | 'error', ...notes: string[]): ToolAnswer => {
-      const lines = [...notes, ...limits].map((note) => `[${note}]`).join('\n');
+      const lines = [...notes, ...limits, ...refused].map((note) => `[${note}]`).join('\n');
       return { status, output: `${said}${said === '' || said.endsWith('\n') || lines === '' ? '' : '\n'}${lines}` };
     };
     switch (result.reason) {
       case 'exit':
         if (result.exitCode !== 0) return answer('error', `The command ended with code ${result.exitCode}.`);
-        return said === '' && limits.length === 0 ? ok('[No output.]') : answer('ok');
+        return said === '' && limits.length + refused.length === 0 ? ok('[No output.]') : answer('ok');
       case 'timeout':
         return answer('error', `The command was stopped after ${timeoutSeconds} s, with all that it had started.`);
       case 'output-limit':

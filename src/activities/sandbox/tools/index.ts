@@ -59,6 +59,7 @@ export async function runTool(
     paths,
     outputBytes: limits.outputBytes,
     outputFile,
+    network: provider.agentNetwork ?? 'none',
     run: (argv, options = {}) =>
       provider.exec(id, argv, {
         timeoutMs: HELPER_TIMEOUT_MS,
@@ -66,6 +67,7 @@ export async function runTool(
         ...options,
       }),
     async keepFile(name, content) {
+      if (provider.keepFile !== undefined) return await provider.keepFile(id, name, content);
       await writeFile(join(dirname(provider.recordDir(id)), 'output', name), content);
       return `${paths.output}/${name}`;
     },

@@ -1,4 +1,5 @@
 /** What a tool gets and gives. All of a tool's work is done inside the sandbox, by `run`. */
+import type { NetworkSetting } from '../../../shared/network.ts';
 import type { ToolArguments, ToolName } from '../../../shared/tools.ts';
 import type { ExecOptions, SandboxPaths, SandboxResult } from '../provider.ts';
 
@@ -8,6 +9,8 @@ export type ToolContext = {
   outputBytes: number;
   /** A name for a file in `paths.output` that no other call uses. */
   outputFile: string;
+  /** What commands of agents may reach. */
+  network: NetworkSetting;
   run(argv: readonly string[], options?: Partial<ExecOptions>): Promise<SandboxResult>;
   /** Keeps a text for the sandbox to read; returns its path inside. */
   keepFile(name: string, content: string): Promise<string>;

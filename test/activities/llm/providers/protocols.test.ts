@@ -35,6 +35,7 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
       toolCalls: [],
       stop: 'end',
       tokens: { inputTokens: 120, cachedInputTokens: 40, cacheWriteInputTokens: 0, outputTokens: 9 },
+      firstTokenMs: expect.any(Number),
     });
     expect(server.requests).toHaveLength(1);
     expect(server.requests[0]).toMatchObject({
@@ -77,9 +78,9 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
   });
 
   test.each<[string, Fault, ProviderFailure['kind']]>([
-    ['an overload', { kind: 'status', status: 529 }, 'unavailable'],
+    ['an overload', { kind: 'status', status: 529 }, 'throttled'],
     ['a server error', { kind: 'status', status: 503 }, 'unavailable'],
-    ['a refused request', { kind: 'status', status: 400 }, 'refused'],
+    ['a refused request', { kind: 'status', status: 400 }, 'wrong-request'],
     ['a refused key', { kind: 'status', status: 401 }, 'refused'],
     ['an unpaid bill', { kind: 'status', status: 402 }, 'refused'],
     ['a connection that is reset before the headers', { kind: 'reset', afterEvents: 0 }, 'unavailable'],
@@ -88,8 +89,8 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
     ['an event that is not JSON', { kind: 'not-json' }, 'malformed'],
     ['an event of another shape', { kind: 'wrong-shape' }, 'malformed'],
     ['a page of HTML', { kind: 'html' }, 'malformed'],
-    ['an error in the stream', { kind: 'error-event', type: 'overloaded_error', message: 'busy' }, 'unavailable'],
-    ['a refusal in the stream', { kind: 'error-event', type: 'invalid_request_error', message: 'too long' }, 'refused'],
+    ['an error in the stream', { kind: 'error-event', type: 'overloaded_error', message: 'busy' }, 'throttled'],
+    ['a refusal in the stream', { kind: 'error-event', type: 'invalid_request_error', message: 'no' }, 'wrong-request'],
   ])('%s is told apart', async (_, fault, kind) => {
     const server = await serve({ answer: () => ({ text: 'a text of several chunks' }) });
     server.next.push(fault);
@@ -234,7 +235,7 @@ test('anthropic is sent turns that alternate, with all results first in theirs, 
     tools: [{ name: 'bash', input_schema: { type: 'object', required: ['command'] } }, { name: 'read' }],
   });
   expect(server.requests[0]?.body['messages']).toEqual([
-    { role: 'user', content: [{ type: 'text', text: 'Go.' }] },
+    { role: 'user', content: [{ type: 'text', text: 'Go.', cache_control }] },
     {
       role: 'assistant',
       content: [
@@ -282,7 +283,7 @@ test('a limit that is too high is a refusal, and asked once', async () => {
   const server = await serve();
   server.next.push({ kind: 'status', status: 400, message: 'max_tokens is too large: 1000. At most 10 are possible.' });
   const failure = await failureOf(createProvider(endpointTo(server, 'openai')).complete(completionRequest()));
-  expect(failure.kind).toBe('refused');
+  expect(failure.kind).toBe('wrong-request');
   expect(server.requests).toHaveLength(1);
 });
 
@@ -291,6 +292,6 @@ test('a date in Retry-After is a time from now, one in the past none, and what i
   const read = (value: string) => retryAfter(new Headers({ 'retry-after': value }), now);
   expect(read('Thu, 01 Jan 2026 00:00:30 GMT')).toBe(30_000);
   expect(read('Wed, 31 Dec 2025 00:00:00 GMT')).toBe(0);
-  expect(read('86400')).toBe(3_600_000);
+  expect(read('86400')).toBe(600_000);
   expect(read('soon')).toBeUndefined();
 });

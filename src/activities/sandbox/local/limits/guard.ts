@@ -70,7 +70,7 @@ export function createGuard(deps: {
       const met = [
         ...(ownLimit && result.reason === 'output-limit' ? [limitText.output(limits)] : []),
         ...countedByGroups(result, before, limiter.events(id)),
-        ...overLimits(limits, await usage.look(id, folder)),
+        ...overLimits(limits, await usage.look(id, folder, { exactly: true })),
       ];
       const resource = met.length > 0 ? undefined : resourceLimitHit(limits, result, limiter.kind === 'rlimit');
       const all = resource === undefined ? met : [resource];

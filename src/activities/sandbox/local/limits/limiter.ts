@@ -3,6 +3,7 @@
  * some (v1, or v2 with the controllers handed down), else for each process by resource limits and, for the sum, by
  * looking (watch.ts).
  */
+import { spawnSync } from 'node:child_process';
 import { readFileSync, rmdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
@@ -19,6 +20,8 @@ export interface Limiter {
   wrap(id: string, argv: readonly string[], options: WrapOptions): string[];
   /** argv to put before a command inside the user namespace. */
   readonly inside: readonly string[];
+  /** What keeps the number of processes: nothing for a root worker without groups on Linux before 6.14. */
+  readonly processesBy: 'cgroup' | 'rlimit' | 'pid namespace' | 'looking';
   /** What the groups have counted for this sandbox since they were made; null where there are none. */
   events(id: string): GroupEvents | null;
 }
@@ -47,13 +50,24 @@ export function createLimiter(limits: SandboxLimits, groups: Groups = findGroups
   const ulimits = [
     'ulimit -c 0',
     `ulimit -f ${limits.fileSizeMb * 2048}`,
-    `ulimit -t ${limits.cpuSeconds}`,
+    // The first signal says why (SIGXCPU); the second cannot be caught.
+    `ulimit -S -t ${limits.cpuSeconds} && ulimit -H -t ${limits.cpuSeconds + 5}`,
     `ulimit -n ${Math.min(limits.openFiles, ownOpenFiles())}`,
     ...(groups.kind === 'rlimit' ? [`ulimit -d ${limits.memoryMb * 1024}`] : []),
   ].join(' && ');
 
+  const outside = groups.kind === 'rlimit' && process.getuid?.() === 0 ? pidNamespace(limits.processes) : [];
+
   return {
     kind: groups.kind,
+    processesBy:
+      groups.kind !== 'rlimit'
+        ? 'cgroup'
+        : outside.length > 0
+          ? 'pid namespace'
+          : process.getuid?.() === 0
+            ? 'looking'
+            : 'rlimit',
     open,
     async close(id, folders) {
       opened.delete(id);
@@ -89,6 +103,7 @@ export function createLimiter(limits: SandboxLimits, groups: Groups = findGroups
         `{ ${script}; } || exit 126; ${shift}exec "$@"${combine ? ' 2>&1' : ''}`,
         'sh',
         ...paths,
+        ...outside,
         ...argv,
       ];
     },
@@ -96,6 +111,27 @@ export function createLimiter(limits: SandboxLimits, groups: Groups = findGroups
     inside: groups.kind === 'rlimit' ? ['prlimit', `--nproc=${limits.processes}`, '--'] : [],
     events: (id) => (groups.kind === 'rlimit' ? null : readEvents(groupsOf(id).map(({ dir }) => dir))),
   };
+}
+
+/** The kernel's least limit of a pid namespace. */
+const LEAST_PIDS = 301;
+/** Of bubblewrap itself. */
+const OWN_PIDS = 4;
+
+/**
+ * The kernel exempts root from RLIMIT_NPROC, and root is what a root worker's sandbox is to it. Since Linux 6.14 a
+ * pid namespace has a limit of its own, which those below it share.
+ * @returns argv to put before a command, or nothing where this does not work.
+ */
+function pidNamespace(processes: number): string[] {
+  const setLimit = 'echo "$0" > /proc/sys/kernel/pid_max && exec "$@"';
+  const limit = String(Math.max(processes + OWN_PIDS, LEAST_PIDS));
+  const argv = ['unshare', '--pid', '--fork', '--kill-child', '--', '/bin/sh', '-c', setLimit, limit];
+  const release = /^(\d+)\.(\d+)/.exec(readFileSync('/proc/sys/kernel/osrelease', 'utf8'));
+  // Before, the file is the host's own.
+  if (Number(release?.[1]) * 1_000 + Number(release?.[2]) < 6_014) return [];
+  const [command = '', ...args] = [...argv, 'true'];
+  return spawnSync(command, args, { stdio: 'ignore', timeout: 5_000 }).status === 0 ? argv : [];
 }
 
 /** A process may not give another more than it has itself. */

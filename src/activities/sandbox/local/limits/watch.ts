@@ -30,10 +30,10 @@ export interface DiskUsage {
   /** A sandbox that was just made: it holds nothing. */
   begin(id: string, folder: string): Promise<void>;
   /**
-   * At least what the sandbox holds, unless others freed much meanwhile. Measured anew only when it may be over a
-   * limit by what the file system has lost since, or when the last measurement is old.
+   * What the sandbox holds. Measured anew only when it may be over a limit by what the file system has lost since,
+   * or when the last measurement is old; and, unless `exactly`, only as often as a share of a processor allows.
    */
-  look(id: string, folder: string): Promise<Usage>;
+  look(id: string, folder: string, options?: { exactly: boolean }): Promise<Usage>;
   forget(id: string): void;
 }
 
@@ -44,7 +44,7 @@ export function createDiskUsage(options: { limits: SandboxLimits; run: RunProces
     async begin(id, folder) {
       known.set(id, { mb: 0, files: 0, free: await freeSpace(folder), at: Date.now(), tookMs: 0 });
     },
-    async look(id, folder) {
+    async look(id, folder, { exactly } = { exactly: false }) {
       const free = await freeSpace(folder);
       const last = known.get(id);
       const age = Date.now() - (last?.at ?? 0);
@@ -52,7 +52,7 @@ export function createDiskUsage(options: { limits: SandboxLimits; run: RunProces
         const mb = last.mb + Math.max(0, last.free.mb - free.mb);
         const files = last.files + Math.max(0, last.free.files - free.files);
         const mayBeOver = mb > limits.diskMb || files > limits.files;
-        const due = mayBeOver ? age * SHARE >= last.tookMs : age > MEASURE_AGAIN_MS;
+        const due = mayBeOver ? exactly || age * SHARE >= last.tookMs : age > MEASURE_AGAIN_MS;
         if (!due) return { mb: last.mb, files: last.files, free };
       }
       const began = Date.now();

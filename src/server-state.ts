@@ -1,4 +1,7 @@
-/** What is on disk about the embedded server of a state folder: `server.json`. Written by the lock's holder only. */
+/**
+ * What is on disk about the embedded server of a state folder: `server.json`. Written by the lock's holder only, read
+ * by whoever looks for a server.
+ */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';

@@ -1,0 +1,44 @@
+/** Where sandboxes are, as the configuration says. */
+import type { Config } from '../../shared/config.ts';
+import { FailureType, terminal } from '../../shared/failures.ts';
+import type { Log } from '../log.ts';
+import type { RunProcess } from '../process/run-process.ts';
+import { createLocalProvider } from './local/provider.ts';
+import { createModalProvider } from './modal/provider.ts';
+import type { SandboxProvider } from './provider.ts';
+
+/** @throws SandboxUnavailable when what the configuration asks for cannot be had here. */
+export async function createProvider(options: {
+  config: Config['sandbox'];
+  stateDir: string;
+  /** The worker's. */
+  env: Readonly<Record<string, string | undefined>>;
+  /** Names this host, the same after a restart. */
+  owner: string;
+  log: Log;
+  run?: RunProcess;
+}): Promise<SandboxProvider> {
+  const { config, stateDir, env, owner, log, run } = options;
+  const { limits, unsafe, network, privateAddresses, registryTokens } = config;
+  switch (config.provider) {
+    case 'local':
+      return await createLocalProvider({
+        stateDir,
+        limits,
+        unsafe,
+        env,
+        log,
+        network: { network, privateAddresses, registryTokens },
+        ...(run === undefined ? {} : { run }),
+      });
+    case 'modal':
+      if (network !== 'none') {
+        throw terminal(
+          FailureType.SandboxUnavailable,
+          'sandbox.provider is "modal", where agents’ commands have no network, but sandbox.network gives them some.',
+          'Set sandbox.network to "none", or sandbox.provider to "local".',
+        );
+      }
+      return await createModalProvider({ stateDir, owner, config: config.modal, limits, env, log });
+  }
+}

@@ -1,0 +1,72 @@
+/** The worker's connection to Modal: its token, the app that sandboxes belong to, their image. */
+import type { App, Image, ModalClient } from 'modal';
+import type { ModalConfig } from '../../../shared/config.ts';
+import { FailureType, terminal } from '../../../shared/failures.ts';
+import type { Log } from '../../log.ts';
+import { createScrub, modalFailure, type Scrub } from './errors.ts';
+import { findImage, type ImageSource } from './image.ts';
+
+/** How long the SDK obeys a "try again later" of Modal's. */
+const MAX_THROTTLE_SECONDS = 120;
+
+export type ModalConnection = {
+  client: ModalClient;
+  app: App;
+  scrub: Scrub;
+  /** Built on Modal by whoever asks first; a build that failed is tried again. */
+  image(): Promise<Image>;
+};
+
+/**
+ * @param env the worker's; the token is taken from it, and from nowhere else.
+ * @throws SandboxUnavailable when there is no token, or Modal does not take it.
+ */
+export async function connectModal(options: {
+  config: ModalConfig;
+  source: ImageSource;
+  env: Readonly<Record<string, string | undefined>>;
+  log: Log;
+}): Promise<ModalConnection> {
+  const { config, source, env, log } = options;
+  const tokenId = env.MODAL_TOKEN_ID;
+  const tokenSecret = env.MODAL_TOKEN_SECRET;
+  if (!tokenId || !tokenSecret) {
+    throw terminal(
+      FailureType.SandboxUnavailable,
+      `sandbox.provider is "modal", but ${tokenId ? 'MODAL_TOKEN_SECRET is' : 'MODAL_TOKEN_ID is'} not set in the worker's environment.`,
+      'Make a token (modal token new, or the dashboard of Modal) and set MODAL_TOKEN_ID and MODAL_TOKEN_SECRET where the worker runs; or set sandbox.provider to "local".',
+    );
+  }
+  const scrub = createScrub([tokenSecret, tokenId]);
+  const say = (level: 'warn' | 'error') => (message: string) => log[level]({ modal: scrub(message) }, 'Modal says');
+  // 2.5 MB that only those load who use it.
+  const { ModalClient } = await import('modal');
+  const client = new ModalClient({
+    tokenId,
+    tokenSecret,
+    maxThrottleWaitSecs: MAX_THROTTLE_SECONDS,
+    logger: { debug() {}, info() {}, warn: say('warn'), error: say('error') },
+    ...(config.environment === undefined ? {} : { environment: config.environment }),
+  });
+  let app: App;
+  try {
+    app = await client.apps.fromName(config.app, { createIfMissing: true });
+  } catch (error) {
+    throw modalFailure(`looking up app ${config.app} on Modal`, error, scrub);
+  }
+  let building: Promise<Image> | undefined;
+  return {
+    client,
+    app,
+    scrub,
+    async image() {
+      building ??= findImage(client, source).then((image) => image.build(app));
+      try {
+        return await building;
+      } catch (error) {
+        building = undefined;
+        throw error;
+      }
+    },
+  };
+}

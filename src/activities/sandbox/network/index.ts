@@ -1,0 +1,227 @@
+/** The network of sandboxed commands: nothing, what a list allows through a proxy of ours, or the host's own. */
+import { mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import type { Server } from 'node:http';
+import { join } from 'node:path';
+import { type AllowRule, type NetworkSetting, parseAllowEntry, type Registry } from '../../../shared/network.ts';
+import { FailureType, terminal } from '../../../shared/failures.ts';
+import type { Log } from '../../log.ts';
+import { registrySettings } from '../local/registries.ts';
+import { Account, NETWORK_LIMITS, type NetworkLimits } from './account.ts';
+import { createAddressRules } from './addresses.ts';
+import { clientSettings, localRegistries, proxySettings, withoutProxies } from './client-settings.ts';
+import { type Connect, connectByTcp, createDialer, type Resolve, resolveBySystem } from './dial.ts';
+import { NETWORK_INSIDE, PROXY_PORT, startForwarder } from './forwarder.ts';
+import { createProxy } from './proxy.ts';
+import { overLimit, type Refusal } from './refusal.ts';
+import { createGateway, type RegistryAccess } from './registry.ts';
+
+/** The network of one command. */
+export type NetworkSession = {
+  /** true: the host's network namespace. */
+  shared: boolean;
+  /** Host paths bound read-only. */
+  binds: readonly { from: string; to: string }[];
+  env: Readonly<Record<string, string>>;
+  /** argv to put before the command, inside. */
+  start: readonly string[];
+  /** What was refused so far, as sentences for the agent. */
+  refused(): string[];
+  /** Ends all of its connections. */
+  close(): Promise<void>;
+};
+
+export type NetworkRequest = {
+  sandbox: string;
+  /** The sandbox's folder on the host. */
+  folder: string;
+  network: NetworkSetting;
+  registries: readonly Registry[];
+  /** Whose rules they are, for messages. */
+  setting: 'sandbox.network' | 'setup.network';
+};
+
+export interface SandboxNetwork {
+  /** @throws SetupFailed when a registry's token may not be used or is not there. */
+  open(request: NetworkRequest): Promise<NetworkSession>;
+}
+
+export type SandboxNetworkDeps = {
+  /** The worker's: tokens and the host's registry settings are read from it. */
+  env: Readonly<Record<string, string | undefined>>;
+  home: string;
+  /** Node as commands find it inside. */
+  node: string;
+  privateAddresses: readonly string[];
+  /** URLs by the variable whose token they may be given. */
+  registryTokens: Readonly<Record<string, readonly string[]>>;
+  log: Log;
+  limits?: NetworkLimits;
+  resolve?: Resolve;
+  connect?: Connect;
+  /** Certificates that registries may have besides the system's. */
+  ca?: string;
+};
+
+const MAX_TOLD = 10;
+const MAX_LOGGED = 200;
+
+export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
+  const { env, home, log, resolve = resolveBySystem, connect = connectByTcp, limits = NETWORK_LIMITS } = deps;
+  const dial = createDialer({ addresses: createAddressRules(deps.privateAddresses), resolve, connect });
+
+  function access(request: NetworkRequest): RegistryAccess[] {
+    return localRegistries(request.registries).map((registry, i) => {
+      const { url, tokenEnv } = registry;
+      const failed = (what: string, remedy: string) =>
+        terminal(FailureType.SetupFailed, `setup.registries[${i}] (${url}): ${what}`, remedy);
+      if (!(deps.registryTokens[tokenEnv] ?? []).some((trusted) => url.startsWith(trusted))) {
+        throw failed(
+          `the worker's configuration does not trust this URL with the variable ${tokenEnv}.`,
+          `Whoever owns the worker can allow it in temporal.config.ts: sandbox: { registryTokens: { ${tokenEnv}: ['${url}'] } }.`,
+        );
+      }
+      const secret = env[tokenEnv]?.trim() ?? '';
+      if (secret === '') {
+        throw failed(
+          `the worker has no variable ${tokenEnv}.`,
+          'Set it where the worker is started, then start the run again.',
+        );
+      }
+      if (/[^\x20-\x7e]/.test(secret))
+        throw failed(`the value of ${tokenEnv} is no token.`, 'Correct it where the worker is started.');
+      return { ...registry, secret };
+    });
+  }
+
+  async function openProxy(request: NetworkRequest, allow: readonly string[]): Promise<NetworkSession> {
+    const registries = access(request);
+    const rules = allow.map(ruleOf);
+    const host = withoutProxies(registrySettings(env, home));
+    const client = clientSettings(host, registries, rules);
+    const dir = await makeFolder(request.folder, client.files);
+    const refusals = createRefusals(request.sandbox, log);
+    const account = new Account(limits, () => refusals.add(overLimit(`${limits.bytes} bytes`)));
+    const gateway =
+      registries.length === 0
+        ? undefined
+        : createGateway({ registries, account, resolve, ...(deps.ca === undefined ? {} : { ca: deps.ca }) });
+    const proxy = createProxy({
+      rules,
+      setting: request.setting,
+      dial,
+      account,
+      onRefused: refusals.add,
+      ...(gateway === undefined ? {} : { gateway }),
+    });
+    const stopListening = await listenIn(dir, proxy);
+    return {
+      shared: false,
+      binds: [...host.binds, ...bindsOf(dir, client.files)],
+      env: { ...client.env, ...proxySettings() },
+      start: startForwarder({
+        node: deps.node,
+        ports: [PROXY_PORT, ...registries.map(({ port }) => port)],
+        variables: client.oddEnv,
+      }),
+      refused: refusals.told,
+      async close() {
+        account.close();
+        await stopListening();
+        refusals.end();
+        await rm(dir, { recursive: true, force: true });
+      },
+    };
+  }
+
+  return {
+    async open(request) {
+      const { network, registries } = request;
+      if (network === 'none' && registries.length === 0) return NOTHING;
+      if (network !== 'full') return await openProxy(request, network === 'none' ? [] : network.allow);
+      const host = registrySettings(env, home);
+      const client = clientSettings(host, [], []);
+      const dir = await makeFolder(request.folder, client.files);
+      return {
+        ...NOTHING,
+        shared: true,
+        binds: [...host.binds, ...bindsOf(dir, client.files)],
+        env: client.env,
+        close: () => rm(dir, { recursive: true, force: true }),
+      };
+    },
+  };
+}
+
+const NOTHING: NetworkSession = {
+  shared: false,
+  binds: [],
+  env: {},
+  start: [],
+  refused: () => [],
+  close: () => Promise.resolve(),
+};
+
+function ruleOf(entry: string): AllowRule {
+  const parsed = parseAllowEntry(entry);
+  if (parsed.ok) return parsed.rule;
+  throw terminal(FailureType.BadInput, `${JSON.stringify(entry)} is no entry of an allowlist: ${parsed.reason}.`);
+}
+
+/** Fails with ENOENT when the sandbox is gone: it must not be made again by this. */
+async function makeFolder(folder: string, files: Readonly<Record<string, string>>): Promise<string> {
+  const parent = join(folder, 'network');
+  await mkdir(parent, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  const dir = join(parent, randomUUID());
+  await mkdir(dir, { mode: 0o700 });
+  for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
+  return dir;
+}
+
+/** Cargo looks for its settings in every folder above the work tree: the root's cost the home nothing. */
+const bindsOf = (dir: string, files: Readonly<Record<string, string>>) => [
+  { from: dir, to: NETWORK_INSIDE },
+  ...(files['cargo.toml'] === undefined ? [] : [{ from: join(dir, 'cargo.toml'), to: '/.cargo/config.toml' }]),
+];
+
+/** A socket's path has at most 107 bytes, which a state folder's may pass: it is named through the open folder. */
+async function listenIn(dir: string, proxy: Server): Promise<() => Promise<void>> {
+  const folder = await open(dir, constants.O_RDONLY | constants.O_DIRECTORY);
+  await new Promise<void>((resolve, reject) => {
+    proxy.once('error', reject);
+    proxy.listen(`/proc/self/fd/${folder.fd}/proxy.sock`, () => {
+      proxy.off('error', reject);
+      resolve();
+    });
+  });
+  return async () => {
+    await new Promise<void>((resolve) => {
+      proxy.close(() => resolve());
+      proxy.closeAllConnections();
+    });
+    await folder.close();
+  };
+}
+
+function createRefusals(sandbox: string, log: Log) {
+  const sentences = new Map<string, number>();
+  let count = 0;
+  return {
+    add(refusal: Refusal): void {
+      count += 1;
+      const { reason, host, port } = refusal;
+      if (count <= MAX_LOGGED) log.warn({ sandbox, reason, host, port }, 'the network refused a request of a sandbox');
+      if (sentences.size < MAX_TOLD || sentences.has(refusal.message)) {
+        sentences.set(refusal.message, (sentences.get(refusal.message) ?? 0) + 1);
+      }
+    },
+    told: (): string[] =>
+      [...sentences].map(([text, times]) => `Network: ${text}${times > 1 ? ` (${times} times)` : ''}`),
+    end(): void {
+      if (count > MAX_LOGGED) log.warn({ sandbox, count }, 'further requests of a sandbox were refused by the network');
+    },
+  };
+}
