@@ -10,6 +10,7 @@ import { createKeptPacks } from '../../../src/activities/sandbox/code/kept-packs
 import { createCheckpointPushes } from '../../../src/activities/sandbox/code/pushes.ts';
 import { createLimiter } from '../../../src/activities/sandbox/local/limits/limiter.ts';
 import { createLocalProvider } from '../../../src/activities/sandbox/local/provider.ts';
+import type { SandboxProvider } from '../../../src/activities/sandbox/provider.ts';
 import { createJournal } from '../../../src/activities/sandbox/state/journal.ts';
 import { createRecords } from '../../../src/activities/sandbox/state/lease-file.ts';
 import { createMutex } from '../../../src/activities/sandbox/state/mutex.ts';
@@ -33,6 +34,8 @@ export type TestHostOptions = {
   withoutGroups?: boolean;
   pushEveryMs?: number;
   objectFormat?: 'sha1' | 'sha256';
+  /** Where its sandboxes are. Default: bubblewrap on this host. */
+  provider?: SandboxProvider;
 };
 
 /** What the activities need, over a state folder: a second worker of the same host has the same. */
@@ -40,14 +43,16 @@ export async function depsAt(stateDir: string, options: Omit<TestHostOptions, 'f
   const log = createTestLog();
   const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), log });
   const limits = { ...Config.parse({}).sandbox.limits, ...options.limits };
-  const provider = await createLocalProvider({
-    stateDir,
-    limits,
-    unsafe: options.unsafe ?? false,
-    env: options.env ?? process.env,
-    log,
-    ...(options.withoutGroups === true ? { limiter: createLimiter(limits, { kind: 'rlimit', groups: [] }) } : {}),
-  });
+  const provider =
+    options.provider ??
+    (await createLocalProvider({
+      stateDir,
+      limits,
+      unsafe: options.unsafe ?? false,
+      env: options.env ?? process.env,
+      log,
+      ...(options.withoutGroups === true ? { limiter: createLimiter(limits, { kind: 'rlimit', groups: [] }) } : {}),
+    }));
   const pushes = createCheckpointPushes({
     log,
     ...(options.pushEveryMs === undefined ? {} : { everyMs: options.pushEveryMs }),

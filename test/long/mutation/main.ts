@@ -3,7 +3,7 @@
  * `node test/long/mutation/main.ts [--list] [name…]`. Run whole by `npm run test:long`.
  *
  * 1. The checkout is never edited. What the copies need is deleted at the end, also on Ctrl-C.
- * 2. The tests pass without any bug first: otherwise nothing is judged.
+ * 2. The tests run without any bug first: one that fails then judges nothing, and fails the whole.
  * 3. A bug counts as caught when a test fails, not when the compiler would have found it.
  */
 import type { ChildProcess } from 'node:child_process';
@@ -58,21 +58,29 @@ async function lane<T>(list: T[], work: (item: T) => Promise<void>): Promise<voi
   for (let next = list.shift(); next !== undefined && stopped === undefined; next = list.shift()) await work(next);
 }
 
-/** The tests without any bug. @returns how long each file took, or null when one failed (which is said). */
-async function passWithoutBugs(copies: readonly Copy[], tests: readonly string[]): Promise<Map<string, number> | null> {
-  const took = new Map<string, number>();
-  let ok = true;
+/** What the tests are without any bug. */
+type Before = {
+  /** Test files that pass, with how long each took, milliseconds. */
+  took: Map<string, number>;
+  /** Those that do not pass, with the first failure: they can judge nothing. */
+  failing: Map<string, string>;
+};
+
+async function runWithoutBugs(copies: readonly Copy[], tests: readonly string[]): Promise<Before> {
+  const before: Before = { took: new Map(), failing: new Map() };
   const waiting = [...tests];
   const one = async (copy: Copy, test: string): Promise<void> => {
-    const ran = await run(copy, [test], FIRST_RUN_LIMIT_MS, false);
-    if (ran.kind === 'ended') for (const [file, ms] of Object.entries(ran.findings.durationMs)) took.set(file, ms);
-    const verdict = verdictOn(ran, FIRST_RUN_LIMIT_MS);
-    if (verdict.kind === 'survived' || stopped !== undefined) return;
-    ok = false;
-    say(`FAILED ${test} without any bug: ${JSON.stringify(ran.kind === 'ended' ? ran.findings : verdict, null, 2)}`);
+    const started = Date.now();
+    const verdict = verdictOn(await run(copy, [test], FIRST_RUN_LIMIT_MS, false), FIRST_RUN_LIMIT_MS);
+    if (stopped !== undefined) return;
+    if (verdict.kind === 'survived') before.took.set(test, Date.now() - started);
+    else before.failing.set(test, 'by' in verdict ? verdict.by : 'why' in verdict ? verdict.why : 'it did not end');
   };
   await Promise.all(copies.map((copy) => lane(waiting, (test) => one(copy, test))));
-  return ok ? took : null;
+  for (const [test, why] of before.failing) say(`FAILED ${test} without any bug: ${why.slice(0, 500)}`);
+  const total = [...before.took.values()].reduce((sum, ms) => sum + ms, 0);
+  say(`${before.took.size} of ${tests.length} test files pass without any bug (${(total / 1_000).toFixed(0)} s)`);
+  return before;
 }
 
 /** Patches that do not apply, or that the compiler would refuse, by name. */
@@ -103,22 +111,21 @@ async function judge(copy: Copy, mutant: Mutant, timeLimitMs: number): Promise<V
   }
 }
 
-async function judgeAll(copies: readonly Copy[], mutants: readonly Mutant[]): Promise<Judged[] | null> {
+/** All of them, in lanes, the slowest first; those that cannot be judged are `broken`. */
+async function judgeAll(copies: readonly Copy[], mutants: readonly Mutant[]): Promise<Judged[]> {
   const [first] = copies;
   if (first === undefined) throw new Error('there is no copy to work in');
   const refused = unfit(first, mutants);
-  const tests = [...new Set(mutants.flatMap((mutant) => mutant.tests))].sort();
-  const took = await passWithoutBugs(copies, tests);
-  if (took === null) return null;
-  const total = [...took.values()].reduce((sum, ms) => sum + ms, 0);
-  say(`${tests.length} test files pass without any bug (${(total / 1_000).toFixed(0)} s)`);
+  const { took, failing } = await runWithoutBugs(copies, [...new Set(mutants.flatMap(({ tests }) => tests))].sort());
+  const lengthMs = (mutant: Mutant): number => mutant.tests.reduce((sum, test) => sum + (took.get(test) ?? 0), 0);
   const judged: Judged[] = [];
-  const waiting = [...mutants];
+  const waiting = mutants.toSorted((a, b) => lengthMs(b) - lengthMs(a));
   const one = async (copy: Copy, mutant: Mutant): Promise<void> => {
     const started = Date.now();
     // Generous: on a busy machine a slow test must not pass for one that hangs.
-    const timeLimitMs = 90_000 + 4 * mutant.tests.reduce((sum, test) => sum + (took.get(test) ?? 0), 0);
-    const why = refused.get(mutant.name);
+    const timeLimitMs = 90_000 + 4 * lengthMs(mutant);
+    const useless = mutant.tests.find((test) => failing.has(test));
+    const why = refused.get(mutant.name) ?? (useless && `${useless} does not pass without the bug either`);
     const verdict = why === undefined ? await judge(copy, mutant, timeLimitMs) : { kind: 'broken' as const, why };
     if (stopped !== undefined) return;
     const result = { mutant, verdict, ms: Date.now() - started };
@@ -148,7 +155,7 @@ async function main(args: readonly string[]): Promise<boolean> {
   try {
     const copies = Array.from({ length: Math.min(LANES, mutants.length) }, (_, i) => scratch.copy(String(i + 1)));
     const judged = await judgeAll(copies, mutants);
-    if (judged === null || stopped !== undefined) return false;
+    if (stopped !== undefined) return false;
     for (const line of summaryOf(judged)) say(line);
     const caught = judged.filter(isCaught).length / judged.length;
     const broken = judged.some(({ verdict }) => verdict.kind === 'broken');

@@ -11,8 +11,6 @@ export type Findings = {
   failed: { test: string; message: string }[];
   /** Errors outside of tests: of a hook, of loading a file, or that nobody awaited. */
   errors: string[];
-  /** Wall time of each test file, milliseconds. */
-  durationMs: Record<string, number>;
 };
 
 export default class FindingsReporter implements Reporter {
@@ -21,11 +19,8 @@ export default class FindingsReporter implements Reporter {
       passed: 0,
       failed: [],
       errors: unhandled.map(({ message }) => message),
-      durationMs: {},
     };
     for (const module of modules) {
-      const { setupDuration, collectDuration, duration } = module.diagnostic();
-      findings.durationMs[module.relativeModuleId] = Math.round(setupDuration + collectDuration + duration);
       findings.errors.push(...module.errors().map(({ message }) => message));
       for (const suite of module.children.allSuites()) findings.errors.push(...suite.errors().map((e) => e.message));
       for (const test of module.children.allTests()) {

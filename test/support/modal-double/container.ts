@@ -3,8 +3,7 @@
  * its own processes and network, root with a container's capabilities. The commands in it are real processes.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { cpSync } from 'node:fs';
+import { cpSync, existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Why containers cannot be made here; undefined when they can. */
@@ -48,7 +47,7 @@ export class Container {
       { env: { PATH }, stdio: ['ignore', 'pipe', 'inherit', 'pipe'], detached: true },
     );
     const info = init.stdio[3] as NodeJS.ReadableStream;
-    const [text] = await Promise.all([first(info), first(init.stdout as NodeJS.ReadableStream)]);
+    const [text] = await Promise.all([said(info, '}'), said(init.stdout as NodeJS.ReadableStream, 'ready')]);
     const pid = (JSON.parse(text) as { 'child-pid': number })['child-pid'];
     return new Container(root, init, pid);
   }
@@ -119,9 +118,14 @@ function keepOwners(from: string, to: string): void {
   if (copied.status !== 0) throw new Error(`cp of ${from}: ${copied.stderr.toString()}`);
 }
 
-function first(stream: NodeJS.ReadableStream): Promise<string> {
+/** What a stream has said when it has come to `until`. */
+function said(stream: NodeJS.ReadableStream, until: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    stream.once('data', (chunk: Buffer) => resolve(chunk.toString()));
-    stream.once('end', () => reject(new Error('the container ended before it had begun')));
+    let text = '';
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text.includes(until)) resolve(text);
+    });
+    stream.once('end', () => reject(new Error(`the container ended before it had begun: ${text}`)));
   });
 }
