@@ -15,6 +15,7 @@ import type { CheckpointPushes } from './code/pushes.ts';
 import { restoreTree } from './code/restore.ts';
 import { startBeats, throwIfCancelled } from './heartbeat.ts';
 import type { SandboxProvider } from './provider.ts';
+import type { Setups } from './setup.ts';
 import type { Journal, TurnJournal } from './state/journal.ts';
 import type { Records } from './state/lease-file.ts';
 import { mayWrite, runTool } from './tools/index.ts';
@@ -27,6 +28,7 @@ export type ActDeps = {
   journal: Journal;
   packs: KeptPacks;
   pushes: CheckpointPushes;
+  setups: Setups;
   limits: SandboxLimits;
   /** One act at a time for each sandbox: a retry may come while a cancelled attempt still ends. */
   exclusive: <T>(key: string, body: () => Promise<T>) => Promise<T>;
@@ -71,6 +73,7 @@ class Turn {
     if (known?.done !== undefined) return { results: known.results, ...known.done };
     const results = known === null ? await this.runCalls() : this.interrupted(known);
     const checkpoint = calls.some(mayWrite) ? await this.store(results) : undefined;
+    if (calls.some(mayWrite)) await this.followKeyFiles(results);
     const done = checkpoint === undefined ? {} : { checkpoint };
     await this.write({ results, started: -1, done });
     return { results, ...done };
@@ -116,23 +119,37 @@ class Turn {
       return undefined;
     }
     const mirror = await this.deps.mirrors.open(repo);
-    return await restoreTree(this.deps, mirror, {
-      id: this.id,
-      epoch: sandbox.epoch,
-      restore,
-      ref,
-      signal: this.signal,
-    });
+    const { id, signal } = this;
+    const note = await restoreTree(this.deps, mirror, { id, epoch: sandbox.epoch, restore, ref, signal });
+    const { commit } = await this.deps.records.tree(id);
+    const setup = await this.deps.setups.again({ mirror, id, commit, signal });
+    return note === undefined || setup === undefined ? (note ?? setup) : `${note} ${setup}`;
+  }
+
+  /** A task that changes what `setup` is made from gets it again, and is told so with its last result. */
+  private async followKeyFiles(results: ToolResult[]): Promise<void> {
+    const { mirrors, packs, records, setups } = this.deps;
+    const { id, signal } = this;
+    const { keys, setupFor, inMirror, commit } = await records.tree(id);
+    if (keys === undefined || keys === setupFor) return;
+    const mirror = await mirrors.open(this.request.repo);
+    if (!inMirror) await packs.take(mirror, commit);
+    const note = await setups.again({ mirror, id, commit, signal });
+    await records.writeTree(id, { ...(await records.tree(id)), setupFor: keys });
+    const last = results.at(-1);
+    if (note !== undefined && last !== undefined)
+      results[results.length - 1] = { ...last, output: `${last.output}\n[${note}]` };
   }
 
   private async store(results: ToolResult[]): Promise<Checkpoint | undefined> {
-    const { mirrors, pushes, records } = this.deps;
+    const { mirrors, pushes, records, setups } = this.deps;
     const { turn, ref, sandbox, repo } = this.request;
     const lease = await records.expectEpoch(this.id, sandbox.epoch);
     const mirror = () => mirrors.open(repo);
     const due = pushes.due(this.id, lease.createdAt);
     try {
-      const request = { id: this.id, turn, into: due ? ('mirror' as const) : ('kept' as const), mirror };
+      const keyFiles = await setups.keyFiles(this.id);
+      const request = { id: this.id, turn, into: due ? ('mirror' as const) : ('kept' as const), mirror, keyFiles };
       const stored = await storeTree(this.deps, { ...request, signal: this.signal });
       if (!stored.changed) return undefined;
       if (due) {

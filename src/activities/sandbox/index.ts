@@ -72,6 +72,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     journal,
     packs,
     pushes,
+    setups,
     limits,
     exclusive: createMutex(),
     turnstile,

@@ -28,14 +28,16 @@ import {
 import { headAndTail } from './tools/text.ts';
 
 export interface Setups {
+  /** Of the setup that a sandbox has; none where it has none. */
+  keyFiles(id: string): Promise<readonly string[]>;
   /** Runs it, waits for the run of another with the same key, or takes what is there. @throws SetupFailed. */
   ensure(setup: Setup, mirror: Mirror, commit: CommitSha, signal: AbortSignal): Promise<SetupResult>;
   /** Copies the result into a fresh sandbox. */
   install(result: SetupResult, id: string, signal: AbortSignal): Promise<void>;
   /**
    * Exchanges what `setup` made in a sandbox, when the key files in `commit` (a checkpoint of its work tree, in the
-   * mirror) are others than those that it was made from. No tool may run in the sandbox meanwhile. To be called after
-   * each checkpoint and restore, also when nothing changed: an exchange that was interrupted is made good.
+   * mirror) are others than those that it was made from. No tool may run in the sandbox meanwhile. To be called until
+   * it has returned for this content: an exchange that was interrupted is made good.
    * @returns what the agent must be told: that it was exchanged, or why it could not be, once for each content.
    */
   again(request: { mirror: Mirror; id: string; commit: CommitSha; signal: AbortSignal }): Promise<string | undefined>;
@@ -153,6 +155,8 @@ export function createSetups(deps: { provider: SandboxProvider; stateDir: string
   return {
     ensure,
     install: (result, id, signal) => installSetup(provider, result, id, signal),
+
+    keyFiles: async (id) => (await readInstalled(provider, id))?.setup.keyFiles ?? [],
 
     async again({ mirror, id, commit, signal }) {
       const has = await readInstalled(provider, id);

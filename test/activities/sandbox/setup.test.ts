@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { storeTree } from '../../../src/activities/sandbox/code/checkpoint.ts';
 import { checkOut } from '../../../src/activities/sandbox/code/checkout.ts';
 import { createSetups } from '../../../src/activities/sandbox/setup.ts';
 import type { SetupResult } from '../../../src/activities/sandbox/setup-install.ts';
@@ -166,59 +167,66 @@ describe('setup of a task that changes the key files', () => {
     await host.records.writeLease(id, { ...lease, state: { kind: 'ready' } });
     return id;
   }
-  const change = (id: string, turn: number, name: string) =>
-    host.act(id, turn, [call('write', { path: 'package.json', content: `"${name}"` })]);
-  async function again(id: string, signal = never): Promise<string | undefined> {
-    const { commit } = await host.records.tree(id);
-    return setups().again({ mirror: await host.mirrors.open(host.run.repo), id, commit, signal });
+  /** What the agent is told. */
+  async function change(id: string, turn: number, name: string): Promise<string> {
+    const { results } = await host.act(id, turn, [call('write', { path: 'package.json', content: `"${name}"` })]);
+    return results[0]?.output ?? '';
   }
 
   it('is made for the changed files, and takes the place of what was there; the work itself stays', async () => {
     const id = await open();
-    await host.act(id, 1, [call('write', { path: 'made/by-hand.txt', content: 'mine' })]);
-    expect(await again(id)).toBeUndefined();
+    const { results } = await host.act(id, 1, [call('write', { path: 'made/by-hand.txt', content: 'mine' })]);
+    expect(results[0]?.output).not.toContain('You have changed');
     expect((await host.bash(id, LOOK)).output).toBe('one\none\none\nmade:\nby-hand.txt\none\n\nnode_modules:\none\n');
-    await change(id, 2, 'two');
     const before = begun();
-    expect(await again(id)).toContain('You have changed package.json');
+    expect(await change(id, 2, 'two')).toContain('You have changed package.json');
     expect(begun()).toBe(before + 1);
     const after = (await host.bash(id, LOOK)).output;
     expect(after).toMatch(/^two\ntwo\ntwo\nmade:\ntwo\n\nnode_modules:\ntwo\n/);
-    expect(await again(id)).toBeUndefined();
+    const other = await host.act(id, 3, [call('write', { path: 'b.txt', content: 'b' })]);
+    expect(other.results[0]?.output).not.toContain('You have changed');
     expect((await host.collect(id)).filesChanged).toContain('package.json');
     expect((await host.collect(id)).filesChanged.some((path) => path.startsWith('node_modules/'))).toBe(false);
   });
 
   it('that fails is told once and leaves what was there; undone, all is as it was', async () => {
     const id = await open();
-    await change(id, 1, 'broken');
-    const told = await again(id);
-    expect(told).toMatch(/could not be had\. What was there before is still there\.[^]*no such package/);
+    expect(await change(id, 1, 'broken')).toMatch(
+      /could not be had\. What was there before is still there\.[^]*no such package/,
+    );
     const before = begun();
-    expect(await again(id)).toBeUndefined();
-    await change(id, 2, 'one');
-    expect(await again(id)).toBeUndefined();
+    expect(await change(id, 2, 'one')).not.toContain('You have changed');
     expect(begun()).toBe(before);
     expect((await host.bash(id, LOOK)).output).toBe('one\none\none\nmade:\none\n\nnode_modules:\none\n');
   });
 
   it('that was interrupted half-way is made good the next time', async () => {
     const id = await open();
-    await change(id, 1, 'three');
-    await setups().ensure(NAMED, await host.mirrors.open(host.run.repo), (await host.records.tree(id)).commit, never);
-    const stop = AbortSignal.abort(new Error('the worker stops'));
-    expect((await thrownBy(again(id, stop))).message).toBe('the worker stops');
+    const mirror = await host.mirrors.open(host.run.repo);
+    await host.provider.exec(id, ['sh', '-c', 'echo three > package.json'], { timeoutMs: 10_000 });
+    const { commit } = await storeTree(host.deps, { id, turn: 1, into: 'mirror', mirror: async () => mirror });
+    await setups().ensure(NAMED, mirror, commit, never);
+    const signal = AbortSignal.abort(new Error('the worker stops'));
+    const stopped = await thrownBy(setups().again({ mirror, id, commit, signal }));
+    expect(stopped.message).toBe('the worker stops');
     // Back at what was there before the exchange began, which may be there in part only.
-    await change(id, 2, 'one');
-    expect(await again(id)).toContain('You have changed package.json');
+    expect(await change(id, 2, 'one')).toContain('You have changed package.json');
     expect((await host.bash(id, LOOK)).output).toMatch(/^one\none\none\nmade:\none\n/);
+  });
+
+  it('comes with a restored sandbox too', async () => {
+    const first = await open();
+    const { checkpoint } = await host.act(first, 1, [call('write', { path: 'package.json', content: '"five"' })]);
+    const second = await open();
+    const restore = checkpoint ?? { commit: host.origin.tip(), turn: 0 };
+    const { results } = await host.act(second, 2, [call('bash', { command: LOOK })], { restore });
+    expect(results[0]?.output).toMatch(/You have changed package.json[^]*five\nfive\nfive\nmade:\nfive\n/);
   });
 
   it('is not looked at where a sandbox has none', async () => {
     const id = await host.open();
-    await change(id, 1, 'four');
     const before = begun();
-    expect(await again(id)).toBeUndefined();
+    expect(await change(id, 1, 'four')).not.toContain('You have changed');
     expect(begun()).toBe(before);
   });
 });

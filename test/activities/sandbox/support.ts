@@ -11,6 +11,7 @@ import { createCheckpointPushes } from '../../../src/activities/sandbox/code/pus
 import { createLimiter } from '../../../src/activities/sandbox/local/limits/limiter.ts';
 import { createLocalProvider } from '../../../src/activities/sandbox/local/provider.ts';
 import type { SandboxProvider } from '../../../src/activities/sandbox/provider.ts';
+import { createSetups } from '../../../src/activities/sandbox/setup.ts';
 import { createJournal } from '../../../src/activities/sandbox/state/journal.ts';
 import { createRecords } from '../../../src/activities/sandbox/state/lease-file.ts';
 import { createMutex } from '../../../src/activities/sandbox/state/mutex.ts';
@@ -64,6 +65,7 @@ export async function depsAt(stateDir: string, options: Omit<TestHostOptions, 'f
     journal: createJournal(provider),
     packs: createKeptPacks(join(stateDir, 'checkpoints')),
     pushes,
+    setups: createSetups({ provider, stateDir, log }),
     limits,
     exclusive: createMutex(),
     turnstile: createTurnstile(),

@@ -13,7 +13,7 @@ import type { KeptPacks } from './kept-packs.ts';
 import { takePack } from './take-pack.ts';
 
 /**
- * $1 tree and $2 commit that the mirror has, $3 parent. Says "tree T", and if T is new "commit C" and a pack.
+ * $1 tree and $2 commit that the mirror has, $3 parent, then the key files of setup. Says "tree T", and if T is new "commit C", of key files "keys K", and a pack.
  * A folder that is a repository of its own would become a link to commits that nobody has: its files are taken
  * instead, unless the base has a submodule there. Files that cannot be read are left out, and named.
  */
@@ -46,7 +46,9 @@ echo "tree $tree"
 [ "$tree" != "$1" ] || exit 0
 commit=$(git commit-tree "$tree" -p "$3" -m checkpoint)
 echo "commit $commit"
-printf '%s\\n^%s\\n^%s\\n' "$commit" "$2" "$3" | git pack-objects --revs --thin --stdout -q --delta-base-offset
+known=$2 base=$3
+[ $# -le 3 ] || { shift 3; echo "keys $(git --literal-pathspecs ls-files -s -- "$@" | git hash-object --stdin)"; }
+printf '%s\\n^%s\\n^%s\\n' "$commit" "$known" "$base" | git pack-objects --revs --thin --stdout -q --delta-base-offset
 `;
 
 const REPAIR = 'set -e; rm -f "$GIT_DIR/index" "$GIT_DIR/index.lock"; git read-tree "$1"';
@@ -71,10 +73,18 @@ const KEPT_BYTES = 4 * 1024 * 1024;
  */
 export async function storeTree(
   deps: { provider: SandboxProvider; records: Records; packs: KeptPacks; log: Log },
-  request: { id: string; turn: number; into: 'mirror' | 'kept'; mirror: () => Promise<Mirror>; signal?: AbortSignal },
+  request: {
+    id: string;
+    turn: number;
+    into: 'mirror' | 'kept';
+    mirror: () => Promise<Mirror>;
+    /** Those of `setup`: the record tells when they are others than before. */
+    keyFiles?: readonly string[];
+    signal?: AbortSignal;
+  },
 ): Promise<Stored> {
   const { provider, records, packs, log } = deps;
-  const { id, turn, into, signal } = request;
+  const { id, turn, into, keyFiles = [], signal } = request;
   const before = await records.tree(id);
   const options = {
     timeoutMs: 10 * 60_000,
@@ -83,7 +93,7 @@ export async function storeTree(
     ...(signal === undefined ? {} : { signal }),
   };
   const known = into === 'mirror' && !before.inMirror ? NONE : before.tree;
-  const args = [known, before.packedOn, before.base];
+  const args = [known, before.packedOn, before.base, ...keyFiles];
   let result = await checkpointExec(provider, id, STORE, args, options);
   if (result.reason === 'exit' && result.exitCode !== 0 && new CheckpointError(id, '', result).kind === 'other') {
     // Its index may be damaged (a full disk, a kill): it is made anew, then everything is looked at again.
@@ -96,12 +106,14 @@ export async function storeTree(
 
   const [tree, afterTree] = takeLine(result.stdout, 'tree');
   if (tree === known) return { commit: before.commit, tree, changed: false };
-  const [commit, pack] = takeLine(afterTree, 'commit');
+  const [commit, afterCommit] = takeLine(afterTree, 'commit');
+  const [keys, pack] = keyFiles.length === 0 ? [before.keys, afterCommit] : takeLine(afterCommit, 'keys');
   const packed = { commit, builtOn: [before.packedOn, before.base], pack };
   const inMirror = into === 'mirror' || pack.length > KEPT_BYTES;
   if (inMirror) await takePack(await request.mirror(), id, packed);
   else await packs.keep(id, packed);
-  await records.writeTree(id, { ...before, commit, tree, turn, inMirror, ...(inMirror ? { packedOn: commit } : {}) });
+  const now = { commit, tree, turn, inMirror, ...(keys === undefined ? {} : { keys }) };
+  await records.writeTree(id, { ...before, ...now, ...(inMirror ? { packedOn: commit } : {}) });
   return { commit, tree, changed: tree !== before.tree };
 }
 

@@ -32,6 +32,9 @@ export const TreeRecord = z.object({
   inMirror: z.boolean(),
   /** The newest of its commits that the mirror has: packs hold what came after it. */
   packedOn: CommitSha,
+  /** Names the content of the key files of `setup`, and that for which setup was last looked at. */
+  keys: z.string().optional(),
+  setupFor: z.string().optional(),
   /** What was being merged when it started. */
   merging: CommitSha.optional(),
   /** The epoch for which a `restore` has been looked at. */
