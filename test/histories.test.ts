@@ -2,11 +2,11 @@ import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DeterminismViolationError } from '@temporalio/workflow';
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bundleOptions } from '../src/workflow-source.ts';
 import { historyOf, type Recorded, readableText, recordedHistories } from './histories/store.ts';
 import { temporaryFolder } from './support/repos.ts';
+import { sharedWorkflowBundle } from './support/temporal.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const recorded = recordedHistories();
@@ -29,14 +29,14 @@ Runtime.install({ logger });
 /** Spans go nowhere. */
 const sinks = { exporter: { export: { fn: () => undefined } } };
 
-const replay = (workflowBundle: WorkflowBundle, history: Recorded): Promise<void> =>
+const replay = (workflowBundle: WorkflowBundleOption, history: Recorded): Promise<void> =>
   Worker.runReplayHistory({ workflowBundle, sinks }, historyOf(history), history.workflowId);
 
 describe('the histories of released runs', () => {
-  let bundle: WorkflowBundle;
+  let bundle: WorkflowBundleOption;
   let traced: WorkflowBundle;
   beforeAll(async () => {
-    bundle = await bundleWorkflowCode({ ...bundleOptions(false), logger });
+    bundle = await sharedWorkflowBundle();
     traced = await bundleWorkflowCode({ ...bundleOptions(true), logger });
   });
 
@@ -73,7 +73,7 @@ describe('the histories of released runs', () => {
 
 describe('a change of a workflow that running runs would not survive', () => {
   const folder = temporaryFolder('agentswarm-mutant-');
-  let mutant: WorkflowBundle;
+  let mutant: WorkflowBundleOption;
   afterAll(() => folder.remove());
 
   beforeAll(async () => {

@@ -394,8 +394,8 @@ class Run:
 
 
 def image_environment():
-    """What the image sets (PATH, JAVA_HOME and the like), without what Modal adds for itself."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("MODAL_", "TASK_"))}
+    """What the image sets (PATH, JAVA_HOME and the like), without what Modal adds, and Python for itself."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MODAL_", "TASK_", "LC_CTYPE"))}
 
 
 def prctl(option):

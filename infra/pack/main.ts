@@ -12,7 +12,14 @@ const ROOT = dirname(dirname(import.meta.dirname));
 const DIST = join(ROOT, 'dist');
 
 /** Read at run time, beside the modules that read them. */
-const DATA = ['prompts', 'package.json', 'infra/temporal/go.mod', 'infra/temporal/go.sum'];
+const DATA = [
+  'prompts',
+  'package.json',
+  'infra/temporal/go.mod',
+  'infra/temporal/go.sum',
+  'infra/modal/Dockerfile',
+  'infra/modal/runner.py',
+];
 
 /** All but warnings would go to standard output, which `npm pack --json` needs for itself. */
 const quiet = { trace() {}, debug() {}, info() {}, log() {}, warn: console.warn, error: console.error };

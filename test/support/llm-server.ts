@@ -35,6 +35,8 @@ export type Fault =
   | { kind: 'status'; status: number; headers?: Record<string, string>; message?: string }
   /** Silent for good before event n; 0: no headers either. */
   | { kind: 'stall'; afterEvents: number }
+  /** From event n on nothing but what keeps the connection alive: comments, and pings where the protocol has them. */
+  | { kind: 'keep-alive'; afterEvents: number }
   /** The socket is destroyed before event n. */
   | { kind: 'reset'; afterEvents: number }
   /** The stream ends as if all were well before event n. */
@@ -128,7 +130,8 @@ async function handle(
     if (recorded.outcome === 'open') recorded.outcome = 'client-closed';
   });
   const fault = server.next.shift() ?? server.always;
-  if (fault !== null && fault !== undefined && fault.kind !== 'stall') recorded.outcome = 'fault';
+  if (fault !== null && fault !== undefined && !['stall', 'keep-alive'].includes(fault.kind))
+    recorded.outcome = 'fault';
   const models = options.models;
   // An empty list is of a server that does not say what it has.
   if (models && models.length > 0 && ![...models, ...(options.aliases ?? [])].includes(recorded.model)) {
@@ -214,6 +217,7 @@ async function stream(
   for (const [i, { event, data }] of events.entries()) {
     if (fault !== null && 'afterEvents' in fault && i >= fault.afterEvents) {
       if (fault.kind === 'stall') return;
+      if (fault.kind === 'keep-alive') return keepAlive(response, protocol);
       await sleep(20);
       if (fault.kind === 'reset') response.destroy();
       else response.end();
@@ -225,6 +229,12 @@ async function stream(
     if (delayMs > 0) await sleep(delayMs);
   }
   await new Promise<void>((resolve) => response.end(() => resolve()));
+}
+
+function keepAlive(response: ServerResponse, protocol: 'openai' | 'anthropic'): void {
+  const ping = protocol === 'anthropic' ? 'event: ping\ndata: {"type": "ping"}\n\n' : '';
+  const timer = setInterval(() => response.write(`: still here\n\n${ping}`), 30);
+  response.on('close', () => clearInterval(timer));
 }
 
 function badEvent(fault: Fault | null, protocol: 'openai' | 'anthropic'): string | null {

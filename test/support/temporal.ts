@@ -38,10 +38,13 @@ export async function temporal(): Promise<TestTemporal> {
     },
     workerConnection: () => (nativeConnection ??= NativeConnection.connect({ address })),
     uniqueQueue: () => `test-${randomUUID()}`,
-    async workflowBundle() {
-      return { codePath: await ask('/workflow-bundle') };
-    },
+    workflowBundle: sharedWorkflowBundle,
   };
+}
+
+/** The product's workflows, bundled once for all test files; without a server. */
+export async function sharedWorkflowBundle(): Promise<{ codePath: string }> {
+  return { codePath: await ask('/workflow-bundle') };
 }
 
 async function ask(service: string): Promise<string> {
