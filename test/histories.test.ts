@@ -2,7 +2,15 @@ import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DeterminismViolationError } from '@temporalio/workflow';
-import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  Runtime,
+  Worker,
+  type WorkflowBundle,
+  type WorkflowBundleOption,
+} from '@temporalio/worker';
+import { bundleOptions } from '../src/workflow-source.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { historyOf, type Recorded, readableText, recordedHistories } from './histories/store.ts';
 import { temporaryFolder } from './support/repos.ts';
