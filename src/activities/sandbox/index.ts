@@ -54,8 +54,8 @@ export type Sandboxes = {
 
 /** @throws SandboxUnavailable when nothing can be isolated here and `config.unsafe` is not set. */
 export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
-  const { config, stateDir, env, mirrors, client, chains, hostQueue, log, run } = deps;
-  const { limits, unsafe } = config;
+  const { config, stateDir, mirrors, client, chains, hostQueue, log } = deps;
+  const { limits } = config;
   const provider = deps.provider ?? (await createProvider({ ...deps, owner: hostQueue }));
   const records = createRecords(provider);
   const packs = createKeptPacks(join(stateDir, 'checkpoints'));

@@ -16,6 +16,7 @@ export function whyNoContainers(): string | undefined {
   return undefined;
 }
 
+const NSENTER = '/usr/bin/nsenter';
 /** As Docker gives them. */
 const CAPABILITIES = ['chown', 'dac_override', 'fowner', 'fsetid', 'kill', 'setgid', 'setuid', 'setpcap', 'sys_chroot'];
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -55,7 +56,7 @@ export class Container {
   /** A process inside, with what it is given and nothing of this process's environment. */
   spawn(argv: readonly string[], options: { cwd: string; env: Readonly<Record<string, string>> }): ChildProcess {
     return spawn(
-      'nsenter',
+      NSENTER,
       [
         ...['-t', String(this.pid), '-m', '-p', '-i', '-u', '-n', `--wd=${options.cwd}`, '--', 'setpriv'],
         ...[`--bounding-set=-all,${CAPABILITIES.map((name) => `+${name}`).join(',')}`, '--inh-caps=-all', '--'],

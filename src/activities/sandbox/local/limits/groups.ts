@@ -11,6 +11,7 @@ export type Group = {
   optional?: Readonly<Record<string, string>>;
 };
 
+/** Of v1 first the one for processes, then the one for memory. */
 export type Groups = { kind: 'cgroup-v1' | 'cgroup-v2' | 'rlimit'; groups: Group[] };
 
 export function findGroups(limits: Pick<SandboxLimits, 'memoryMb' | 'processes'>): Groups {
@@ -64,14 +65,10 @@ export function makeGroup({ dir, files, optional = {} }: Group): boolean {
 /** How often the groups had to end a process for memory, and refused to make one. */
 export type GroupEvents = { memoryKills: number; forksRefused: number };
 
-export function readEvents(dirs: readonly string[]): GroupEvents {
-  const events = { memoryKills: 0, forksRefused: 0 };
-  for (const dir of dirs) {
-    events.memoryKills +=
-      count(join(dir, 'memory.oom_control'), 'oom_kill') + count(join(dir, 'memory.events'), 'oom_kill');
-    events.forksRefused += count(join(dir, 'pids.events'), 'max');
-  }
-  return events;
+export function readEvents(kind: Groups['kind'], dirs: readonly string[]): GroupEvents {
+  const [first = '', last = ''] = [dirs[0], dirs.at(-1)];
+  const memory = kind === 'cgroup-v1' ? 'memory.oom_control' : 'memory.events';
+  return { memoryKills: count(join(last, memory), 'oom_kill'), forksRefused: count(join(first, 'pids.events'), 'max') };
 }
 
 function count(file: string, name: string): number {
@@ -81,7 +78,7 @@ function count(file: string, name: string): number {
       .find((each) => each.startsWith(`${name} `));
     return Number(line?.slice(name.length + 1) ?? 0);
   } catch {
-    // Each group has its own of these files; the sandbox may have gone meanwhile.
+    // The sandbox has gone meanwhile, or the kernel is too old to count.
     return 0;
   }
 }

@@ -109,7 +109,13 @@ export function createLimiter(limits: SandboxLimits, groups: Groups = findGroups
     },
     // In a user namespace of its own this counts the sandbox's processes only, since Linux 5.14.
     inside: groups.kind === 'rlimit' ? ['prlimit', `--nproc=${limits.processes}`, '--'] : [],
-    events: (id) => (groups.kind === 'rlimit' ? null : readEvents(groupsOf(id).map(({ dir }) => dir))),
+    events: (id) =>
+      groups.kind === 'rlimit'
+        ? null
+        : readEvents(
+            groups.kind,
+            groupsOf(id).map(({ dir }) => dir),
+          ),
   };
 }
 
