@@ -16,6 +16,7 @@ export function whyNoContainers(): string | undefined {
   return undefined;
 }
 
+const BWRAP = '/usr/bin/bwrap';
 const NSENTER = '/usr/bin/nsenter';
 /** As Docker gives them. */
 const CAPABILITIES = ['chown', 'dac_override', 'fowner', 'fsetid', 'kill', 'setgid', 'setuid', 'setpcap', 'sys_chroot'];
@@ -38,7 +39,7 @@ export class Container {
     const root = join(options.dir, 'root');
     makeRoot(root);
     const init = spawn(
-      'bwrap',
+      BWRAP,
       [
         ...['--unshare-pid', '--unshare-ipc', '--unshare-uts', '--hostname', 'modal', '--die-with-parent'],
         ...(options.network ? [] : ['--unshare-net']),

@@ -1,9 +1,12 @@
 /** Code into sandboxes on Modal and out of them again: check-out, turns, checkpoints, restore, the commit. */
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { checkOut } from '../../../../src/activities/sandbox/code/checkout.ts';
+import { createSetups } from '../../../../src/activities/sandbox/setup.ts';
+import { Setup } from '../../../../src/shared/settings.ts';
 import { whyNoContainers } from '../../../support/modal-double/container.ts';
-import { gitIn } from '../../../support/repos.ts';
-import { call, REF, testHost, type TestHost, type TestHostOptions } from '../support.ts';
+import { call, HOLDER, REF, testHost, type TestHost, type TestHostOptions } from '../support.ts';
 import { modalHost, type ModalHost } from './support.ts';
 
 describe.skipIf(whyNoContainers() !== undefined)('code in sandboxes on Modal', () => {
@@ -44,11 +47,10 @@ describe.skipIf(whyNoContainers() !== undefined)('code in sandboxes on Modal', (
       ];
       const { results, checkpoint } = await act(id, 1, calls);
       expect(results.map(({ status }) => status)).toEqual(['ok', 'ok']);
-      const mirror = await host.mirrors.open(host.run.repo);
-      const stored = await mirror.git(['ls-tree', '-r', '--name-only', String(checkpoint?.commit)]);
-      expect(stored.stdout.toString()).toBe('a.txt\nbin/data\nbin/run\nsrc/new.txt\n');
+      expect(checkpoint?.turn).toBe(1);
       const { commit, filesChanged } = await collect(id);
       expect(filesChanged.toSorted()).toEqual(['bin/data', 'src/new.txt', 'to-a']);
+      expect(Object.keys(origin.files(commit))).toEqual(['a.txt', 'bin/data', 'bin/run', 'src/new.txt']);
       expect(origin.git('rev-parse', REF)).toBe(commit);
       expect(origin.git('rev-parse', `${REF}^`)).toBe(origin.tip());
     },
@@ -98,7 +100,7 @@ describe.skipIf(whyNoContainers() !== undefined)('code in sandboxes on Modal', (
   });
 
   test('makes a lost sandbox anew from its checkpoint, on the base that it stands on, and stores on', async () => {
-    const { origin, open, act, provider } = await start();
+    const { origin, open, act, collect, provider } = await start();
     const first = await open();
     const { checkpoint } = await act(first, 1, [call('write', { path: 'one.txt', content: 'one\n' })]);
     await modal?.double.end(modal.double.named(first));
@@ -121,8 +123,42 @@ describe.skipIf(whyNoContainers() !== undefined)('code in sandboxes on Modal', (
       more,
     );
     expect(results[0]?.output).toBe(`README.md\none.txt\nsrc\n${base}\n`);
-    const mirror = await host.mirrors.open(host.run.repo);
-    expect(gitIn(mirror.dir, ['diff', '--name-only', base, String(next?.commit)])).toBe('one.txt\ntwo.txt');
-    expect(gitIn(mirror.dir, ['rev-parse', `${next?.commit}^`])).toBe(base);
+    expect(next?.turn).toBe(2);
+    const work = await collect(second, { sandbox: more.sandbox, ...(next === undefined ? {} : { restore: next }) });
+    expect(work).toMatchObject({ base, filesChanged: ['one.txt', 'two.txt'] });
+    expect(origin.git('rev-parse', `${work.commit}^`)).toBe(base);
+  });
+
+  test('gives every sandbox what setup has made once, and keeps it out of the work', async () => {
+    const { provider, mirrors, origin, run, stateDir, log, collect, records } = await start({
+      files: { 'package.json': '{}\n', '.gitignore': 'built/\n' },
+    });
+    const setups = createSetups({ provider, stateDir, log });
+    const setup = Setup.parse({
+      command: 'mkdir -p deps built && echo dep > deps/d && echo b > built/b && echo h > ~/h',
+    });
+    const mirror = await mirrors.open(run.repo);
+    const [one, again] = await Promise.all(
+      [1, 2].map(() => setups.ensure(setup, mirror, origin.tip() as never, new AbortController().signal)),
+    );
+    expect(again?.folder).toBe(one?.folder);
+    expect(log.lines.filter(({ message }) => message === 'setup begins').length).toBe(1);
+    if (one === undefined) throw new Error('no result of setup');
+    const id = `sb-${randomUUID()}`;
+    await provider.create({ id, objects: join(mirror.dir, 'objects') });
+    const tip = origin.tip() as never;
+    const tree = await checkOut({ provider, mirror, id, start: { base: tip, commit: tip }, exclude: one.exclude });
+    await setups.install(one, id, new AbortController().signal);
+    expect(await text(id, 'cat deps/d built/b ~/h; stat -c %U deps/d; git status --porcelain')).toBe(
+      'dep\nb\nh\nagent\n',
+    );
+    await records.writeTree(id, tree);
+    await records.writeLease(id, {
+      ...{ epoch: 1, holder: HOLDER, ancestors: [run.root], repo: run.repo, createdAt: Date.now() },
+      state: { kind: 'ready' },
+    });
+    await text(id, 'echo work > work.txt');
+    expect((await collect(id)).filesChanged).toEqual(['work.txt']);
+    expect((await provider.list()).filter((each) => each.startsWith('setup-'))).toEqual([]);
   });
 });
