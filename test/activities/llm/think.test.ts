@@ -214,6 +214,15 @@ test('a retry that waits for the call of an abandoned attempt can still cancel i
   expect(server.requests).toHaveLength(1);
 });
 
+test('a worker that shuts down finishes the call that is on the wire', async () => {
+  server.answer = () => ({ text: 'paid for', delayMs: 500 });
+  const { env, result } = attempt(worker());
+  await expect.poll(() => server.requests.length).toBe(1);
+  env.cancel('WORKER_SHUTDOWN', cancelled({ workerShutdown: true }));
+  expect((await result).message.text).toBe('paid for');
+  expect(server.requests).toHaveLength(1);
+});
+
 test('a worker that shuts down asks no second endpoint when the first one fails', async () => {
   const second = await startLlmServer();
   try {

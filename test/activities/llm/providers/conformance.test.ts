@@ -54,7 +54,7 @@ describe.each<Protocol>(['openai', 'anthropic'])('%s', (protocol) => {
     onHello({ toolCalls: [{ id: 'call_1', name: 'bash', arguments: JSON.stringify({ command }) }] }, { chunkSize: 2 });
     const answer = await provider(protocol).complete(completionRequest());
     expect(answer).toMatchObject({ text: '', stop: 'tool-calls' });
-    expect(answer.toolCalls.map(({ name, arguments: text }) => [name, JSON.parse(text)])).toEqual([
+    expect(answer.toolCalls.map(({ name, arguments: text }) => [name, JSON.parse(text) as unknown])).toEqual([
       ['bash', { command }],
     ]);
     expect(answer.toolCalls[0]?.id).not.toBe('');
