@@ -20,8 +20,11 @@ export type GitHttpServer = {
   faults: GitHttpFaults;
   /** Runs when a push has been announced (refs are read) and before its pack is taken. */
   beforePush: (() => void | Promise<void>) | null;
-  /** Runs when refs are asked for, by a fetch or to read them; before faults are looked at. */
-  beforeFetch: (() => void) | null;
+  /**
+   * Runs before each request of a fetch, or of a reading of refs, and before faults are looked at: a GET, a POST for
+   * the refs, and a POST for objects where some are wanted.
+   */
+  beforeFetch: ((method: string) => void | Promise<void>) | null;
   /** `METHOD path`, with the Authorization header that came. */
   requests: { line: string; authorization: string | undefined }[];
   close(): Promise<void>;
@@ -54,7 +57,7 @@ export async function serveGit(
     }
     const push = url.pathname.endsWith('/git-receive-pack') || url.search.includes('git-receive-pack');
     const side = push ? 'push' : 'fetch';
-    if (side === 'fetch' && request.method === 'GET') server.beforeFetch?.();
+    if (side === 'fetch') await server.beforeFetch?.(request.method ?? '');
     const { status, hang, drop } = server.faults;
     if (status?.on === side) {
       response.writeHead(status.code).end('no');

@@ -1,10 +1,12 @@
 /** A task's side of the merge queue by itself: asks for each of its tries, one after the other. */
-import { setHandler } from '@temporalio/workflow';
+import { defineQuery, setHandler } from '@temporalio/workflow';
 import type { MergeOutcome } from '../../src/shared/contracts/merge.ts';
 import type { RunContext } from '../../src/shared/contracts/run.ts';
 import { mergeOutcomeSignal } from '../../src/shared/messages.ts';
 import { ownChain } from '../../src/workflows/agent-loop.ts';
 import { Landing } from '../../src/workflows/landing.ts';
+
+export const outcomesQuery = defineQuery<MergeOutcome[]>('outcomes');
 
 export async function lander(input: { run: RunContext; commit: string; tries: number }): Promise<MergeOutcome[]> {
   const { run, commit, tries } = input;
@@ -12,6 +14,7 @@ export async function lander(input: { run: RunContext; commit: string; tries: nu
   const landing = new Landing({ run, task, chain: ownChain(), ancestors: [run.root] });
   setHandler(mergeOutcomeSignal, (answer) => landing.answered(answer));
   const outcomes: MergeOutcome[] = [];
+  setHandler(outcomesQuery, () => outcomes);
   for (let attempt = 1; attempt <= tries; attempt++) {
     const work = { commit, base: run.base, ref: 'refs/agentswarm/runs/run/alpha.1', subject: 'alpha', body: '' };
     outcomes.push(await landing.land({ ...work, attempt }));

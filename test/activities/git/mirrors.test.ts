@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
 import { repositoryKey } from '../../../src/shared/ids.ts';
@@ -108,6 +109,25 @@ describe('branches of the remote', () => {
     const fetches = server.requests.filter(({ line }) => line.includes('info/refs')).length;
     // Without sharing it would be 60 and more.
     expect(fetches).toBeLessThan(20);
+  });
+
+  test('a fetch asked for when another one has read the branch already reads it again', async () => {
+    server = await serveGit(folder.dir);
+    const mirror = await open(server.url('origin.git'));
+    const early = remote.commit({ early: 'x' });
+    let tip = '';
+    let late: Promise<string> | undefined;
+    let posts = 0;
+    server.beforeFetch = async (method) => {
+      // The first is for the refs, the second for the objects.
+      if (method !== 'POST' || ++posts !== 2) return;
+      tip = remote.commit({ late: 'x' });
+      late = mirror.fetchBranch('main');
+      await sleep(200);
+    };
+    expect(await mirror.fetchBranch('main')).toBe(early);
+    expect(await late).toBe(tip);
+    expect(tip).toBe(remote.tip());
   });
 
   test('a branch that became a folder of branches is fetched', async () => {

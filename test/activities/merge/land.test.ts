@@ -440,8 +440,8 @@ describe('a push that goes wrong', () => {
     const { mirror, http } = await byHttp();
     const entry = workOn(remote, base, 'alpha', { 'a.txt': text({ 3: 'alpha\n' }) });
     let asked = 0;
-    http.beforeFetch = () => {
-      asked++;
+    http.beforeFetch = (method) => {
+      if (method === 'GET') asked++;
       // The first is for the target, the second for the work.
       http.faults = asked === 2 ? { status: { on: 'fetch', code: 503 } } : {};
     };
