@@ -1,7 +1,11 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { createMirrors } from '../../../../src/activities/git/mirrors.ts';
+import { createSetups } from '../../../../src/activities/sandbox/setup.ts';
 import type { Registry } from '../../../../src/shared/network.ts';
 import { canariesBelow, canariesIn, canary } from '../../../support/canaries.ts';
+import { bareRepository } from '../../../support/repos.ts';
+import { runContext } from '../../../support/run-context.ts';
 import { thrownBy } from '../../../support/thrown.ts';
 import { type NetworkHost, networkHost } from './host.ts';
 import { registryServer } from './registry-server.ts';
@@ -203,5 +207,30 @@ describe('a private registry', () => {
     } finally {
       await stranger.close();
     }
+  });
+
+  it('serves setup, which is told of what was refused when it fails, and is keyed by its registries', async () => {
+    const origin = bareRepository(`${host.stateDir}/origin.git`, { 'a.txt': 'a\n' });
+    const mirrors = createMirrors({ dir: `${host.stateDir}/mirrors`, log: host.log });
+    const mirror = await mirrors.open(runContext(origin.dir, origin.tip()).repo);
+    const tip = await mirror.fetchBranch('main');
+    const setups = createSetups({ provider: host.provider, stateDir: host.stateDir, log: host.log });
+    const setup = {
+      command: `curl -sSf ${LOCAL}/team/dep > dep.json && curl -sSf https://missing.test/`,
+      keyFiles: [],
+      network: { allow: ['other.test'] },
+      registries: [registry('/team/')],
+      timeoutMinutes: 1,
+    };
+    const { signal } = new AbortController();
+    const failed = await thrownBy(setups.ensure(setup, mirror, tip, signal));
+    expect(failed.message).toContain("missing.test port 443 is not on this run's allowlist (setup.network.allow)");
+    const command = `curl -sSf ${LOCAL}/team/dep > dep.json`;
+    const first = await setups.ensure({ ...setup, command }, mirror, tip, signal);
+    const other = await setups.ensure({ ...setup, command, registries: [registry('/')] }, mirror, tip, signal);
+    expect(first.exclude).toEqual(['/dep.json']);
+    expect(readFileSync(`${first.folder}/workspace/dep.json`, 'utf8')).toContain(`${LOCAL}/team/dep/-/dep-1.0.0.tgz`);
+    expect(other.folder).not.toBe(first.folder);
+    expect(leaks(failed.message)).toEqual([]);
   });
 });
