@@ -7,6 +7,10 @@ export const LOOP_TEXT = {
   stall: (times: number, closing: string): string =>
     `The same call has given the same result ${times} times in a row. Do something else, or end with ${closing}; ` +
     'one more repetition stops you.',
+  fromPeople: (text: string): string =>
+    `### From the people who run this\n\nSaid while you work; it goes before what you were told at first:\n${text}`,
+  handOffNow: 'The people who run this want you to hand off now.',
+  budgetSpent: 'The budget of this work is spent.',
   afterClosing: (closing: string): string => `Not run: it stood beside ${closing}, which ends the work.`,
   noSummary: '(No summary was given. Look at the work tree, with git status and git diff, before you go on.)',
   tooManyCalls: (most: number): string =>

@@ -4,6 +4,7 @@
  */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { Message, SandboxRef, TranscriptRange } from './contracts/agent.ts';
+import type { AgentMessage } from './contracts/agent-run.ts';
 import type { MergeAnswer, MergeQueueSnapshot, MergeRequest } from './contracts/merge.ts';
 import type { LeasedMessage } from './contracts/sandbox.ts';
 import type { RunSnapshot } from './contracts/snapshot.ts';
@@ -21,6 +22,9 @@ export const enqueueSignal = defineSignal<[MergeRequest]>('enqueue');
 export const leasedSignal = defineSignal<[LeasedMessage]>('leased');
 /** Task to its agent: work goes on in this sandbox. */
 export const sandboxSignal = defineSignal<[SandboxRef]>('sandbox');
+
+/** Planner to task, task to its agent. */
+export const messageSignal = defineSignal<[AgentMessage]>('message');
 
 export const steerUpdate = defineUpdate<string, [{ text: string }]>('steer');
 export const pauseUpdate = defineUpdate<string, [{ reason?: string }]>('pause');

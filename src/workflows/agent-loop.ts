@@ -15,7 +15,9 @@ import type {
   ToolCall,
   ToolResult,
 } from '../shared/contracts/agent.ts';
+import type { Budget } from '../shared/contracts/budget.ts';
 import { addMetrics, type AgentMetrics, NO_METRICS } from '../shared/contracts/task.ts';
+import { callEstimate, roomFor, spentOf } from '../shared/decisions/budget.ts';
 import type { Chain } from '../shared/ids.ts';
 import { ROLE_TOOLS, type ToolName } from '../shared/tools.ts';
 import { tailDigest } from '../shared/digest.ts';
@@ -63,6 +65,16 @@ export type LoopOptions<T> = {
   close: (call: ToolCall) => { ok: true; value: T } | { ok: false; error: string };
   /** What limits are counted from; the conversation's start unless given (a planner counts each round). */
   since?: Baseline;
+  /** A hard bound of the conversation's metrics: a call that might not fit is not made. */
+  budget?: Budget;
+  inbox?: Inbox;
+};
+
+/** What was said to an agent while it works: told before its next call. */
+export type Inbox = {
+  readonly waiting: boolean;
+  /** `handOff`: why it has to hand off now. */
+  take(): { texts: string[]; handOff?: string };
 };
 
 export type Acted = { results: ToolResult[]; answer?: ThinkResult | undefined };
@@ -81,6 +93,10 @@ const MAX_TRANSCRIPT_CHARS = 900_000;
 const MAX_CALLS = 16;
 const MAX_ANSWERS_WITHOUT_CALL = 3;
 const STALL_REPEATS = 3;
+/** Tools and their schemas, before the first call has been counted. */
+const FRAME_TOKENS = 2_000;
+/** Few, so that estimates are rather too high: code has about four characters a token. */
+const CHARS_PER_TOKEN = 3;
 
 export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> {
   const { role, conversation: talk, limits, act, close } = options;
@@ -95,7 +111,12 @@ export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> 
 
   for (;;) {
     if (early === undefined) {
-      const reached = limitReached(limits, talk, since);
+      const said = options.inbox?.take();
+      for (const text of said?.texts ?? []) talk.messages.push({ role: 'user', text });
+      const room = roomOf(options);
+      if (room === 'none') return { kind: 'stopped', by: 'limit', reason: LOOP_TEXT.budgetSpent };
+      const reached =
+        limitReached(limits, talk, since) ?? (room === 'last' ? LOOP_TEXT.budgetSpent : (said?.handOff ?? null));
       // A limit first: a model that does not close could be compacted for ever, each time with a last turn anew.
       if (reached === null && needsCompaction(talk, options.compactTokens)) return { kind: 'compact' };
       if (reached !== null) {
@@ -130,6 +151,8 @@ export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> 
       !lastChance &&
       !repeats.near(toolCalls) &&
       limitReached(limits, talk, since) === null &&
+      options.inbox?.waiting !== true &&
+      roomOf(options) === 'free' &&
       !needsCompaction(talk, options.compactTokens);
     const next = plain ? questionOf(options, talk.turn + 1, ROLE_TOOLS[role].tools) : undefined;
     const ended = await takeTurn(talk, toolCalls, closing, next, act, close);
@@ -240,6 +263,19 @@ function limitReached(limits: Limits, talk: Conversation, since: Baseline): stri
   if (tokens >= limits.tokens) return `The limit of ${limits.tokens} tokens is reached (${tokens} used).`;
   if (Date.now() - since.at >= limits.minutes * 60_000) return `The limit of ${limits.minutes} minutes is reached.`;
   return null;
+}
+
+type Bounded = Pick<LoopOptions<unknown>, 'budget' | 'conversation' | 'maxOutputTokens'>;
+
+/** Whether the budget has room for the next call: its whole input, as far as it is known, and its longest answer. */
+function roomOf({ budget, conversation: talk, maxOutputTokens }: Bounded): 'free' | 'last' | 'none' {
+  if (budget === undefined) return 'free';
+  const spent = spentOf(talk.metrics);
+  const newest = talk.messages.findLastIndex((message) => message.role === 'assistant');
+  const known = talk.inputTokens > 0 && newest !== -1;
+  const fresh = transcriptChars(known ? talk.messages.slice(newest) : talk.messages);
+  const input = (known ? talk.inputTokens : FRAME_TOKENS) + Math.ceil(fresh / CHARS_PER_TOKEN);
+  return roomFor(budget, spent, callEstimate(input, maxOutputTokens, spent));
 }
 
 /** Counts how often in a row the same calls gave the same results. */

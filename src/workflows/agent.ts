@@ -20,10 +20,10 @@ import {
   type ThinkRequest,
   type ToolCall,
 } from '../shared/contracts/agent.ts';
-import { AgentInput, type AgentResult } from '../shared/contracts/agent-run.ts';
+import { AgentInput, AgentMessage, type AgentResult } from '../shared/contracts/agent-run.ts';
 import { FailureType, failureTypeOf, terminal } from '../shared/failures.ts';
 import { LOOP_TEXT } from '../shared/loop-text.ts';
-import { sandboxSignal, transcriptQuery } from '../shared/messages.ts';
+import { messageSignal, sandboxSignal, transcriptQuery } from '../shared/messages.ts';
 import { parseArguments } from '../shared/tools.ts';
 import { actAndThinkOptions, actOptions, runActivities, sandboxActivities, turnActivities } from './activities.ts';
 import {
@@ -35,6 +35,7 @@ import {
   runAgent,
   think,
 } from './agent-loop.ts';
+import { AgentInbox } from './agent-inbox.ts';
 import { parseInput, parseSignal } from './input.ts';
 
 /** How long an agent waits for its task to find it another sandbox; slots may be taken for hours. */
@@ -53,6 +54,11 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
   setHandler(sandboxSignal, (raw) => {
     const next = parseSignal(SandboxRef, raw, 'sandbox');
     if (next !== undefined && next.epoch > sandbox.epoch) sandbox = next;
+  });
+  const inbox = new AgentInbox(input.carry?.said);
+  setHandler(messageSignal, (raw) => {
+    const message = parseSignal(AgentMessage, raw, 'message');
+    if (message !== undefined) inbox.put(message);
   });
   setHandler(transcriptQuery, (range) => talk?.messages.slice(range?.from ?? 0, range?.to) ?? []);
 
@@ -133,6 +139,8 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     limits,
     maxOutputTokens: run.settings.maxOutputTokens,
     compactTokens: run.settings.compactTokens,
+    ...(input.budget === undefined ? {} : { budget: input.budget }),
+    inbox,
     act,
     close: (call) => parseArguments('submit_handoff', call.arguments),
   });
@@ -143,7 +151,7 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     return continueAsNew<typeof agent>({
       ...input,
       sandbox,
-      carry: { messages, turn, number: number + 1, metrics, startedAt, checkpoint },
+      carry: { messages, turn, number: number + 1, metrics, startedAt, checkpoint, said: inbox.toJSON() },
     });
   }
   return { handoff: handoffOf(end), metrics: talk.metrics, checkpoint };

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Chain, CommitSha } from '../ids.ts';
 import { AgentHandoff, Checkpoint, Message, SandboxRef } from './agent.ts';
+import { Budget } from './budget.ts';
 import { RunContext } from './run.ts';
 import { AgentMetrics, Handoff, TaskSpec } from './task.ts';
 
@@ -24,6 +25,15 @@ export const AgentBrief = z.discriminatedUnion('role', [
 ]);
 export type AgentBrief = z.infer<typeof AgentBrief>;
 
+/** Signal `message`: what a person says to a task's agent while it works. */
+export const AgentMessage = z.object({
+  id: z.string(),
+  text: z.string(),
+  /** It has to hand off what there is. */
+  handOff: z.boolean().optional(),
+});
+export type AgentMessage = z.infer<typeof AgentMessage>;
+
 /** Carried through continue-as-new, at a compaction. */
 const AgentCarry = z.object({
   messages: z.array(Message),
@@ -32,6 +42,8 @@ const AgentCarry = z.object({
   metrics: AgentMetrics,
   startedAt: z.number(),
   checkpoint: Checkpoint.optional(),
+  /** Said to it and not told to the model yet. */
+  said: z.array(AgentMessage).optional(),
 });
 
 export const AgentInput = z.object({
@@ -43,6 +55,8 @@ export const AgentInput = z.object({
   sandbox: SandboxRef,
   /** Where checkpoints are kept on the remote. */
   ref: z.string(),
+  /** Its share of the run's budget, over its whole life. */
+  budget: Budget.optional(),
   carry: AgentCarry.optional(),
 });
 export type AgentInput = z.infer<typeof AgentInput>;
