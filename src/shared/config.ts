@@ -118,6 +118,8 @@ export const Config = z.strictObject({
       maxSandboxes: z.number().int().positive().default(32),
       /** Further slots for conflict agents only, so that waiting tasks can never starve them. */
       reservedSlots: z.number().int().positive().default(2),
+      /** A sandbox's checkpoint goes to the remote at most this often: what another host can go on from. */
+      checkpointPushSeconds: z.number().positive().default(60),
       /** true: run without isolation where bubblewrap is missing. Every report says so. */
       unsafe: z.boolean().default(false),
       /** What commands of agents may reach. */

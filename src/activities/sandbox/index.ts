@@ -59,7 +59,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const provider = deps.provider ?? (await createProvider({ ...deps, owner: hostQueue }));
   const records = createRecords(provider);
   const packs = createKeptPacks(join(stateDir, 'checkpoints'));
-  const pushes = createCheckpointPushes({ log });
+  const pushes = createCheckpointPushes({ log, everyMs: config.checkpointPushSeconds * 1_000 });
   const setups = createSetups({ provider, stateDir, log });
   const held = new Set<string>();
   const collected = new Set<string>();
