@@ -7,7 +7,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Context } from '@temporalio/activity';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
@@ -24,12 +23,12 @@ import { createRunActivities } from './activities/run/index.ts';
 import { createSandboxes } from './activities/sandbox/index.ts';
 import { createChainWatch } from './activities/temporal/chains.ts';
 import { createTurnActivities } from './activities/turn/act-and-think.ts';
+import { remembering } from './activities/turn/remember.ts';
 import { loadConfig } from './config.ts';
 import { connectionOptions } from './connection.ts';
 import { createLogger } from './log.ts';
 import { checkModels } from './preflight.ts';
 import type { Config } from './shared/config.ts';
-import type { SandboxActivities } from './shared/contracts/activities.ts';
 import { trustedRegistries } from './shared/network.ts';
 import { hostQueue, reservedQueue, sandboxQueue } from './shared/queues.ts';
 import { startTracing } from './tracing.ts';
@@ -91,15 +90,17 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       log,
     });
     const { act } = sandboxes.activities;
-    const tools: SandboxActivities = {
-      ...sandboxes.activities,
-      async act(request) {
-        const result = await act(request);
-        const agent = Context.current().info.workflowExecution;
-        if (agent !== undefined) recent.add(agent, { role: 'tool', results: result.results });
-        return result;
-      },
-    };
+    const { run, sandbox } = remembering(recent, {
+      run: createRunActivities({
+        mirrors,
+        client,
+        config,
+        promptsDir: fileURLToPath(new URL('../prompts', import.meta.url)),
+        sandboxUnsafe: sandboxes.unsafe,
+        log,
+      }),
+      sandbox: sandboxes.activities,
+    });
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
     const { workflows, leases, host } = options(config, common, await workflowBundle(env));
     const workers = await Promise.all([
@@ -107,16 +108,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         ...workflows,
         taskQueue,
         activities: {
-          ...withHeartbeats(
-            createRunActivities({
-              mirrors,
-              client,
-              config,
-              promptsDir: fileURLToPath(new URL('../prompts', import.meta.url)),
-              sandboxUnsafe: sandboxes.unsafe,
-              log,
-            }),
-          ),
+          ...withHeartbeats(run),
           think,
           ...createMergeActivities({ mirrors, client, taskQueue, log }),
         },
@@ -134,7 +126,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       Worker.create({
         ...host,
         taskQueue: hostQueue(taskQueue, hostId),
-        activities: { ...tools, ...createTurnActivities({ act, think, log }) },
+        activities: { ...sandbox, ...createTurnActivities({ act, think, log }) },
       }),
     ]);
     const stopReaping = sandboxes.reapRegularly();

@@ -12,10 +12,11 @@ import { findServer } from '../../infra/temporal/find.mjs';
 import { type RunningServer, startServer } from '../../infra/temporal/start.ts';
 import { snapshotQuery } from '../../src/shared/messages.ts';
 import { type Phases, phasesOf } from './phases.ts';
-import { childrenOf, cpuSeconds, start, stop } from './processes.ts';
+import { childrenOf, cpuSeconds, machineCpuSeconds, start, stop } from './processes.ts';
 
 type Options = { agents: number; turns: number; latencyMs: number; profileDir?: string };
-type Measured = { wallMs: number; serverCpu: number; workerCpu: number; toolsCpu: number; phases?: Phases };
+type Cpu = { serverCpu: number; workerCpu: number; toolsCpu: number; machineCpu: number };
+type Measured = Cpu & { wallMs: number; phases?: Phases };
 
 export async function overhead(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -179,26 +180,28 @@ const timesOf = (events: readonly Event[], which: (event: Event) => boolean): nu
     .filter(which)
     .map(({ eventTime }) => Number(eventTime?.seconds ?? 0) * 1_000 + Number(eventTime?.nanos ?? 0) / 1e6);
 
-function used(server: RunningServer, workerPid: number | undefined) {
+function used(server: RunningServer, workerPid: number | undefined): Cpu {
   const pid = workerPid ?? 0;
   const worker = cpuSeconds(pid);
   // The process that starts commands, and the commands that it has waited for.
   const spawners = childrenOf(pid).map(cpuSeconds);
   const toolsCpu = spawners.reduce((sum, { own, children }) => sum + own + children, worker.children);
-  return { serverCpu: cpuSeconds(server.pid).own, workerCpu: worker.own, toolsCpu };
+  return { serverCpu: cpuSeconds(server.pid).own, workerCpu: worker.own, toolsCpu, machineCpu: machineCpuSeconds() };
 }
 
-const difference = (a: ReturnType<typeof used>, b: ReturnType<typeof used>) => ({
+const difference = (a: Cpu, b: Cpu): Cpu => ({
   serverCpu: a.serverCpu - b.serverCpu,
   workerCpu: a.workerCpu - b.workerCpu,
   toolsCpu: a.toolsCpu - b.toolsCpu,
+  machineCpu: a.machineCpu - b.machineCpu,
 });
 
 function print({ agents, turns, latencyMs }: Options, bare: Measured, ours: Measured): void {
   const ideal = turns * latencyMs;
-  const row = (name: string, { wallMs, serverCpu, workerCpu, toolsCpu }: Measured) =>
+  const row = (name: string, { wallMs, serverCpu, workerCpu, toolsCpu, machineCpu }: Measured) =>
     `${name.padEnd(12)} ${(wallMs / 1_000).toFixed(1).padStart(7)} s   ${(wallMs / ideal).toFixed(2)} × ideal   ` +
-    `CPU: server ${serverCpu.toFixed(1)} s, worker ${workerCpu.toFixed(1)} s, sandboxes and git ${toolsCpu.toFixed(1)} s`;
+    `CPU: server ${serverCpu.toFixed(1)} s, worker ${workerCpu.toFixed(1)} s, sandboxes and git ${toolsCpu.toFixed(1)} s; ` +
+    `all else on this machine ${(machineCpu - serverCpu - workerCpu - toolsCpu).toFixed(1)} s`;
   console.log(`${agents} agents × ${turns} turns of ${latencyMs} ms; ideal ${(ideal / 1_000).toFixed(1)} s`);
   console.log(row('bare', bare));
   console.log(row('agentswarm', ours));

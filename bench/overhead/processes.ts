@@ -45,3 +45,14 @@ export function childrenOf(pid: number): number[] {
   );
   return lists.flatMap((list) => list.split(' ').filter(Boolean).map(Number));
 }
+
+/** CPU seconds that all processors of this machine have worked since it started. Linux. */
+export function machineCpuSeconds(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = (
+    readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? ''
+  )
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return (user + nice + system + irq + softirq) / 100;
+}
