@@ -25,7 +25,8 @@ const DATA = [
 const quiet = { trace() {}, debug() {}, info() {}, log() {}, warn: console.warn, error: console.error };
 
 rmSync(DIST, { recursive: true, force: true });
-execFileSync(join(ROOT, 'node_modules', '.bin', 'tsc'), ['-p', join(ROOT, 'tsconfig.pack.json')], {
+const tsc = join(ROOT, 'node_modules', 'typescript-native', 'bin', 'tsc');
+execFileSync(process.execPath, [tsc, '-p', join(ROOT, 'tsconfig.pack.json')], {
   stdio: ['ignore', process.stderr, process.stderr],
 });
 for (const path of DATA) {
