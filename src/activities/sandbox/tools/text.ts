@@ -1,12 +1,14 @@
 /** Outputs as text for a model: bounded, valid UTF-8, control characters left as text. */
 import type { ExecResult } from '../provider.ts';
 
-/** Bytes as text. NUL and terminal escapes stay visible as such; invalid UTF-8 becomes U+FFFD. */
+/** What a terminal would obey: C0 but tab and the ends of lines, DEL, C1. */
+const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g;
+
+/** Bytes as text. Control characters stay visible as such; invalid UTF-8 becomes U+FFFD. */
 export function asText(bytes: Buffer): string {
   return bytes
     .toString('utf8')
-    .replace(/\u0000/g, '\\0')
-    .replaceAll('\u001b', '\\x1b');
+    .replace(CONTROLS, (char) => (char === '\0' ? '\\0' : `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`));
 }
 
 /** Cut at a character's border: UTF-8 continuation bytes at either end belong to a character that is not whole. */
