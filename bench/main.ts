@@ -1,6 +1,7 @@
 /** `npm run bench -- --list`, `npm run bench -- <name> [options]`. Each prints ratios against a floor of the same run. */
 import { overhead } from './overhead/index.ts';
 import { router } from './router/index.ts';
+import { sandbox } from './sandbox/index.ts';
 
 type Benchmark = { what: string; run: (args: readonly string[]) => Promise<void> };
 
@@ -12,6 +13,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   router: {
     what: '10,000 requests to a healthy and three bad endpoints, against round robin and one that knows the healthy one',
     run: router,
+  },
+  sandbox: {
+    what: 'a fresh sandbox against `git clone -s`, a command against a bare bubblewrap, 100 sandboxes at once, memory',
+    run: sandbox,
   },
 };
 

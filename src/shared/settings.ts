@@ -7,23 +7,45 @@ import { z } from 'zod';
 import { Limits } from './contracts/agent.ts';
 import { NetworkSetting, Registry } from './network.ts';
 
-export const Setup = z
-  .strictObject({
-    /** Shell command, run in a sandbox of its own at the root of the work tree. */
-    command: z.string().min(1),
-    /** Files whose content makes the key: the same content gets the same result. */
-    keyFiles: z.array(z.string().min(1)).default([]),
-    network: NetworkSetting.default('none'),
-    /** Registries that need a token. The worker's configuration must trust each URL with its variable. */
-    registries: z.array(Registry).optional(),
-    timeoutMinutes: z.number().positive().default(15),
-  })
-  .refine((setup) => setup.network !== 'full' || (setup.registries ?? []).length === 0, {
-    path: ['registries'],
-    message:
-      'not together with network "full", which shares the host\'s own network: others could use the token. Name the other hosts that setup needs in "network": {"allow": […]}',
-  });
+const setupShape = {
+  /** Shell command, run in a sandbox of its own at the root of the work tree. */
+  command: z.string().min(1),
+  /** Files whose content makes the key: the same content gets the same result. */
+  keyFiles: z.array(z.string().min(1)).default([]),
+  network: NetworkSetting.default('none'),
+  /** Registries that need a token. The worker's configuration must trust each URL with its variable. */
+  registries: z.array(Registry).optional(),
+  timeoutMinutes: z.number().positive().default(15),
+};
+
+const mayUseRegistries = (setup: { network?: unknown; registries?: readonly unknown[] | undefined }): boolean =>
+  setup.network !== 'full' || (setup.registries ?? []).length === 0;
+const REGISTRIES_WITH_FULL = {
+  path: ['registries'],
+  message:
+    'not together with network "full", which shares the host\'s own network: others could use the token. Name the other hosts that setup needs in "network": {"allow": […]}',
+};
+
+export const Setup = z.strictObject(setupShape).refine(mayUseRegistries, REGISTRIES_WITH_FULL);
 export type Setup = z.infer<typeof Setup>;
+
+/** As a person gives it: what is left out is worked out from the repository's files, see `detectSetup`. */
+const SetupFields = z
+  .strictObject({
+    ...setupShape,
+    command: setupShape.command.optional(),
+    keyFiles: z.array(z.string().min(1)).optional(),
+    network: NetworkSetting.optional(),
+  })
+  .refine(mayUseRegistries, REGISTRIES_WITH_FULL);
+export type SetupFields = z.infer<typeof SetupFields>;
+type SetupWritten = z.input<typeof SetupFields> | 'auto' | 'none' | null;
+
+/** `"auto"` is `{}`, `"none"` is null. */
+const SetupSetting = z.preprocess(
+  (written) => (written === 'auto' ? {} : written === 'none' ? null : written),
+  SetupFields.nullable(),
+) as unknown as z.ZodType<SetupFields | null, SetupWritten>;
 
 const shape = {
   /** Tasks at once. */
@@ -38,7 +60,7 @@ const shape = {
   planningFailures: z.number().int().min(1),
   /** Limits of one agent, by role. */
   agent: z.strictObject({ planner: Limits, worker: Limits, conflict: Limits }).partial(),
-  setup: Setup.nullable(),
+  setup: SetupSetting,
   /** Author and committer of the landing commits. */
   author: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }),
   /** Continue-as-new of planners after this many history events, where the server does not ask sooner. */
@@ -56,6 +78,7 @@ export type RunSettingsInput = z.infer<typeof RunSettingsInput>;
 
 export const RunSettings = z.object({
   ...shape,
+  setup: Setup.nullable(),
   agent: z.object({ planner: Limits, worker: Limits, conflict: Limits }),
 });
 export type RunSettings = z.infer<typeof RunSettings>;
@@ -79,16 +102,19 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
   maxOutputTokens: 16_000,
 };
 
+/** Of one run; what its `setup` is may still depend on the repository's files. */
+type LayeredSettings = Omit<RunSettings, 'setup'> & { setup: SetupFields | null };
+
 /** The first layer that names a key wins; `agent` is merged by role. */
-export function resolveRunSettings(...layers: readonly (RunSettingsInput | undefined)[]): RunSettings {
-  const resolved: RunSettings = { ...DEFAULT_RUN_SETTINGS };
+export function layerRunSettings(...layers: readonly (RunSettingsInput | undefined)[]): LayeredSettings {
+  const layered: LayeredSettings = { ...DEFAULT_RUN_SETTINGS };
   for (const layer of [...layers].reverse()) {
     if (layer === undefined) continue;
     const { agent, ...rest } = layer;
-    Object.assign(resolved, Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)));
-    if (agent !== undefined) resolved.agent = { ...resolved.agent, ...agent };
+    Object.assign(layered, Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)));
+    if (agent !== undefined) layered.agent = { ...layered.agent, ...agent };
   }
-  return RunSettings.parse(resolved);
+  return layered;
 }
 
 /** A zod error as lines that name the key: `settings.maxWorkers: expected number, received string`. */

@@ -3,13 +3,15 @@ import type { Config } from '../../shared/config.ts';
 import type { RunActivities } from '../../shared/contracts/activities.ts';
 import type { RunContext } from '../../shared/contracts/run.ts';
 import { type CommitSha, runRefPrefix } from '../../shared/ids.ts';
-import { resolveRunSettings } from '../../shared/settings.ts';
+import { completeSetup, detectSetup, setupNote } from '../../shared/detect-setup.ts';
+import { layerRunSettings, RunSettings, type RunSettingsInput } from '../../shared/settings.ts';
 import type { Mirror, Mirrors } from '../git/contract.ts';
 import { validateLocation } from '../git/location.ts';
 import { createBranch, resolveBase } from '../git/refs.ts';
 import type { Log } from '../log.ts';
 import { onRemote } from './remote-failures.ts';
 import { readRepositorySettings } from './repository-settings.ts';
+import { readRootFiles } from './root-files.ts';
 import { checkSpec } from './spec.ts';
 import { chooseTarget, landingNote } from './target.ts';
 
@@ -33,19 +35,34 @@ export function createPrepareRun(deps: {
       resolveBase(mirror, input.base),
     );
     await checkSpec(mirror, base, input.spec);
-    const settings = resolveRunSettings(input.settings, await readRepositorySettings(mirror, base), config.run);
+    const layers = [input.settings, await readRepositorySettings(mirror, base), config.run];
+    const { settings, note: setupSaid } = await resolveSettings(mirror, base, layers);
     const choice = await chooseTarget(mirror, { location, runId: root.workflowId, branch: input.branch });
     const { target } = choice;
     await remote('create and delete a ref', () => showPushRights(mirror, root.workflowId, base));
     const { created, tip } = await remote(`create the branch ${target}`, () => createBranch(mirror, target, base));
     const notes = [...choice.notes];
     if (!created && tip !== base) notes.push(await existingNote(mirror, target, base));
+    if (setupSaid !== undefined) notes.push(setupSaid);
     const landing = landingNote(location, target);
     if (landing !== undefined) notes.push(landing);
     const context: RunContext = { root, repo, base, target, settings };
     log.info({ run: root.workflowId, repository: repo.key, base, target, created }, 'the run is prepared');
     return { context, notes, unsafe: sandboxUnsafe };
   };
+}
+
+async function resolveSettings(
+  mirror: Mirror,
+  base: CommitSha,
+  layers: readonly (RunSettingsInput | undefined)[],
+): Promise<{ settings: RunSettings; note: string | undefined }> {
+  const layered = layerRunSettings(...layers);
+  const written = layers.some((layer) => layer?.setup !== undefined) ? layered.setup : undefined;
+  const given = written === null || written?.command !== undefined;
+  const detected = given ? null : detectSetup(await readRootFiles(mirror, base));
+  const setup = completeSetup(layered.setup, detected);
+  return { settings: RunSettings.parse({ ...layered, setup }), note: setupNote(written, detected, setup) };
 }
 
 /** Only creating and deleting a ref shows the right to: a dry run does not reach the rules of a host. */

@@ -106,6 +106,27 @@ describe('a repository that can be used', () => {
 });
 
 describe('settings', () => {
+  it('with setup "auto" have the command that the files call for, which a note tells', async () => {
+    repository.commit({ 'package.json': '{}', 'package-lock.json': '{}', 'agentswarm.json': '{"setup":"auto"}' });
+    const { context, notes } = await prepare();
+    expect(context.settings.setup).toEqual({
+      command: 'npm ci --no-audit --no-fund',
+      keyFiles: ['package.json', 'package-lock.json'],
+      network: { allow: ['registry.npmjs.org'] },
+      timeoutMinutes: 15,
+    });
+    expect(notes).toEqual([expect.stringMatching(/npm ci.*detected from package-lock\.json.*registry\.npmjs\.org/)]);
+    const off = await prepare({ settings: { setup: null } });
+    expect([off.context.settings.setup, off.notes]).toEqual([null, []]);
+  });
+
+  it('without setup install nothing, and a note says what could be', async () => {
+    repository.commit({ 'requirements.txt': 'a==1\n' });
+    const { context, notes } = await prepare();
+    expect(context.settings.setup).toBeNull();
+    expect(notes).toEqual([expect.stringMatching(/no dependencies: requirements\.txt is there.*"setup": "auto"/)]);
+  });
+
   it('come from the input over agentswarm.json over the worker, each key by itself', async () => {
     repository.commit({ 'agentswarm.json': JSON.stringify({ maxWorkers: 3, maxAttempts: 4 }) });
     const run = { maxWorkers: 2, maxAttempts: 5, replanAfter: 7 };
