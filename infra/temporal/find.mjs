@@ -23,6 +23,18 @@ import { cacheFolder } from './version.mjs';
  */
 
 /**
+ * The `temporal` that would be tried first, without trying it and without getting one.
+ *
+ * @param {{ env?: NodeJS.ProcessEnv }} [options]
+ * @returns {{ file: string } | null}
+ */
+export function knownServer({ env = process.env } = {}) {
+  const cached = join(cacheFolder(env), 'temporal');
+  const file = which('temporal', { path: env.PATH ?? '' }) ?? (existsSync(cached) ? cached : null);
+  return file === null ? null : { file };
+}
+
+/**
  * Finds a `temporal` that can be our server, or gets one: on the PATH, in our cache, by the SDK's download, by
  * Go. What was got is kept in the cache, one per version; two processes never get it at the same time.
  * `TEMPORAL_ADDRESS` is not looked at: with a server that runs, there is nothing to find.

@@ -1,5 +1,7 @@
 /** What the command needs of the rest of the program; src/cli/main.ts gives the real ones. */
+import type { LoadedConfig } from '../config.ts';
 import type { Config } from '../shared/config.ts';
+import type { Finding } from '../shared/findings.ts';
 import type { StartServer } from './embedded/server-child.ts';
 
 export type WorkerRequest = {
@@ -18,6 +20,8 @@ export type Dependencies = {
   startServer: StartServer;
   /** Throws when the models cannot be used; resolves with what it found, for the person. */
   preflight: (options: { config: Config; env: NodeJS.ProcessEnv }) => Promise<{ ready: string; warnings: string[] }>;
+  /** What this machine can do for runs; never throws for what it finds. */
+  examine: (request: { loaded: LoadedConfig; env: NodeJS.ProcessEnv }) => Promise<Finding[]>;
   /** Runs until its signal is aborted. */
   runWorker: (request: WorkerRequest) => Promise<void>;
   /** What runs this same command in a process of its own: a Node and its arguments. */

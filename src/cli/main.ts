@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { findServer } from '../../infra/temporal/find.mjs';
+import { findServer, knownServer } from '../../infra/temporal/find.mjs';
 import { startServer } from '../../infra/temporal/start.ts';
 import type { Dependencies } from './dependencies.ts';
 import { exitWhenWritten } from './io.ts';
@@ -29,6 +29,10 @@ const dependencies: Dependencies = {
       ready: cliText.endpoints(endpoints.map(({ name }) => name)),
       warnings: [...isolation.warnings, ...warnings],
     };
+  },
+  async examine(request) {
+    const { examine } = await import('../doctor/index.ts');
+    return await examine({ ...request, findServer: () => knownServer({ env: request.env }) });
   },
   // Loading it takes seconds: only for the process that is the worker.
   runWorker: async (request) => (await import('../worker.ts')).runWorker(request),

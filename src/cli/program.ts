@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { attachCommand, runCommand, type RunOptions } from './commands/run.ts';
 import { cancelCommand, pauseCommand, resumeCommand, steerCommand } from './commands/control.ts';
 import { devCommand } from './commands/dev.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { endpointsCommand } from './commands/endpoints.ts';
 import { statusCommand } from './commands/status.ts';
 import { workerCommand } from './commands/worker.ts';
@@ -82,6 +83,11 @@ function createProgram(io: Io, dependencies: Dependencies, onExit: (code: ExitCo
     .option('--json', helpText.json)
     .action(async (options: CommonOptions & { json?: boolean }) =>
       onExit(await endpointsCommand(context(options), options)),
+    );
+  command('doctor', helpText.doctor)
+    .option('--json', helpText.json)
+    .action(async (options: CommonOptions & { json?: boolean }) =>
+      onExit(await doctorCommand(context(options), options)),
     );
   command('dev', helpText.dev).action(async (options: CommonOptions) => onExit(await devCommand(context(options))));
   command('worker', helpText.worker).action(async (options: CommonOptions) =>

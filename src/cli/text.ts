@@ -1,4 +1,5 @@
 /** Every word that the command says, apart from the dashboard's. */
+import type { Finding } from '../shared/findings.ts';
 import type { SuperviseEvent } from './embedded/supervise.ts';
 
 export const helpText = {
@@ -17,6 +18,7 @@ export const helpText = {
   attach: 'follow a run that goes on, or take one up that has no server and worker any more',
   status: 'list runs, or show one',
   endpoints: 'how the LLM endpoints stand, as the workers of this state folder see them',
+  doctor: 'what this machine has, isolates and limits; exits with 1 when a run would be refused here',
   dev: 'server, Web UI and worker until stopped; takes its state up again',
   worker: 'a worker for the server that TEMPORAL_ADDRESS, temporal.toml or `agentswarm dev` gives',
   steer: 'tell the planner of a run something',
@@ -44,6 +46,14 @@ Environment:
   TEMPORAL_UI_URL       where the Web UI of a server of your own is, for links
   AGENTSWARM_DEBUG=1    errors with their stack
 All of them: docs/configuration.md`,
+} as const;
+
+export const doctorText = {
+  state: (state: Finding['state'], blocks: boolean) =>
+    blocks ? 'REFUSED' : { full: 'ok', partly: 'partly', missing: 'missing' }[state],
+  remedy: (text: string) => `→ ${text}`,
+  ready: 'A run can start here.',
+  refused: (names: readonly string[]) => `A run would be refused here: ${names.join(', ')}.`,
 } as const;
 
 export const cliText = {

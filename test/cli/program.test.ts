@@ -23,7 +23,19 @@ describe('agentswarm, as a process', { timeout: 60_000 }, () => {
   test('says what it can do, and what its exit codes mean', async () => {
     const help = await run(['--help']);
     expect(help).toMatchObject({ code: 0, stderr: '' });
-    for (const name of ['run', 'attach', 'status', 'endpoints', 'dev', 'worker', 'steer', 'pause', 'resume', 'cancel']) {
+    for (const name of [
+      'run',
+      'attach',
+      'status',
+      'endpoints',
+      'doctor',
+      'dev',
+      'worker',
+      'steer',
+      'pause',
+      'resume',
+      'cancel',
+    ]) {
       expect(help.stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
     }
     expect(help.stdout).toContain('130  detached');

@@ -1,0 +1,93 @@
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { startLlmServer, type LlmServer } from '../support/llm-server.ts';
+import { cleanEnvironment, startCommand } from './fixture/command.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const Report = z.object({
+  ready: z.boolean(),
+  findings: z.array(
+    z.object({
+      name: z.string(),
+      state: z.enum(['full', 'partly', 'missing']),
+      found: z.string(),
+      remedy: z.string().optional(),
+      blocks: z.boolean().optional(),
+    }),
+  ),
+});
+
+describe('agentswarm doctor', { timeout: 60_000 }, () => {
+  let dir: string;
+  let server: LlmServer;
+  beforeAll(async () => {
+    dir = realpathSync(mkdtempSync(join(tmpdir(), 'agentswarm-doctor-test-')));
+    server = await startLlmServer();
+    // A PATH with git and the tools of the system, and no bubblewrap.
+    mkdirSync(join(dir, 'bin'));
+    symlinkSync('/usr/bin/git', join(dir, 'bin/git'));
+  });
+  afterAll(async () => {
+    await server.close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+  const model = () => ({ OPENAI_API_KEY: 'key', OPENAI_MODEL: 'model-a', OPENAI_BASE_URL: server.openaiUrl });
+  const run = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+    startCommand(['doctor', '--state-dir', join(dir, 'state'), ...args], {
+      cwd: dir,
+      env: { ...cleanEnvironment(dir), ...env },
+      main: MAIN,
+    }).ended;
+  const report = async (env: NodeJS.ProcessEnv, ...args: string[]) => {
+    const ended = await run(['--json', ...args], env);
+    const { ready, findings } = Report.parse(JSON.parse(ended.stdout));
+    return { code: ended.code, ready, of: (name: string) => findings.find((each) => each.name === name) };
+  };
+
+  test('says that a run can start where nothing is missing, with each limit and who keeps it', async () => {
+    const ended = await run([], model());
+    expect(ended.stdout).toContain('A run can start here.');
+    expect(ended.code).toBe(0);
+    for (const limit of ['memory', 'processes', 'open files', 'file size', 'CPU time', 'time', 'output', 'disk'])
+      expect(ended.stdout).toMatch(new RegExp(`^(?:ok|partly) +limit: ${limit} +\\S`, 'm'));
+    expect(ended.stdout).toMatch(/^ok +isolation +bubblewrap \d/m);
+    expect(ended.stdout).toMatch(/^ok +system calls +filtered by seccomp/m);
+    expect(ended.stdout).toMatch(/^ok +git +2\./m);
+  });
+
+  test('exits with 1 when no model is configured, and names the variables', async () => {
+    const { code, ready, of } = await report({});
+    expect({ code, ready }).toEqual({ code: 1, ready: false });
+    expect(of('models')).toMatchObject({ state: 'missing', blocks: true });
+    expect(of('models')?.remedy).toContain('OPENAI_API_KEY');
+    expect(of('isolation')?.blocks).toBeUndefined();
+  });
+
+  test('exits with 1 where agents cannot be isolated, with the line that installs bubblewrap', async () => {
+    const { code, of } = await report({ ...model(), PATH: join(dir, 'bin') });
+    expect(code).toBe(1);
+    expect(of('isolation')).toMatchObject({ state: 'missing', blocks: true });
+    expect(of('isolation')?.remedy).toContain('apt-get install -y bubblewrap');
+  });
+
+  test('says that agents are not isolated where the configuration allows that', async () => {
+    writeFileSync(join(dir, 'unsafe.mjs'), 'export default { sandbox: { unsafe: true } };\n');
+    const { code, of } = await report({ ...model(), PATH: join(dir, 'bin') }, '--config', 'unsafe.mjs');
+    expect(code).toBe(0);
+    expect(of('isolation')).toMatchObject({ state: 'missing', blocks: false });
+    expect(of('isolation')?.found).toContain('WITHOUT isolation');
+  });
+
+  test('exits with 1 when the named server does not answer, or too little of the disk is free', async () => {
+    writeFileSync(join(dir, 'full.mjs'), 'export default { sandbox: { limits: { minFreeDiskMb: 1e9 } } };\n');
+    const env = { ...model(), TEMPORAL_ADDRESS: '127.0.0.1:1' };
+    const { code, of } = await report(env, '--config', 'full.mjs');
+    expect(code).toBe(1);
+    expect(of('Temporal')).toMatchObject({ state: 'missing', blocks: true });
+    expect(of('disk')).toMatchObject({ state: 'missing', blocks: true });
+  });
+});
