@@ -1,11 +1,22 @@
 #!/usr/bin/env node
 /** The command: dist/ in the package, the source under the checkout's own Node 24 in a checkout. */
 import { existsSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import * as nodeModule from 'node:module';
+import { homedir } from 'node:os';
+import { dirname, isAbsolute, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const root = dirname(import.meta.dirname);
 const source = join(root, 'src', 'cli', 'main.ts');
+
+/** Compiled code is kept, in the user's own cache folder: commands and workers start in half the CPU. Node ≥ 22.8. */
+function keepCompiledCode() {
+  const xdg = process.env.XDG_CACHE_HOME;
+  const cache = xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), '.cache');
+  // The variable is for the processes that this one starts.
+  process.env.NODE_COMPILE_CACHE ??= join(cache, 'agentswarm', 'compiled');
+  nodeModule.enableCompileCache?.(process.env.NODE_COMPILE_CACHE);
+}
 
 /** @param {string} message */
 function refuse(message) {
@@ -37,4 +48,5 @@ async function inPackage() {
   await import(pathToFileURL(built).href);
 }
 
+keepCompiledCode();
 await (existsSync(source) ? inCheckout() : inPackage());
