@@ -88,7 +88,7 @@ test('the table of a run’s settings names exactly the keys of their schema, wi
         ? `\`${author.name} <${author.email}>\``
         : limits === undefined
           ? asWritten(value)
-          : `${limits.turns} turns, ${limits.tokens.toLocaleString('en')} tokens, ${limits.minutes} minutes`;
+          : `${limits.turns} turns, ${limits.tokens.toLocaleString('en')} tokens, ${limits.costUsd} USD, ${limits.minutes} minutes`;
     expect(`${first}: ${cells[1]}`).toBe(`${first}: ${expected}`);
   }
 });

@@ -18,6 +18,7 @@ import type {
 import type { Budget } from '../shared/contracts/budget.ts';
 import { addMetrics, type AgentMetrics, NO_METRICS } from '../shared/contracts/task.ts';
 import { callEstimate, roomFor, spentOf } from '../shared/decisions/budget.ts';
+import { FailureType, failureTypeOf } from '../shared/failures.ts';
 import type { Chain } from '../shared/ids.ts';
 import { ROLE_TOOLS, type ToolName } from '../shared/tools.ts';
 import { tailDigest } from '../shared/digest.ts';
@@ -44,9 +45,9 @@ export function newConversation(messages: Message[], now: number): Conversation 
 export type LoopEnd<T> =
   | { kind: 'closed'; value: T }
   /** `limit` and `stall` leave work worth handing off; `useless` is a model that does not play its part. */
-  | { kind: 'stopped'; by: 'limit' | 'stall' | 'useless'; reason: string }
-  /** The transcript is too long: the caller compacts and comes back. */
-  | { kind: 'compact' };
+  | { kind: 'stopped'; by: 'limit' | 'budget' | 'stall' | 'useless'; reason: string }
+  /** The transcript is long, or (`tooLong`) longer than the model takes: the caller compacts and comes back. */
+  | { kind: 'compact'; tooLong: boolean };
 
 export type LoopOptions<T> = {
   role: Role;
@@ -61,8 +62,8 @@ export type LoopOptions<T> = {
    * once, in the same activity.
    */
   act: (turn: number, calls: ToolCall[], next?: ThinkRequest) => Promise<Acted>;
-  /** Parses and checks the closing call; an error goes back to the model. */
-  close: (call: ToolCall) => { ok: true; value: T } | { ok: false; error: string };
+  /** Parses and checks the closing call; an error goes back to the model, unless this is its `last` turn. */
+  close: (call: ToolCall, last: boolean) => Verdict<T> | Promise<Verdict<T>>;
   /** What limits are counted from; the conversation's start unless given (a planner counts each round). */
   since?: Baseline;
   /** A hard bound of the conversation's metrics: a call that might not fit is not made. */
@@ -77,13 +78,17 @@ export type Inbox = {
   take(): { texts: string[]; handOff?: string };
 };
 
+/** What becomes of a closing call. */
+export type Verdict<T> = { ok: true; value: T } | { ok: false; error: string };
+
 export type Acted = { results: ToolResult[]; answer?: ThinkResult | undefined };
 
-export type Baseline = { turns: number; tokens: number; at: number };
+export type Baseline = { turns: number; tokens: number; costUsd: number; at: number };
 
 export const baselineOf = (talk: Conversation, now: number): Baseline => ({
   turns: talk.turn,
   tokens: talk.metrics.inputTokens + talk.metrics.outputTokens,
+  costUsd: talk.metrics.costUsd,
   at: now,
 });
 
@@ -93,19 +98,24 @@ const MAX_TRANSCRIPT_CHARS = 900_000;
 const MAX_CALLS = 16;
 const MAX_ANSWERS_WITHOUT_CALL = 3;
 const STALL_REPEATS = 3;
+/** Part of a limit, after which the model is told once to come to an end. */
+const WARN_AT = 0.8;
 /** Tools and their schemas, before the first call has been counted. */
 const FRAME_TOKENS = 2_000;
+/** The most that the tools of one turn give: MAX_CALLS results of 30 kB. */
+const TURN_TOKENS = 160_000;
 /** Few, so that estimates are rather too high: code has about four characters a token. */
 const CHARS_PER_TOKEN = 3;
 
 export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> {
   const { role, conversation: talk, limits, act, close } = options;
   const closing = ROLE_TOOLS[role].closing;
-  const since = options.since ?? { turns: 0, tokens: 0, at: talk.startedAt };
+  const since = options.since ?? { turns: 0, tokens: 0, costUsd: 0, at: talk.startedAt };
   const repeats = new Repeats();
   let withoutCall = 0;
   let empty = 0;
   let lastChance = false;
+  let warned = false;
   /** The model's answer, where the last turn's tools brought it along. */
   let early: ThinkResult | undefined;
 
@@ -114,18 +124,24 @@ export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> 
       const said = options.inbox?.take();
       for (const text of said?.texts ?? []) talk.messages.push({ role: 'user', text });
       const room = roomOf(options);
-      if (room === 'none') return { kind: 'stopped', by: 'limit', reason: LOOP_TEXT.budgetSpent };
+      if (room === 'none') return { kind: 'stopped', by: 'budget', reason: LOOP_TEXT.budgetSpent };
       const reached =
         limitReached(limits, talk, since) ?? (room === 'last' ? LOOP_TEXT.budgetSpent : (said?.handOff ?? null));
       // A limit first: a model that does not close could be compacted for ever, each time with a last turn anew.
-      if (reached === null && needsCompaction(talk, options.compactTokens)) return { kind: 'compact' };
+      if (reached === null && needsCompaction(talk, options.compactTokens)) return { kind: 'compact', tooLong: false };
+      const near = warned || reached !== null ? null : limitNear(limits, talk, since);
+      if (near !== null) {
+        warned = true;
+        talk.messages.push({ role: 'user', text: LOOP_TEXT.limitNear(near, closing) });
+      }
       if (reached !== null) {
-        if (lastChance) return { kind: 'stopped', by: 'limit', reason: reached };
+        if (lastChance) return { kind: 'stopped', by: room === 'free' ? 'limit' : 'budget', reason: reached };
         lastChance = true;
         talk.messages.push({ role: 'user', text: LOOP_TEXT.lastTurn(reached, closing) });
       }
     }
-    const answer = early ?? (await think(options, lastChance ? [closing] : ROLE_TOOLS[role].tools));
+    const answer = early ?? (await thinkOrCompact(options, lastChance ? [closing] : ROLE_TOOLS[role].tools));
+    if (answer === 'too-long') return { kind: 'compact', tooLong: true };
     if (early !== undefined) count(talk, early);
     early = undefined;
     const { text, toolCalls } = answer.message;
@@ -152,10 +168,11 @@ export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> 
       !repeats.near(toolCalls) &&
       limitReached(limits, talk, since) === null &&
       options.inbox?.waiting !== true &&
-      roomOf(options) === 'free' &&
+      roomOf(options, TURN_TOKENS) === 'free' &&
+      (warned || limitNear(limits, talk, since) === null) &&
       !needsCompaction(talk, options.compactTokens);
     const next = plain ? questionOf(options, talk.turn + 1, ROLE_TOOLS[role].tools) : undefined;
-    const ended = await takeTurn(talk, toolCalls, closing, next, act, close);
+    const ended = await takeTurn(talk, toolCalls, closing, next, act, (call) => close(call, lastChance));
     if (ended.closed !== undefined) return { kind: 'closed', value: ended.closed.value };
     early = ended.answer;
     const times = repeats.seen(toolCalls, ended.results);
@@ -170,12 +187,28 @@ export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> 
 export async function think(options: Asker, tools: readonly ToolName[]): Promise<ThinkResult> {
   const { conversation: talk } = options;
   const question = questionOf(options, talk.turn + 1, tools);
-  const answer = await llmActivities.think.executeWithOptions({ summary: `think ${question.turn}` }, [question]);
-  count(talk, answer);
-  return answer;
+  try {
+    const answer = await llmActivities.think.executeWithOptions({ summary: `think ${question.turn}` }, [question]);
+    count(talk, answer);
+    return answer;
+  } catch (error) {
+    // Its number is used: the next question under it would be another one.
+    if (failureTypeOf(error) === FailureType.ContextTooLong) talk.turn += 1;
+    throw error;
+  }
 }
 
-type Asker = Pick<LoopOptions<unknown>, 'role' | 'conversation' | 'agent' | 'ancestors' | 'maxOutputTokens'>;
+/** A conversation that the model cannot take is compacted where there is something to compact. */
+async function thinkOrCompact(options: Asker, tools: readonly ToolName[]): Promise<ThinkResult | 'too-long'> {
+  try {
+    return await think(options, tools);
+  } catch (error) {
+    if (failureTypeOf(error) !== FailureType.ContextTooLong || !isCompactable(options.conversation)) throw error;
+    return 'too-long';
+  }
+}
+
+export type Asker = Pick<LoopOptions<unknown>, 'role' | 'conversation' | 'agent' | 'ancestors' | 'maxOutputTokens'>;
 
 /** The request for a call over the transcript as it is now. */
 function questionOf(options: Asker, turn: number, tools: readonly ToolName[]): ThinkRequest {
@@ -213,7 +246,7 @@ async function takeTurn<T>(
   closing: ToolName,
   next: ThinkRequest | undefined,
   act: LoopOptions<T>['act'],
-  close: LoopOptions<T>['close'],
+  close: (call: ToolCall) => Verdict<T> | Promise<Verdict<T>>,
 ): Promise<Acted & { closed?: { value: T } }> {
   const at = toolCalls.findIndex((call) => call.name === closing);
   const before = at === -1 ? toolCalls : toolCalls.slice(0, at);
@@ -231,7 +264,7 @@ async function takeTurn<T>(
       results.push({ callId: call.id, name: call.name, status: 'error', output: LOOP_TEXT.afterClosing(closing) });
       continue;
     }
-    const verdict = close(call);
+    const verdict = await close(call);
     if (verdict.ok) closed = { value: verdict.value };
     const output = verdict.ok ? 'Accepted.' : verdict.error;
     results.push({ callId: call.id, name: call.name, status: verdict.ok ? 'ok' : 'error', output });
@@ -241,10 +274,14 @@ async function takeTurn<T>(
 }
 
 function needsCompaction(talk: Conversation, compactTokens: number): boolean {
-  if (talk.messages.length <= 3) return false;
+  if (!isCompactable(talk)) return false;
   if (talk.inputTokens > compactTokens) return true;
   return transcriptChars(talk.messages) > MAX_TRANSCRIPT_CHARS;
 }
+
+/** Whether the model has said anything since the brief, or since the last summary. */
+const isCompactable = ({ messages }: Conversation): boolean =>
+  messages.length > 3 && messages.some(({ role }) => role === 'assistant');
 
 export function transcriptChars(messages: readonly Message[]): number {
   let chars = 0;
@@ -256,26 +293,46 @@ export function transcriptChars(messages: readonly Message[]): number {
   return chars;
 }
 
+type Use = { what: string; used: number; limit: number };
+
+/** How much of each limit is used. */
+function uses(limits: Limits, talk: Conversation, since: Baseline): Use[] {
+  const { inputTokens, outputTokens, costUsd } = talk.metrics;
+  const money =
+    limits.costUsd === undefined ? [] : [{ what: 'USD', used: costUsd - since.costUsd, limit: limits.costUsd }];
+  return [
+    { what: 'turns', used: talk.turn - since.turns, limit: limits.turns },
+    { what: 'tokens', used: inputTokens + outputTokens - since.tokens, limit: limits.tokens },
+    ...money,
+    { what: 'minutes', used: (Date.now() - since.at) / 60_000, limit: limits.minutes },
+  ];
+}
+
 function limitReached(limits: Limits, talk: Conversation, since: Baseline): string | null {
-  const turns = talk.turn - since.turns;
-  if (turns >= limits.turns) return `The limit of ${limits.turns} turns is reached.`;
-  const tokens = talk.metrics.inputTokens + talk.metrics.outputTokens - since.tokens;
-  if (tokens >= limits.tokens) return `The limit of ${limits.tokens} tokens is reached (${tokens} used).`;
-  if (Date.now() - since.at >= limits.minutes * 60_000) return `The limit of ${limits.minutes} minutes is reached.`;
-  return null;
+  const reached = uses(limits, talk, since).find(({ used, limit }) => used >= limit);
+  return reached === undefined ? null : LOOP_TEXT.limitReached(reached);
+}
+
+/** The limit that is nearest, once so much of it is used that the work should be brought to an end. */
+function limitNear(limits: Limits, talk: Conversation, since: Baseline): Use | null {
+  const near = uses(limits, talk, since).filter(({ used, limit }) => used >= WARN_AT * limit);
+  return near.toSorted((a, b) => b.used / b.limit - a.used / a.limit)[0] ?? null;
 }
 
 type Bounded = Pick<LoopOptions<unknown>, 'budget' | 'conversation' | 'maxOutputTokens'>;
 
-/** Whether the budget has room for the next call: its whole input, as far as it is known, and its longest answer. */
-function roomOf({ budget, conversation: talk, maxOutputTokens }: Bounded): 'free' | 'last' | 'none' {
+/**
+ * Whether the budget has room for the next call: its whole input, as far as it is known, `more` tokens that may come
+ * before it, and its longest answer.
+ */
+function roomOf({ budget, conversation: talk, maxOutputTokens }: Bounded, more = 0): 'free' | 'last' | 'none' {
   if (budget === undefined) return 'free';
   const spent = spentOf(talk.metrics);
   const newest = talk.messages.findLastIndex((message) => message.role === 'assistant');
   const known = talk.inputTokens > 0 && newest !== -1;
   const fresh = transcriptChars(known ? talk.messages.slice(newest) : talk.messages);
   const input = (known ? talk.inputTokens : FRAME_TOKENS) + Math.ceil(fresh / CHARS_PER_TOKEN);
-  return roomFor(budget, spent, callEstimate(input, maxOutputTokens, spent));
+  return roomFor(budget, spent, callEstimate(input + more, maxOutputTokens, spent));
 }
 
 /** Counts how often in a row the same calls gave the same results. */

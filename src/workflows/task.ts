@@ -3,7 +3,7 @@
  * sandbox back, hands off, and sees the branch landed. Never continues as new: an open lease would die.
  */
 import { getExternalWorkflowHandle, isCancellation, log, setCurrentDetails, setHandler } from '@temporalio/workflow';
-import type { AgentBrief } from '../shared/contracts/agent-run.ts';
+import type { AgentBrief, AgentResult } from '../shared/contracts/agent-run.ts';
 import { MergeAnswer, type MergeOutcome } from '../shared/contracts/merge.ts';
 import { LeasedMessage, type SandboxStart } from '../shared/contracts/sandbox.ts';
 import {
@@ -97,7 +97,7 @@ class Task {
       });
       const { collected, base } = work;
       const handoff = {
-        ...(work.kind === 'failed' ? this.failed(work.error) : { ...work.agent.handoff, metrics: work.agent.metrics }),
+        ...(work.kind === 'failed' ? this.failed(work.error) : workedOn(work.agent)),
         filesChanged: collected.filesChanged,
         ...(collected.commit === undefined ? {} : { commit: collected.commit }),
       };
@@ -237,6 +237,13 @@ class Task {
     return `${id}: ${line.length > 100 ? `${line.slice(0, 99)}…` : line}`;
   }
 }
+
+/** The agent's handoff with what was measured of it. */
+const workedOn = ({ handoff, metrics, checks }: AgentResult) => ({
+  ...handoff,
+  metrics,
+  ...(checks === undefined ? {} : { checks }),
+});
 
 /** For an agent that finds the branch as it is, because the commit it should go on from is nowhere any more. */
 function withoutWork(brief: AgentBrief): AgentBrief {

@@ -1,12 +1,15 @@
 /** What the agents of a task begin with: the worker its assignment, the conflict agent both sides' intent. */
 import type { RunActivities } from '../../shared/contracts/activities.ts';
-import type { Mirrors } from '../git/contract.ts';
+import type { CommitSha } from '../../shared/ids.ts';
+import type { Mirror, Mirrors } from '../git/contract.ts';
 import { readText } from './commit-files.ts';
 import { commitsTouching } from './commits.ts';
 import { assignment, handoffLines, items } from './handoff-text.ts';
 import type { Prompts } from './prompts.ts';
 import { cutEnd, data, oneLine } from './text.ts';
 
+/** Of the repository's own words to whoever works in it; each is cut by itself. */
+const GUIDANCE = ['AGENTS.md', 'CLAUDE.md', 'DECISIONS.md'];
 const GUIDANCE_BYTES = 20_000;
 const SUMMARY_BYTES = 20_000;
 const STEERING_BYTES = 20_000;
@@ -23,7 +26,6 @@ export function createBriefWorker({ mirrors, prompts }: Deps): RunActivities['br
   return async ({ run, task, attempt, previous, guidance }) => {
     const mirror = await mirrors.open(run.repo);
     const tip = await mirror.fetchBranch(run.target);
-    const rules = await readText(mirror, tip, 'AGENTS.md');
     const parts = [`Task: ${task.id}\nAttempt: ${attempt}`, assignment(task)];
     if (previous !== undefined) {
       const summary = cutEnd(previous.summary, SUMMARY_BYTES);
@@ -36,8 +38,7 @@ export function createBriefWorker({ mirrors, prompts }: Deps): RunActivities['br
       );
     }
     if (guidance.length > 0) parts.push('## From the people who run this', cutEnd(items(guidance), STEERING_BYTES));
-    if (rules !== null && rules.trim() !== '')
-      parts.push('## How this repository wants to be worked on', data('AGENTS.md', cutEnd(rules, GUIDANCE_BYTES)));
+    parts.push(...(await repositoryGuidance(mirror, tip)));
     return {
       messages: [
         { role: 'system', text: prompts.worker },
@@ -70,6 +71,7 @@ export function createBriefConflict({ mirrors, prompts }: Deps): RunActivities['
       log === ''
         ? 'No commit in between touches these files by name: look at renames and moves.'
         : data('git log', cutEnd(log, COMMITS_BYTES)),
+      ...(await repositoryGuidance(mirror, tip)),
     ];
     return {
       messages: [
@@ -78,6 +80,19 @@ export function createBriefConflict({ mirrors, prompts }: Deps): RunActivities['
       ],
     };
   };
+}
+
+/** What the repository has for whoever works in it; the same text under a second name is not told twice. */
+async function repositoryGuidance(mirror: Mirror, tip: CommitSha): Promise<string[]> {
+  const told: string[] = [];
+  const blocks: string[] = [];
+  for (const name of GUIDANCE) {
+    const text = (await readText(mirror, tip, name))?.trim() ?? '';
+    if (text === '' || told.includes(text)) continue;
+    told.push(text);
+    blocks.push(data(name, cutEnd(text, GUIDANCE_BYTES)));
+  }
+  return blocks.length === 0 ? [] : ['## How this repository wants to be worked on', ...blocks];
 }
 
 const indent = (text: string): string => text.replace(/^/gm, '    ');

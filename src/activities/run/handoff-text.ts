@@ -21,7 +21,7 @@ export function handoffBlocks(handoffs: PlanningNews['handoffs']): string {
 
 /** The body of one handoff: every line is a key, a list item or an indented continuation. */
 export function handoffLines(handoff: Handoff): string {
-  const { summary, concerns, suggestions, filesChanged, metrics } = handoff;
+  const { summary, concerns, suggestions, filesChanged, metrics, checks } = handoff;
   const point = (text: string): string => indentRest(cutEnd(text, POINT_BYTES));
   const shown = filesChanged.slice(0, FILES_SHOWN).map(oneLine);
   const more = filesChanged.length > shown.length ? ` and ${filesChanged.length - shown.length} more` : '';
@@ -30,6 +30,7 @@ export function handoffLines(handoff: Handoff): string {
     ...concerns.map((concern) => `- concern: ${point(concern)}`),
     ...suggestions.map((suggestion) => `- suggestion: ${point(suggestion)}`),
     filesChanged.length === 0 ? 'files changed: none' : `files changed: ${shown.join(', ')}${more}`,
+    ...(checks ?? []).map(({ name, status }) => `- check ${status}: ${point(name)}`),
     `used: ${metrics.turns} turns, ${metrics.inputTokens + metrics.outputTokens} tokens`,
   ].join('\n');
 }

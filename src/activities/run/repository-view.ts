@@ -18,6 +18,7 @@ const COMMITS_SHOWN = 100;
 
 const GUIDANCE = [
   { name: 'AGENTS.md', maxBytes: 20_000 },
+  { name: 'CLAUDE.md', maxBytes: 5_000 },
   { name: 'FEATURES.json', maxBytes: 30_000 },
   { name: 'DECISIONS.md', maxBytes: 20_000 },
 ] as const;

@@ -4,7 +4,7 @@ import { Chain, CommitSha } from '../ids.ts';
 import { AgentHandoff, Checkpoint, Message, SandboxRef } from './agent.ts';
 import { Budget } from './budget.ts';
 import { RunContext } from './run.ts';
-import { AgentMetrics, Handoff, TaskSpec } from './task.ts';
+import { AgentMetrics, CheckResult, Handoff, TaskSpec } from './task.ts';
 
 /** What the agent is there for, and what its first messages are made from. */
 export const AgentBrief = z.discriminatedUnion('role', [
@@ -44,6 +44,8 @@ const AgentCarry = z.object({
   checkpoint: Checkpoint.optional(),
   /** Said to it and not told to the model yet. */
   said: z.array(AgentMessage).optional(),
+  /** How often failing checks have gone back to it. */
+  checkRounds: z.number().int().min(0).optional(),
 });
 
 export const AgentInput = z.object({
@@ -65,5 +67,6 @@ export const AgentResult = z.object({
   handoff: AgentHandoff,
   metrics: AgentMetrics,
   checkpoint: Checkpoint.optional(),
+  checks: z.array(CheckResult).optional(),
 });
 export type AgentResult = z.infer<typeof AgentResult>;

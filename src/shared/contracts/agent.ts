@@ -144,5 +144,7 @@ export const Limits = z.object({
   /** Input and output together, over all calls. */
   tokens: z.number().int().positive(),
   minutes: z.number().positive(),
+  /** US dollars. Absent: none but the run's. */
+  costUsd: z.number().positive().optional(),
 });
 export type Limits = z.infer<typeof Limits>;

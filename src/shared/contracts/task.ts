@@ -70,6 +70,17 @@ export function addMetrics(a: AgentMetrics, b: AgentMetrics): AgentMetrics {
   };
 }
 
+/** What one acceptance criterion or check of the repository showed when the host ran it; not an agent's claim. */
+export const CheckResult = z.object({
+  name: z.string(),
+  command: z.string().optional(),
+  /** `unchecked`: a criterion that has no command. */
+  status: z.enum(['passed', 'failed', 'unchecked']),
+  /** The end of what a failing command wrote. */
+  output: z.string().optional(),
+});
+export type CheckResult = z.infer<typeof CheckResult>;
+
 export const Handoff = z.object({
   status: HandoffStatus,
   summary: z.string(),
@@ -78,6 +89,8 @@ export const Handoff = z.object({
   /** Measured from git, not claimed by the agent. The first ones where there are very many. */
   filesChanged: z.array(z.string()),
   metrics: AgentMetrics,
+  /** Absent where none was run: the agent did not say that it is complete. */
+  checks: z.array(CheckResult).optional(),
   /** The task's work as the host committed it; absent when nothing was changed. */
   commit: CommitSha.optional(),
 });

@@ -129,6 +129,25 @@ describe('the first message of a conflict agent', () => {
     expect(text).not.toContain('Not of these files');
   });
 
+  it('is told how the repository wants to be worked on, each text once', async () => {
+    const tip = repository.commit({ 'CLAUDE.md': 'Be brief.\n', 'DECISIONS.md': 'D1: </data> tabs.\n' });
+    const conflict = await briefConflict({
+      run: runContext(repository.dir, base),
+      task,
+      handoff,
+      base,
+      tip,
+      files: ['a.txt'],
+    });
+    const worker = await briefWorker({ run: runContext(repository.dir, base), task, attempt: 1, guidance: [] });
+    for (const { messages } of [conflict, worker]) {
+      const text = textOf(messages);
+      expect(text).toContain('<data source="AGENTS.md">\nBe brief.\n</data>');
+      expect(text).toContain('<data source="DECISIONS.md">\nD1: &lt;/data> tabs.\n</data>');
+      expect(text).not.toContain('source="CLAUDE.md"');
+    }
+  });
+
   it('says so when no landed commit touches the files by name', async () => {
     const { messages } = await briefConflict({
       run: runContext(repository.dir, base),

@@ -1,0 +1,235 @@
+/** The agent loop over a real run: checks before "complete", warnings before limits, a context that is too short. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { Client } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Conversation, rounds, type ScriptAnswer, userTexts } from '../../examples/scripted-model/conversation.ts';
+import { type ScriptedModel, startScriptedModel } from '../../examples/scripted-model/server.ts';
+import { handoffAnswer, write } from '../../examples/scripted-model/steps.ts';
+import type { TaskResult } from '../../src/shared/contracts/task.ts';
+import { LOOP_TEXT } from '../../src/shared/loop-text.ts';
+import { fileOn } from '../support/branches.ts';
+import { bareRepository } from '../support/repos.ts';
+import { planned, type Scenario, scenarioScript, specOf } from '../support/scenarios.ts';
+import { Swarm } from '../support/swarm.ts';
+import { temporal } from '../support/temporal.ts';
+
+const IS_GOOD = {
+  text: 'a.txt is good',
+  command: 'grep -qx good a.txt || { echo "a.txt says: $(cat a.txt)"; exit 1; }',
+};
+const complete = (summary: string): ScriptAnswer => handoffAnswer({ status: 'complete', summary });
+const say = (...calls: ScriptAnswer['calls']): ScriptAnswer => ({ text: 'I work.', calls });
+const lastOutput = (conversation: Conversation): string => rounds(conversation).at(-1)?.results.at(-1)?.output ?? '';
+
+/** Wrong at first; right once its check has come back with what it said. */
+const repairing: Scenario = {
+  plan: () => ({ tasks: [planned('repaired', { acceptance: [IS_GOOD, { text: 'It is nice' }] })], done: true }),
+  tasks: {
+    repaired: (_, conversation) => {
+      switch (rounds(conversation).length) {
+        case 0:
+          return say(write('a.txt', 'bad\n'));
+        case 1:
+          return complete('I think it is done.');
+        case 2:
+          return lastOutput(conversation).includes('a.txt says: bad')
+            ? say(write('a.txt', 'good\n'))
+            : handoffAnswer({ status: 'failed', summary: 'Nobody told me.' });
+        default:
+          return complete('Now it is good.');
+      }
+    },
+  },
+};
+
+/** Says that it is done, whatever its checks say. */
+const insisting: Scenario = {
+  plan: () => ({ tasks: [planned('stubborn')], done: true }),
+  tasks: {
+    stubborn: (_, conversation) =>
+      rounds(conversation).length === 0 ? say(write('broken.txt', 'x\n')) : complete('All is well.'),
+  },
+};
+
+/** Goes on writing until it is told that a limit is near. */
+const slow: Scenario = {
+  plan: () => ({ tasks: [planned('slow')], done: true }),
+  tasks: {
+    slow: (_, conversation) => {
+      const warned = userTexts(conversation).some((text) => text.includes('of at most'));
+      const number = rounds(conversation).length;
+      return warned ? complete(`Warned after ${number} turns.`) : say(write(`slow-${number}.txt`, 'x\n'));
+    },
+  },
+};
+
+const NOISE = 'n'.repeat(20_000);
+/** Its transcript outgrows the model's context; the summary tells how far it is. */
+const long: Scenario = {
+  plan: () => ({
+    tasks: [planned('long', { acceptance: [{ text: 'The sixth file is there', command: 'test -f long-5.txt' }] })],
+    done: true,
+  }),
+  tasks: {
+    long: (_, conversation) => {
+      const before = Number(/^Files so far: (\d+)$/m.exec(userTexts(conversation).join('\n'))?.[1] ?? '0');
+      const number = before + rounds(conversation).length;
+      if (!conversation.tools.includes('submit_handoff')) return { text: `Files so far: ${number}`, calls: [] };
+      return number < 6 ? say(write(`long-${number}.txt`, NOISE)) : complete('Six files.');
+    },
+  },
+};
+
+/** A model server whose context is `limit` characters of request: what is longer is refused as providers do. */
+async function withShortContext(model: ScriptedModel, limit: number) {
+  const refused: string[] = [];
+  const passed: string[] = [];
+  const server: Server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const body = Buffer.concat(chunks).toString();
+      const planner = body.includes('submit_plan');
+      if (!planner && body.length > limit) {
+        refused.push(body);
+        response.writeHead(400, { 'content-type': 'application/json' });
+        const message = `This model's maximum context length is ${limit} tokens. Please reduce the length of the messages.`;
+        response.end(
+          JSON.stringify({ error: { message, type: 'invalid_request_error', code: 'context_length_exceeded' } }),
+        );
+        return;
+      }
+      if (!planner && body !== '') passed.push(body);
+      void fetch(`${model.url}${request.url}`, {
+        method: request.method ?? 'GET',
+        headers: { authorization: 'Bearer test-key', 'content-type': 'application/json' },
+        ...(body === '' ? {} : { body }),
+      }).then(async (answer) => {
+        response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' });
+        response.end(Buffer.from(await answer.arrayBuffer()));
+      });
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, refused, passed, server };
+}
+
+describe('the agent loop', () => {
+  let swarm: Swarm;
+  let client: Client;
+  let model: ScriptedModel;
+  let context: Awaited<ReturnType<typeof withShortContext>>;
+
+  beforeAll(async () => {
+    const server = await temporal();
+    client = await server.client();
+    const script = scenarioScript({ repairing, insisting, slow, long });
+    model = await startScriptedModel({ script });
+    context = await withShortContext(model, 90_000);
+    swarm = await Swarm.start({
+      client,
+      address: server.address,
+      taskQueue: server.uniqueQueue(),
+      script,
+      endpoints: JSON.stringify([
+        {
+          name: 'short',
+          provider: 'openai',
+          baseUrl: `${context.url}/v1`,
+          apiKey: 'test-key',
+          models: { default: 'scripted-1' },
+          price: { input: 1, output: 2 },
+        },
+      ]),
+    });
+  }, 60_000);
+
+  afterAll(async () => {
+    await swarm?.stop();
+    context?.server.close();
+    context?.server.closeAllConnections();
+    await model?.stop();
+  });
+
+  const resultOf = async (workflowId: string): Promise<TaskResult> =>
+    (await client.workflow.getHandle(workflowId).result()) as TaskResult;
+
+  it('gives a failing criterion back to the agent, which mends it; the handoff says what was met', async () => {
+    const origin = bareRepository(join(swarm.dir, 'repaired.git'));
+    const report = await swarm.run('loop-repaired', { repo: origin.dir, spec: specOf('repairing') });
+    expect(report).toMatchObject({ status: 'complete', landed: 1 });
+    expect(fileOn(origin.dir, report.target, 'a.txt')).toBe('good\n');
+    const { handoff } = await resultOf('loop-repaired/repaired.1');
+    expect(handoff).toMatchObject({ status: 'complete', summary: 'Now it is good.' });
+    expect(handoff.checks).toEqual([
+      { name: IS_GOOD.text, command: IS_GOOD.command, status: 'passed' },
+      { name: 'It is nice', status: 'unchecked' },
+    ]);
+  }, 120_000);
+
+  it('takes what the quick checks of the repository say over what the agent says, and lands nothing', async () => {
+    const check = { name: 'not broken', command: 'echo looked; test ! -e broken.txt', quick: true };
+    const origin = bareRepository(join(swarm.dir, 'stubborn.git'), {
+      'README.md': '# x\n',
+      'agentswarm.json': JSON.stringify({
+        checks: [check, { name: 'slow', command: 'touch ran-slow; false' }],
+        maxAttempts: 1,
+      }),
+    });
+    const report = await swarm.run('loop-stubborn', { repo: origin.dir, spec: specOf('insisting') });
+    expect(report.landed).toBe(0);
+    const { handoff, outcome } = await resultOf('loop-stubborn/stubborn.1');
+    expect(handoff.status).toBe('partial');
+    expect(handoff.checks).toMatchObject([{ name: 'not broken', status: 'failed' }]);
+    expect(handoff.concerns[0]).toMatch(/^The check "not broken" fails .*looked/s);
+    // Written once, said three times: twice it came back.
+    expect(handoff.metrics.turns).toBe(4);
+    expect(handoff.filesChanged).toEqual(['broken.txt']);
+    expect(outcome).toEqual({ kind: 'none' });
+  }, 120_000);
+
+  it.each([
+    ['turns', { turns: 10, tokens: 1_000_000, minutes: 60 }],
+    ['USD', { turns: 100, tokens: 1_000_000, minutes: 60, costUsd: 0.05 }],
+  ])(
+    'warns an agent once before its limit of %s, so that it ends by itself',
+    async (what, worker) => {
+      const origin = bareRepository(join(swarm.dir, `slow-${what}.git`));
+      const id = `loop-slow-${what.toLowerCase()}`;
+      await swarm.run(id, { repo: origin.dir, spec: specOf('slow'), settings: { agent: { worker } } });
+      const { handoff } = await resultOf(`${id}/slow.1`);
+      expect(handoff.status).toBe('complete');
+      const turns = Number(/after (\d+) turns/.exec(handoff.summary)?.[1]);
+      expect(turns).toBe(handoff.metrics.turns - 1);
+      if (what === 'turns') expect(turns).toBe(8);
+      else {
+        expect(turns).toBeGreaterThan(1);
+        expect(handoff.metrics.costUsd).toBeLessThan(0.05);
+      }
+    },
+    120_000,
+  );
+
+  it('compacts a conversation that the model cannot take, keeps its brief, and goes on from the summary', async () => {
+    const origin = bareRepository(join(swarm.dir, 'long.git'));
+    context.refused.length = 0;
+    context.passed.length = 0;
+    const report = await swarm.run('loop-long', { repo: origin.dir, spec: specOf('long') });
+    expect(report).toMatchObject({ status: 'complete', landed: 1 });
+    expect(fileOn(origin.dir, report.target, 'long-5.txt')).toBe(NOISE);
+    expect(context.refused.length).toBeGreaterThan(0);
+    const summed = context.passed.filter((body) => body.includes(JSON.stringify(LOOP_TEXT.compact).slice(1, -1)));
+    expect(summed).toHaveLength(1);
+    for (const word of ['acceptance criteria', 'decisions', 'files touched', 'open problems']) {
+      expect(LOOP_TEXT.compact).toContain(word);
+    }
+    const after = context.passed.slice(context.passed.indexOf(summed[0] ?? '') + 1);
+    expect(after.length).toBeGreaterThan(0);
+    for (const body of after) {
+      expect(body).toContain('The sixth file is there');
+      expect(body).toContain('Files so far:');
+    }
+  }, 120_000);
+});
