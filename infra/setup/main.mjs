@@ -22,6 +22,7 @@ const TARGETS = /** @type {const} */ ({
   'test:long': ['infra/gates/main.ts', 'test:long'],
   check: ['infra/gates/main.ts', 'check'],
   bench: ['bench/main.ts'],
+  attack: ['test/attack/main.ts'],
   agentswarm: ['src/cli/main.ts'],
 });
 

@@ -58,7 +58,7 @@ export function createMirror({ dir, repo, git }: { dir: string; repo: Repository
 
     /** Callers that come while a fetch runs share the next one: theirs must begin after they asked. */
     async fetchBranch(branch) {
-      await checkRef(git, branchRef(branch));
+      checkRef(branchRef(branch));
       const current = latestFetch.get(branch);
       if (current?.waiting !== undefined) return current.waiting;
       const before = current?.running ?? Promise.resolve();
@@ -77,7 +77,7 @@ export function createMirror({ dir, repo, git }: { dir: string; repo: Repository
 
     async ensureCommit(commit, ref) {
       if (await has(commit)) return;
-      await checkRef(git, ref);
+      checkRef(ref);
       // Without a ref of its own in the mirror: gc is off, so nothing prunes it.
       await run([...FETCH, '--', location, ref]);
       if (await has(commit)) return;
@@ -90,7 +90,7 @@ export function createMirror({ dir, repo, git }: { dir: string; repo: Repository
     },
 
     async importBundle(bundle, commit, keepRef) {
-      await checkRef(git, keepRef);
+      checkRef(keepRef);
       await takeBundle(run, dir, bundle, sha(commit));
       await run(['update-ref', '--', keepRef, sha(commit)]);
     },
@@ -119,7 +119,7 @@ export function createMirror({ dir, repo, git }: { dir: string; repo: Repository
     },
 
     async pushWork(commit, ref) {
-      await checkRef(git, ref);
+      checkRef(ref);
       if (ref.startsWith('refs/heads/')) throw new Error(`a branch is only moved by compare-and-swap, not ${ref}`);
       await run([...PUSH, '--', location, `+${sha(commit)}:${ref}`]);
     },
@@ -127,7 +127,7 @@ export function createMirror({ dir, repo, git }: { dir: string; repo: Repository
     async deleteRemoteRefs(refs) {
       for (let i = 0; i < refs.length; i += REFS_AT_ONCE) {
         const wanted = refs.slice(i, i + REFS_AT_ONCE);
-        for (const ref of wanted) await checkRef(git, ref);
+        for (const ref of wanted) checkRef(ref);
         const there = await listRemote(wanted);
         const doomed = wanted.filter((ref) => there.has(ref));
         if (doomed.length === 0) continue;

@@ -1,26 +1,29 @@
-/** Names of refs, checked by git itself before they are used. */
+/** Names of refs, checked before git gets to see them. Pure. */
 import { createHash } from 'node:crypto';
 import { FailureType, terminal } from '../../shared/failures.ts';
 
-/** As much of a git runner as a check needs. */
-type AskGit = (argv: readonly string[], options: { ok: readonly number[] }) => Promise<{ code: number }>;
-
-const checked = new Set<string>();
+/**
+ * Whether git allows this full name of a ref: the rules of git-check-ref-format(1), for a name below `refs/`.
+ * A model's or person's name starts no process before it is known to be one.
+ */
+export function isRefName(ref: string): boolean {
+  return (
+    ref.startsWith('refs/') &&
+    !/[\u0000- \u007f~^:?*[\\]|\.\.|@\{|\/\/|\.$/.test(ref) &&
+    ref.split('/').every((part) => part !== '' && !part.startsWith('.') && !part.endsWith('.lock'))
+  );
+}
 
 /** @throws terminal BadInput when git does not allow this full name (`refs/…`) of a ref. */
-export async function checkRef(git: AskGit, ref: string): Promise<void> {
-  if (checked.has(ref)) return;
-  const allowed = ref.startsWith('refs/') && (await git(['check-ref-format', ref], { ok: [0, 1] })).code === 0;
-  if (!allowed || ref.startsWith('refs/heads/-') || ref === 'refs/heads/HEAD') {
-    const name = ref.startsWith('refs/heads/') ? `branch "${ref.slice('refs/heads/'.length)}"` : `ref "${ref}"`;
-    throw terminal(
-      FailureType.BadInput,
-      `git does not allow the name of the ${name}`,
-      'Choose a name without spaces, "..", "~", "^", ":", "?", "*", "[", "\\" and without "-" at its start.',
-    );
-  }
-  if (checked.size > 10_000) checked.clear();
-  checked.add(ref);
+export function checkRef(ref: string): void {
+  if (isRefName(ref) && !ref.startsWith('refs/heads/-') && ref !== 'refs/heads/HEAD') return;
+  const shown = ref.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+  const name = ref.startsWith('refs/heads/') ? `branch "${shown.slice('refs/heads/'.length)}"` : `ref "${shown}"`;
+  throw terminal(
+    FailureType.BadInput,
+    `git does not allow the name of the ${name}`,
+    'Choose a name without spaces, "..", "~", "^", ":", "?", "*", "[", "\\" and without "-" at its start.',
+  );
 }
 
 /** @param branch without `refs/heads/`. */

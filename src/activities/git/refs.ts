@@ -20,7 +20,7 @@ export async function resolveBase(mirror: Mirror, base?: string): Promise<Base> 
   if (base === undefined) return resolveHead(mirror);
   if (CommitSha.safeParse(base).success) return resolveCommit(mirror, base);
   const ref = base.startsWith('refs/') ? base : branchRef(base);
-  await checkRef((argv, options) => mirror.git(argv, options), ref);
+  checkRef(ref);
   if (ref.startsWith('refs/heads/')) {
     const branch = ref.slice('refs/heads/'.length);
     if ((await mirror.readRemoteRef(ref)) !== null) return { commit: await mirror.fetchBranch(branch), branch };
@@ -114,7 +114,7 @@ export async function createBranch(
   base: CommitSha,
 ): Promise<{ created: boolean; tip: CommitSha }> {
   const ref = branchRef(target);
-  await checkRef((argv, options) => mirror.git(argv, options), ref);
+  checkRef(ref);
   const there = await mirror.readRemoteRef(ref);
   if (there !== null) return { created: false, tip: there };
   const answer = await pushBranch(mirror, { branch: target, expected: null, next: base });

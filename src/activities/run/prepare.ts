@@ -37,7 +37,7 @@ export function createPrepareRun(deps: {
     await checkSpec(mirror, base, input.spec);
     const layers = [input.settings, await readRepositorySettings(mirror, base), config.run];
     const { settings, note: setupSaid } = await resolveSettings(mirror, base, layers);
-    const choice = await chooseTarget(mirror, { location, runId: root.workflowId, branch: input.branch });
+    const choice = chooseTarget({ location, runId: root.workflowId, branch: input.branch });
     const { target } = choice;
     await remote('create and delete a ref', () => showPushRights(mirror, root.workflowId, base));
     const { created, tip } = await remote(`create the branch ${target}`, () => createBranch(mirror, target, base));

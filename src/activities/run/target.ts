@@ -1,7 +1,6 @@
 /** The branch that a run lands on. */
 import { FailureType, terminal } from '../../shared/failures.ts';
 import { defaultBranch } from '../../shared/ids.ts';
-import type { Mirror } from '../git/contract.ts';
 import type { RepositoryLocation } from '../git/location.ts';
 import { branchRef, checkRef } from '../git/names.ts';
 
@@ -10,13 +9,13 @@ import { branchRef, checkRef } from '../git/names.ts';
  * be pushed to, so another one takes its place and the notes say so.
  * @throws terminal BadInput for a name that git does not allow.
  */
-export async function chooseTarget(
-  mirror: Mirror,
-  options: { location: RepositoryLocation; runId: string; branch: string | undefined },
-): Promise<{ target: string; notes: string[] }> {
+export function chooseTarget(options: { location: RepositoryLocation; runId: string; branch: string | undefined }): {
+  target: string;
+  notes: string[];
+} {
   const { location, runId, branch } = options;
   const wanted = branch?.replace(/^refs\/heads\//, '') ?? defaultBranch(runId);
-  await checkRef(mirror.git, branchRef(wanted));
+  checkRef(branchRef(wanted));
   if (location.kind !== 'ordinary' || !location.checkedOut.includes(wanted)) return { target: wanted, notes: [] };
   const target = freeBranch(defaultBranch(runId), location.checkedOut);
   const note =

@@ -309,9 +309,8 @@ const refusal = async (promise: Promise<unknown>): Promise<string> => (await thr
 
 const asLocation = (given: string): Promise<string> => refusal(validateLocation(given));
 const asBranch = async (given: string, { isolated: host }: Stage): Promise<string> => {
-  const mirror = await host.mirrors.open(host.run.repo);
   const location = { repo: host.run.repo, kind: 'bare' as const, checkedOut: [] };
-  return refusal(chooseTarget(mirror, { location, runId: 'run-1', branch: given }));
+  return refusal(Promise.resolve().then(() => chooseTarget({ location, runId: 'run-1', branch: given })));
 };
 const asBase = async (given: string, { isolated: host }: Stage): Promise<string> =>
   refusal(resolveBase(await host.mirrors.open(host.run.repo), given));

@@ -22,7 +22,7 @@ const environment: Attack[] = [
     'the environment of the process that started the command',
     async (stage) => (
       await stage.victim(),
-      `pid=$PPID; while [ "$pid" -gt 1 ]; do tr '\\0' '\\n' < /proc/$pid/environ; pid=$(cut -d' ' -f4 < /proc/$pid/stat); done; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'`
+      `pid=$PPID; { while [ "$pid" -gt 1 ]; do cat /proc/$pid/environ; pid=$(cut -d' ' -f4 < /proc/$pid/stat); done; cat /proc/[0-9]*/environ; } 2>/dev/null | tr '\\0' '\\n' | grep -a ^SECRET= | head -3`
     ),
   ),
   script(

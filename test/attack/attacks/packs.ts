@@ -21,6 +21,12 @@ class Forge {
   object(type: string, content: Buffer | string): string {
     return gitIn(this.dir, ['hash-object', '-t', type, '-w', '--stdin', '--literally'], { input: content });
   }
+  /** Different ones, by one process. */
+  blobs(count: number): string[] {
+    const paths = Array.from({ length: count }, (_, i) => join(this.dir, `blob-${i}`));
+    for (const path of paths) writeFileSync(path, path);
+    return gitIn(this.dir, ['hash-object', '-w', '--stdin-paths'], { input: `${paths.join('\n')}\n` }).split('\n');
+  }
   tree(entries: readonly Entry[]): string {
     return this.object(
       'tree',
@@ -57,7 +63,7 @@ function objects(
     const made = (stage: Stage): Made => {
       const forge = new Forge(stage.scratch());
       const { commit, others } = make(forge);
-      const padding = many ? Array.from({ length: MANY }, (_, i) => forge.object('blob', `padding ${i}`)) : [];
+      const padding = many ? forge.blobs(MANY) : [];
       return forge.pack([commit, ...others, ...padding]);
     };
     return bundle(`${id}${many ? '-many' : ''}`, many ? `${goal}, in a large pack` : goal, made);
