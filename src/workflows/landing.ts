@@ -45,6 +45,7 @@ export class Landing {
           root: run.root,
           priority: task.priority,
           author: run.settings.author,
+          strategy: run.settings.strategy,
           ...what,
         },
       });

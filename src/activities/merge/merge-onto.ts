@@ -15,7 +15,7 @@ export type Merge = {
   tip: CommitSha;
   base: CommitSha;
   work: CommitSha;
-  /** Whether ancestry alone makes `base` the merge base: see straightWork(). */
+  /** Whether ancestry alone makes `base` the merge base: see ancestryOf(). */
   straight: boolean;
 };
 
@@ -55,16 +55,17 @@ async function onBase(mirror: Mirror, { tip, base, work }: Merge): Promise<[Comm
 }
 
 /**
- * Work whose only parent is its base, while the base is on the branch: its merge base with the tip, and with all
- * that is put on top of the tip, is the base. Two processes for a whole batch.
+ * `straight`: work whose only parent is its base, while the base is on the branch: its merge base with the tip, and
+ * with all that is put on top of the tip, is the base. `astray`: commits, bases among them, that are not on the branch.
+ * Two processes for a whole batch.
  */
-export async function straightWork(
+export async function ancestryOf(
   mirror: Mirror,
   tip: CommitSha,
   entries: readonly { commit: CommitSha; base: CommitSha }[],
   signal?: AbortSignal,
-): Promise<Set<CommitSha>> {
-  if (entries.length === 0) return new Set();
+): Promise<{ straight: Set<CommitSha>; astray: Set<CommitSha> }> {
+  if (entries.length === 0) return { straight: new Set(), astray: new Set() };
   const lines = async (argv: string[], revs: string[]): Promise<string[]> => {
     const { stdout } = await mirror.git(argv, { stdin: `${revs.join('\n')}\n`, signal });
     return stdout.toString('latin1').split('\n');
@@ -73,7 +74,7 @@ export async function straightWork(
   const parents = new Set(await lines(['rev-list', '--no-walk=unsorted', '--parents', '--stdin'], commits));
   const astray = new Set(await lines(['rev-list', '--stdin'], [`^${tip}`, ...entries.map(({ base }) => base)]));
   const straight = entries.filter(({ commit, base }) => parents.has(`${commit} ${base}`) && !astray.has(base));
-  return new Set(straight.map(({ commit }) => commit));
+  return { straight: new Set(straight.map(({ commit }) => commit)), astray };
 }
 
 /** Messages section of `-z`: number of paths, the paths, a type, a text; and again. See git-merge-tree(1). */

@@ -1,11 +1,11 @@
 /** What a batch makes of a tip: the commits to push and every entry's outcome if the push is taken. */
 import type { MergeOutcome, MergeRequest } from '../../shared/contracts/merge.ts';
-import { landingMessage } from '../../shared/commit-message.ts';
 import type { CommitSha } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import { GitError } from '../git/errors.ts';
+import { commitLanding } from './landing-commits.ts';
 import { landedChanges, presentCommits } from './landed-changes.ts';
-import { mergeOnto, straightWork } from './merge-onto.ts';
+import { mergeOnto, ancestryOf } from './merge-onto.ts';
 
 export type Plan = {
   /** The tip with all that merges on top; the tip itself when there is nothing to push. */
@@ -30,7 +30,7 @@ export async function planBatch(
   const open = entries.filter((entry) => !landed.has(entry.requester.firstRunId));
   const missing = await fetchWork(mirror, open, signal);
   const there = open.filter(({ commit }) => !missing.has(commit));
-  const straight = await straightWork(mirror, tip, there, signal);
+  const { straight, astray } = await ancestryOf(mirror, tip, there, signal);
   let running = tip;
   let tree = await mirror.treeOf(tip);
   const outcomes: MergeOutcome[] = [];
@@ -53,12 +53,8 @@ export async function planBatch(
     } else if (merged.tree === tree) {
       outcomes.push({ kind: 'empty' });
     } else {
-      running = await mirror.commitTree({
-        tree: merged.tree,
-        parents: [running],
-        message: landingMessage({ ...entry, task: entry.requester.workflowId, change }),
-        author: entry.author,
-      });
+      const baseOnBranch = !astray.has(base);
+      running = await commitLanding(mirror, { entry, tip: running, tree: merged.tree, baseOnBranch }, signal);
       tree = merged.tree;
       landed.set(change, running);
       outcomes.push({ kind: 'landed', commit: running });

@@ -1,6 +1,7 @@
 /** The merge queue's messages: one queue for each repository and branch, for all runs. */
 import { z } from 'zod';
 import { Chain, CommitSha } from '../ids.ts';
+import { MergeStrategy } from './merge-strategy.ts';
 import { RepositoryRef } from './run.ts';
 
 export const Author = z.object({ name: z.string().min(1), email: z.string().min(1) });
@@ -21,6 +22,8 @@ export const MergeRequest = z.object({
   subject: z.string().min(1),
   body: z.string(),
   author: Author,
+  /** Default: `rebase`. */
+  strategy: MergeStrategy.optional(),
 });
 export type MergeRequest = z.infer<typeof MergeRequest>;
 
