@@ -77,6 +77,7 @@ async function runWithoutBugs(copies: readonly Copy[], tests: readonly string[])
     else before.failing.set(test, 'by' in verdict ? verdict.by : 'why' in verdict ? verdict.why : 'it did not end');
   };
   await Promise.all(copies.map((copy) => lane(waiting, (test) => one(copy, test))));
+  if (stopped !== undefined) return before;
   for (const [test, why] of before.failing) say(`FAILED ${test} without any bug: ${why.slice(0, 500)}`);
   const total = [...before.took.values()].reduce((sum, ms) => sum + ms, 0);
   say(`${before.took.size} of ${tests.length} test files pass without any bug (${(total / 1_000).toFixed(0)} s)`);
@@ -172,7 +173,8 @@ async function main(args: readonly string[]): Promise<boolean> {
 
 function warnOfChanges(): void {
   const changed = execFileSync('git', ['status', '--porcelain', '-uno'], { cwd: ROOT, encoding: 'utf8' }).trim();
-  if (changed !== '') say(`mutants are judged on HEAD, without what is not committed:\n${changed}`);
+  if (changed === '') return;
+  say(`mutants are judged on HEAD: changes of ${changed.split('\n').length} files are not committed, and not in it`);
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
