@@ -4,6 +4,7 @@
  * over the defaults here. Resolved once by `prepareRun`. Pure.
  */
 import { z } from 'zod';
+import { Checks } from './check-settings.ts';
 import { Limits } from './contracts/agent.ts';
 import { MergeStrategy } from './contracts/merge-strategy.ts';
 import { NetworkSetting, Registry } from './network.ts';
@@ -61,6 +62,8 @@ const shape = {
   planningFailures: z.number().int().min(1),
   /** Limits of one agent, by role. */
   agent: z.strictObject({ planner: Limits, worker: Limits, conflict: Limits }).partial(),
+  /** What the repository calls well. */
+  checks: Checks,
   setup: SetupSetting,
   /** Author and committer of the landing commits. */
   author: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }),
@@ -84,6 +87,7 @@ export const RunSettings = z.object({
   strategy: MergeStrategy.default('rebase'),
   setup: Setup.nullable(),
   agent: z.object({ planner: Limits, worker: Limits, conflict: Limits }),
+  checks: Checks.default([]),
 });
 export type RunSettings = z.infer<typeof RunSettings>;
 
@@ -94,10 +98,11 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
   replanAfter: 3,
   planningFailures: 10,
   agent: {
-    planner: { turns: 60, tokens: 4_000_000, minutes: 60 },
-    worker: { turns: 150, tokens: 8_000_000, minutes: 120 },
-    conflict: { turns: 60, tokens: 2_000_000, minutes: 45 },
+    planner: { turns: 60, tokens: 4_000_000, minutes: 60, costUsd: 10 },
+    worker: { turns: 150, tokens: 8_000_000, minutes: 120, costUsd: 10 },
+    conflict: { turns: 60, tokens: 2_000_000, minutes: 45, costUsd: 5 },
   },
+  checks: [],
   setup: null,
   author: { name: 'AgentSwarm', email: 'agentswarm@localhost' },
   strategy: 'rebase',
