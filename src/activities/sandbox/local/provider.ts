@@ -3,7 +3,7 @@
  * are workspace, tmp and home (the agent's), output and git (ours, mounted read-only or not at all), and records.
  */
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { appendFile, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { arch, homedir, release } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -97,9 +97,10 @@ export async function createLocalProvider(options: {
     };
   };
 
-  async function objectsOf(id: string): Promise<string> {
+  function objectsOf(id: string): string {
     try {
-      return await readFile(join(folderOf(id), 'records', 'objects'), 'utf8');
+      // Before every command: at once, without a turn of the thread pool for each of its four steps.
+      return readFileSync(join(folderOf(id), 'records', 'objects'), 'utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       throw gone(id);
@@ -185,7 +186,7 @@ export async function createLocalProvider(options: {
 
     async exec(id, argv, exec) {
       const folder = folderOf(id);
-      const objects = await objectsOf(id);
+      const objects = objectsOf(id);
       const session = await openNetwork(id, folder, exec);
       const cwd = exec.cwd ?? pathsOf(id).workspace;
       const mounts = {
