@@ -7,7 +7,12 @@ import { checkPlan } from '../src/shared/plan-rules.ts';
 import { isToolName, parseArguments, ROLE_TOOLS, TOOLS } from '../src/shared/tools.ts';
 
 const prompts = loadPrompts(join(import.meta.dirname, '..', 'prompts'));
-const FIRST_LINES = { planner: '# Root planner', worker: '# Worker', conflict: '# Conflict agent' } as const;
+const FIRST_LINES = {
+  planner: '# Root planner',
+  subplanner: '# Subplanner',
+  worker: '# Worker',
+  conflict: '# Conflict agent',
+} as const;
 
 /** Fenced JSON with the name of the schema it is an example of: "json submit_plan". */
 const examples = (text: string) =>

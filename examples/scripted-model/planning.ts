@@ -21,6 +21,7 @@ export type PlannedTask = {
   acceptance: { text: string; command?: string }[];
   priority: number;
   dependsOn?: string[];
+  divide?: boolean;
 };
 
 export type PlanningView = {

@@ -1,7 +1,7 @@
 /** The command line: what can be typed, and what it leads to. */
 import { Command, CommanderError } from 'commander';
 import { attachCommand, runCommand, type RunOptions } from './commands/run.ts';
-import { cancelCommand, pauseCommand, resumeCommand, steerCommand } from './commands/control.ts';
+import { cancelCommand, finishCommand, pauseCommand, resumeCommand, steerCommand } from './commands/control.ts';
 import { devCommand } from './commands/dev.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { endpointsCommand } from './commands/endpoints.ts';
@@ -93,9 +93,11 @@ function createProgram(io: Io, dependencies: Dependencies, onExit: (code: ExitCo
   command('worker', helpText.worker).action(async (options: CommonOptions) =>
     onExit(await workerCommand(context(options), options)),
   );
-  command('steer <run> <text>', helpText.steer).action(async (run: string, text: string, options: CommonOptions) =>
-    onExit(await steerCommand(context(options), run, text)),
-  );
+  command('steer <run> <text>', helpText.steer)
+    .option('--task <path>', helpText.task)
+    .action(async (run: string, text: string, options: CommonOptions & { task?: string }) =>
+      onExit(await steerCommand(context(options), run, text, options.task)),
+    );
   command('pause <run>', helpText.pause)
     .option('--reason <text>', helpText.reason)
     .action(async (run: string, options: CommonOptions & { reason?: string }) =>
@@ -104,8 +106,13 @@ function createProgram(io: Io, dependencies: Dependencies, onExit: (code: ExitCo
   command('resume <run>', helpText.resume).action(async (run: string, options: CommonOptions) =>
     onExit(await resumeCommand(context(options), run)),
   );
-  command('cancel <run>', helpText.cancel).action(async (run: string, options: CommonOptions) =>
-    onExit(await cancelCommand(context(options), run)),
+  command('finish <run>', helpText.finish).action(async (run: string, options: CommonOptions) =>
+    onExit(await finishCommand(context(options), run)),
   );
+  command('cancel <run>', helpText.cancel)
+    .option('--task <path>', helpText.task)
+    .action(async (run: string, options: CommonOptions & { task?: string }) =>
+      onExit(await cancelCommand(context(options), run, options.task)),
+    );
   return program;
 }

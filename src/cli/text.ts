@@ -24,7 +24,9 @@ export const helpText = {
   steer: 'tell the planner of a run something',
   pause: 'make no further LLM calls until resumed',
   resume: 'let a paused run go on',
-  cancel: 'end a run in good order: its tasks stop, their sandboxes go, landed work stays',
+  cancel: 'end a run, or one task with all below it, in good order: tasks stop, their sandboxes go, landed work stays',
+  finish: 'begin nothing more: what is under way lands, then the run ends',
+  task: 'a task that is under way, by its path: group/alpha is the subtask alpha of the task group',
   runArgument: 'id of the run',
   reason: 'why, for whoever looks at it',
   after: `
@@ -123,6 +125,8 @@ export const cliText = {
   uiUnknown: (namespace: string, run: string) =>
     `in the Web UI of your server: namespace ${namespace}, workflow ${run} (set TEMPORAL_UI_URL for a link)`,
   detachHint: 'Ctrl-C detaches',
+  noPlace: (run: string, path: string) =>
+    `Nothing is under way at "${path}" of run ${run}. See \`agentswarm status ${run}\`.`,
   alreadyGoesOn: (run: string) =>
     `A run "${run}" is going on already. Follow it with \`agentswarm attach ${run}\`, or choose another --id.`,
   noRun: (run: string, address: string) =>

@@ -1,4 +1,5 @@
 /** Figures as people read them. Pure. */
+import type { Budget, Spent } from '../shared/contracts/budget.ts';
 
 /** 842, 3.1k, 12.4M. */
 export function formatCount(count: number): string {
@@ -12,6 +13,14 @@ export const formatUsd = (usd: number): string => {
   if (usd > 0 && usd < 0.01) return `$${usd.toFixed(4)}`;
   return `$${usd.toFixed(2)}`;
 };
+
+/** 12.4k of 300.0k tokens, $0.62 of $25.00: what of a budget is spent. */
+export function formatBudget({ total, spent }: { total: Budget; spent: Spent }): string {
+  return [
+    ...(total.tokens === undefined ? [] : [`${formatCount(spent.tokens)} of ${formatCount(total.tokens)} tokens`]),
+    ...(total.usd === undefined ? [] : [`${formatUsd(spent.usd)} of ${formatUsd(total.usd)}`]),
+  ].join(', ');
+}
 
 /** 4.2 s, 3 min 05 s, 2 h 07 min. */
 export function formatDuration(ms: number): string {

@@ -1,7 +1,7 @@
 /** What a person sees of a run that goes on: a block of lines, and what has happened since. Pure. */
 import type { TaskReport } from '../shared/contracts/run.ts';
 import type { RunSnapshot } from '../shared/contracts/snapshot.ts';
-import { formatCount, formatDuration, formatUsd, oneLine } from './format.ts';
+import { formatBudget, formatCount, formatDuration, formatUsd, oneLine } from './format.ts';
 import { eventText, PHASE_WORD, progressText, STATUS_WORD } from './text.ts';
 
 /** Most tasks that are named in the block. */
@@ -15,6 +15,7 @@ export function progressLines(snapshot: RunSnapshot, { now, width }: { now: numb
   lines.push(countsLine(snapshot.counts));
   lines.push(progressText.landing(snapshot.landed, snapshot.queued, snapshot.target));
   lines.push(costLine(snapshot));
+  if (snapshot.budget !== undefined) lines.push(progressText.budget(formatBudget(snapshot.budget)));
   if (snapshot.waitingFor !== '') lines.push(progressText.waiting(snapshot.waitingFor));
   const running = snapshot.tasks.filter((task) => task.status === 'running' || task.status === 'assigned');
   for (const task of running.slice(0, NAMED_TASKS)) {

@@ -1,6 +1,6 @@
 /** The report of a run as text (which reads as Markdown, too). Pure. */
 import type { RunReport, TaskReport } from '../shared/contracts/run.ts';
-import { formatCount, formatDuration, formatUsd, oneLine, printable, shellWord } from './format.ts';
+import { formatBudget, formatCount, formatDuration, formatUsd, oneLine, printable, shellWord } from './format.ts';
 import { reportText, RUN_STATUS_WORD, STATUS_WORD, UNSAFE } from './text.ts';
 
 export type ReportLinks = {
@@ -16,7 +16,7 @@ export function renderReport(report: RunReport, links: ReportLinks = {}): string
     `# ${reportText.title(report.run, RUN_STATUS_WORD[report.status])}`,
     ...(report.reason === undefined ? [] : ['', reportText.reason(printable(report.reason))]),
     ...(report.unsafe ? ['', `**${UNSAFE}**`] : []),
-    ...section(reportText.tasks, report.tasks.length === 0 ? [reportText.noTasks] : report.tasks.map(taskLine)),
+    ...section(reportText.tasks, report.tasks.length === 0 ? [reportText.noTasks] : report.tasks.flatMap(taskLines)),
     ...section(reportText.numbers, numbers(report)),
     ...section(reportText.where, where(report, links)),
     ...(report.notes.length === 0
@@ -33,6 +33,12 @@ const section = (title: string, lines: readonly string[]): string[] => [
   `## ${title}`,
   '',
   ...lines.map((l) => `- ${l}`),
+];
+
+/** A task, and below it all that it was divided into, by their paths. */
+const taskLines = ({ subtasks = [], ...task }: TaskReport): string[] => [
+  taskLine(task),
+  ...subtasks.map((below) => taskLine({ ...below, id: `${task.id}/${below.id}` })),
 ];
 
 function taskLine(task: TaskReport): string {
@@ -57,6 +63,7 @@ const numbers = (report: RunReport): string[] => [
     formatCount(report.outputTokens),
     formatUsd(report.costUsd),
   ),
+  ...(report.budget === undefined ? [] : [reportText.budget(formatBudget(report.budget))]),
   reportText.wall(formatDuration(report.endedAt - report.startedAt)),
 ];
 

@@ -38,6 +38,7 @@ export const progressText = {
     `landed   ${landed} on ${target}${queued > 0 ? `, ${queued} in the merge queue` : ''}`,
   cost: (input: string, output: string, cost: string, replans: number) =>
     `tokens   ${input} in, ${output} out   cost ${cost}   replans ${replans}`,
+  budget: (spent: string) => `budget   ${spent}`,
   waiting: (what: string) => `waits    for ${what}`,
   runningTask: (id: string, attempt: number, description: string) =>
     `  ${id}${attempt > 1 ? ` (attempt ${attempt})` : ''}: ${description}`,
@@ -81,6 +82,7 @@ export const reportText = {
     `replans ${replans}, retries ${retries}, conflicts ${conflicts}, at most ${peak} tasks at the same time`,
   tokens: (input: string, cached: string, output: string, cost: string) =>
     `tokens ${input} in (${cached} from the provider's cache), ${output} out; cost ${cost}`,
+  budget: (spent: string) => `budget: ${spent}`,
   wall: (elapsed: string) => `wall time ${elapsed}`,
   where: 'Where it is',
   repo: (repo: string, target: string) => `${repo}, branch ${target}`,

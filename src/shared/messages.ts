@@ -26,7 +26,12 @@ export const sandboxSignal = defineSignal<[SandboxRef]>('sandbox');
 /** Planner to task, task to its agent. */
 export const messageSignal = defineSignal<[AgentMessage]>('message');
 
-export const steerUpdate = defineUpdate<string, [{ text: string }]>('steer');
+/** With `task`, a task of this planner's own that is under way: said to its agent, or to its subplanner. */
+export const steerUpdate = defineUpdate<string, [{ text: string; task?: string }]>('steer');
+/** Of this planner's own tasks one, with all below it. */
+export const cancelTaskUpdate = defineUpdate<string, [{ task: string; reason?: string }]>('cancelTask');
+/** Begins nothing more; what is under way lands. */
+export const finishUpdate = defineUpdate<string, []>('finish');
 export const pauseUpdate = defineUpdate<string, [{ reason?: string }]>('pause');
 export const resumeUpdate = defineUpdate<string, []>('resume');
 
@@ -35,7 +40,13 @@ export const mergeQueueSnapshotQuery = defineQuery<MergeQueueSnapshot>('snapshot
 export const transcriptQuery = defineQuery<Message[], [TranscriptRange?]>('transcript');
 
 /** Workflow types on the wire. */
-export const WORKFLOW = { planner: 'planner', task: 'task', agent: 'agent', mergeQueue: 'mergeQueue' } as const;
+export const WORKFLOW = {
+  planner: 'planner',
+  subplanner: 'subplanner',
+  task: 'task',
+  agent: 'agent',
+  mergeQueue: 'mergeQueue',
+} as const;
 
 /** Key of the root's memo that says since when and why a run is paused; `think` waits while it is set. */
 export const PAUSED_MEMO = 'paused';

@@ -3,10 +3,12 @@
  * model. A plan that passes can always be dispatched to its end: no task waits for what never comes.
  */
 import type { Plan } from './contracts/plan.ts';
+import type { TaskSpec } from './contracts/task.ts';
+import { fnv1a } from './digest.ts';
 import type { BranchState, TaskStatus } from './task-machine.ts';
 
 /** A task of this run that a planner submitted before. */
-export type KnownTask = { id: string; status: TaskStatus; branch?: BranchState };
+export type KnownTask = { id: string; status: TaskStatus; branch?: BranchState; digest?: string };
 
 /** In bytes of UTF-8 JSON: a planner's whole state must fit 512 kB. */
 export type PlanLimits = { taskBytes: number; scratchpadBytes: number };
@@ -38,6 +40,9 @@ export function checkPlan(
       errors.push(
         `task "${task.id}" was planned before (it is ${earlier.status}): new work needs a new id, as in "${freeId(task.id, knownById, planned)}"`,
       );
+    const same = sameWork(task, plan.tasks, known);
+    if (same !== undefined)
+      errors.push(`task "${task.id}" asks for the same as "${same}": each piece of work is planned once`);
     seen.add(task.id);
     for (const dependency of new Set(task.dependsOn)) {
       const target = knownById.get(dependency);
@@ -67,6 +72,25 @@ export function checkPlan(
     'keep what later rounds need, drop the rest',
   );
   return { errors };
+}
+
+/** What a task asks for, without case, punctuation and white space, as a digest. */
+export const workDigest = (description: string): string =>
+  fnv1a(
+    description
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}]+/gu, ' ')
+      .trim(),
+  );
+
+/** The id of an earlier task of the plan, or of one that is open or done, that asks for the same work. */
+function sameWork(task: TaskSpec, plan: readonly TaskSpec[], known: readonly KnownTask[]): string | undefined {
+  const digest = workDigest(task.description);
+  const open = known.find((each) => each.digest === digest && each.id !== task.id && !isLost(each));
+  if (open !== undefined) return open.id;
+  return plan
+    .slice(0, plan.indexOf(task))
+    .find((each) => each.id !== task.id && workDigest(each.description) === digest)?.id;
 }
 
 const isLost = ({ status, branch }: KnownTask): boolean =>

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { Checks } from './check-settings.ts';
 import { Limits } from './contracts/agent.ts';
+import { Budget } from './contracts/budget.ts';
 import { MergeStrategy } from './contracts/merge-strategy.ts';
 import { NetworkSetting, Registry } from './network.ts';
 
@@ -79,7 +80,22 @@ const shape = {
   maxOutputTokens: z.number().int().min(256),
 };
 
-export const RunSettingsInput = z.strictObject(shape).partial();
+const Division = z.strictObject({
+  /** Scope entries from which on a task is divided; a folder counts as four. */
+  scope: z.number().int().min(1),
+  /** Levels of subplanners below the root planner; 0: no task is divided. */
+  depth: z.number().int().min(0).max(5),
+  /** Subtasks of one division. */
+  subtasks: z.number().int().min(1).max(50),
+});
+
+const planningShape = {
+  /** Of the whole run: no agent starts beyond it. A dimension that is not named is not limited. */
+  budget: Budget,
+  division: Division,
+};
+
+export const RunSettingsInput = z.strictObject({ ...shape, ...planningShape, division: Division.partial() }).partial();
 export type RunSettingsInput = z.infer<typeof RunSettingsInput>;
 
 export const RunSettings = z.object({
@@ -88,6 +104,8 @@ export const RunSettings = z.object({
   setup: Setup.nullable(),
   agent: z.object({ planner: Limits, worker: Limits, conflict: Limits }),
   checks: Checks.default([]),
+  budget: Budget.default({}),
+  division: Division.default({ scope: 4, depth: 0, subtasks: 10 }),
 });
 export type RunSettings = z.infer<typeof RunSettings>;
 
@@ -103,6 +121,8 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
     conflict: { turns: 60, tokens: 2_000_000, minutes: 45, costUsd: 5 },
   },
   checks: [],
+  budget: { usd: 25 },
+  division: { scope: 4, depth: 3, subtasks: 10 },
   setup: null,
   author: { name: 'AgentSwarm', email: 'agentswarm@localhost' },
   strategy: 'rebase',
@@ -120,9 +140,10 @@ export function layerRunSettings(...layers: readonly (RunSettingsInput | undefin
   const layered: LayeredSettings = { ...DEFAULT_RUN_SETTINGS };
   for (const layer of [...layers].reverse()) {
     if (layer === undefined) continue;
-    const { agent, ...rest } = layer;
+    const { agent, division, ...rest } = layer;
     Object.assign(layered, Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)));
     if (agent !== undefined) layered.agent = { ...layered.agent, ...agent };
+    if (division !== undefined) layered.division = { ...layered.division, ...division };
   }
   return layered;
 }

@@ -77,6 +77,7 @@ const SANDBOX_TOOLS = ['read', 'write', 'edit', 'bash', 'grep', 'find', 'ls'] as
 /** What each role is offered, and the call that ends its loop. */
 export const ROLE_TOOLS: Readonly<Record<Role, { tools: readonly ToolName[]; closing: ToolName }>> = {
   planner: { tools: ['read', 'grep', 'find', 'ls', 'log', 'submit_plan'], closing: 'submit_plan' },
+  subplanner: { tools: ['read', 'grep', 'find', 'ls', 'log', 'submit_plan'], closing: 'submit_plan' },
   worker: { tools: [...SANDBOX_TOOLS, 'submit_handoff'], closing: 'submit_handoff' },
   conflict: { tools: [...SANDBOX_TOOLS, 'submit_handoff'], closing: 'submit_handoff' },
 };

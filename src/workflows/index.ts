@@ -2,4 +2,5 @@
 export { agent } from './agent.ts';
 export { mergeQueue } from './merge-queue.ts';
 export { planner } from './planner.ts';
+export { subplanner } from './subplanner.ts';
 export { task } from './task.ts';

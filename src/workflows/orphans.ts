@@ -26,7 +26,8 @@ export async function waitUnlessOrphaned(
   return undefined;
 }
 
-async function endedAncestor(ancestors: Chain[]): Promise<Chain | undefined> {
+/** The first of these chains that has ended; undefined when none has, or nobody can tell. */
+export async function endedAncestor(ancestors: Chain[]): Promise<Chain | undefined> {
   try {
     const standings = await runActivities.describeChains({ chains: ancestors });
     return ancestors.find((_, i) => standings[i]?.kind !== 'running');

@@ -6,6 +6,7 @@
  * 3. A settled task shrinks to what the report needs.
  */
 import type { ChainStatus, PlanningNews } from '../shared/contracts/activities.ts';
+import type { Budget, Spent } from '../shared/contracts/budget.ts';
 import type { Plan, Scratchpad } from '../shared/contracts/plan.ts';
 import {
   addMetrics,
@@ -19,9 +20,12 @@ import {
 } from '../shared/contracts/task.ts';
 import { hopelessTasks, isActive, isSettled, type PlanningInput, readyTasks } from '../shared/decisions/dispatch.ts';
 import { FailureType, terminal } from '../shared/failures.ts';
+import { boundedPaths } from '../shared/handoff-size.ts';
+import { workDigest } from '../shared/plan-rules.ts';
 import { type Chain, sameChain, taskRef, taskWorkflowId } from '../shared/ids.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
 import { nextBranchState, nextTaskStatus } from '../shared/task-machine.ts';
+import { type CarriedBudget, PlannerBudget } from './planner-budget.ts';
 import { News, noNews } from './planner-news.ts';
 import { shrink, type TaskRecord } from './task-records.ts';
 
@@ -29,6 +33,8 @@ import { shrink, type TaskRecord } from './task-records.ts';
 const MAX_TAKEN_IDS = 5;
 const MAX_PREVIOUS_CHARS = 4_000;
 const MAX_GUIDANCE = 10;
+/** Of one division, with all below it, as they are reported. */
+const MAX_SUBTASKS = 60;
 
 export type Paused = { since: number; reason: string };
 
@@ -45,6 +51,11 @@ type State = {
   news: News;
   guidance: string[];
   paused?: Paused;
+  budget?: CarriedBudget;
+  /** Set when nothing more is begun, with why; what is under way ends. */
+  closing?: { by: 'budget' | 'planning' | 'person'; reason: string };
+  /** Workflows of tasks that were cancelled and have not ended yet. */
+  winding?: Chain[];
   /** Set when the remote refuses pushes: nothing more is started, and the run ends with this reason. */
   refused?: string;
 };
@@ -65,17 +76,37 @@ const NOTHING: State = {
 
 export class PlannerState {
   private readonly state: State;
-  private readonly limits: { runId: string; maxWorkers: number; maxAttempts: number; replanAfter: number };
+  private readonly limits: {
+    /** Of the root. */
+    runId: string;
+    /** Of this planner's own workflow, where it is not the root. */
+    id?: string;
+    maxWorkers: number;
+    maxAttempts: number;
+    replanAfter: number;
+    budget?: Budget;
+    maxOutputTokens?: number;
+  };
+  private readonly budget: PlannerBudget;
   /** Handoffs that came before this run was told that their task has started. Empty whenever none is assigned. */
   private early: HandoffMessage[] = [];
 
   constructor(limits: PlannerState['limits'], carried?: unknown) {
     this.limits = limits;
     this.state = carried === undefined ? structured(NOTHING) : structured(carried as State);
+    this.budget = new PlannerBudget(limits.budget ?? {}, limits.maxOutputTokens ?? 0, this.state.budget);
   }
 
   toJSON(): State {
-    return this.state;
+    return { ...this.state, budget: this.budget.toJSON() };
+  }
+
+  get closing(): State['closing'] {
+    return this.state.closing;
+  }
+  /** The total and what of it is spent; undefined where nothing is limited. */
+  get budgetSeen(): { total: Budget; spent: Spent } | undefined {
+    return this.budget.isLimited ? this.budget.seen : undefined;
   }
 
   get tasks(): readonly TaskRecord[] {
@@ -158,7 +189,15 @@ export class PlannerState {
     this.state.planned += 1;
     this.state.failuresInRow = 0;
     for (const spec of plan.tasks) {
-      this.state.tasks.push({ spec, status: 'pending', branch: 'none', attempt: 1, heardAt: now, conflicts: 0 });
+      this.state.tasks.push({
+        spec,
+        status: 'pending',
+        branch: 'none',
+        attempt: 1,
+        heardAt: now,
+        conflicts: 0,
+        digest: workDigest(spec.description),
+      });
     }
   }
 
@@ -168,19 +207,62 @@ export class PlannerState {
     return this.state.failuresInRow;
   }
 
-  spent(metrics: AgentMetrics): void {
+  /** The share of a round of planning; null when too little is free for one, undefined where nothing is limited. */
+  beginRound(): Budget | null | undefined {
+    if (!this.budget.isLimited) return undefined;
+    const { active, queued } = this.planningInput();
+    return this.budget.begin(active + queued === 0);
+  }
+
+  /** What a round of planning has cost. */
+  roundSpent(metrics: AgentMetrics): void {
+    this.budget.planned(metrics);
+    this.spent(metrics);
+  }
+
+  private spent(metrics: AgentMetrics): void {
     this.state.metrics = addMetrics(this.state.metrics, metrics);
+    if (!this.budget.warns()) return;
+    const { total, spent } = this.budget.seen;
+    this.trouble(RUN_TEXT.budgetNear(total, spent));
+  }
+
+  /** What a task's attempt may spend; undefined where nothing is limited. */
+  shareOf(task: TaskRecord): Budget | undefined {
+    return this.budget.left(holderOf(task));
+  }
+
+  /** Ends a run that has too little left for anything more, once nothing is under way that could free some. */
+  closeWhenSpent(): void {
+    const { active, queued } = this.planningInput();
+    if (this.state.closing !== undefined || active + queued > 0) return;
+    if (!this.budget.isLimited || !this.budget.isSpent) return;
+    this.closeForBudget();
+  }
+
+  closeForBudget(): void {
+    const { total, spent } = this.budget.seen;
+    this.closeFor('budget', RUN_TEXT.budgetSpent(total, spent));
+  }
+
+  /** Nothing more is begun; what is under way ends. */
+  closeFor(by: 'budget' | 'planning' | 'person', reason: string): void {
+    this.state.closing = { by, reason };
+    for (const task of this.state.tasks) if (task.status === 'pending') this.close(task, reason);
   }
 
   // Dispatch.
 
   ready(): TaskRecord[] {
-    if (this.state.paused !== undefined || this.state.refused !== undefined) return [];
+    const { paused, refused, closing } = this.state;
+    if (paused !== undefined || refused !== undefined || closing !== undefined) return [];
     for (const { id, because } of hopelessTasks(this.dispatchTasks())) {
       this.close(this.find(id), RUN_TEXT.dependencyFailed(because));
       this.trouble(RUN_TEXT.cancelled(id, because));
     }
-    return readyTasks(this.dispatchTasks(), this.limits.maxWorkers).map((id) => this.find(id));
+    const ready = readyTasks(this.dispatchTasks(), this.limits.maxWorkers).map((id) => this.find(id));
+    const funded = new Set(this.budget.divide(ready.map(holderOf)));
+    return ready.filter((task) => funded.has(holderOf(task)));
   }
 
   assigned(id: string, now: number): void {
@@ -202,6 +284,7 @@ export class PlannerState {
   /** The attempt's workflow could not be started: its id is taken by another chain. The next number is tried. */
   notStarted(id: string, reason: string): void {
     const task = this.find(id);
+    this.budget.ended(holderOf(task));
     this.early = this.early.filter((message) => message.taskId !== id);
     task.status = nextTaskStatus(nextTaskStatus(task.status, 'running'), 'failed');
     task.taken = (task.taken ?? 0) + 1;
@@ -216,13 +299,15 @@ export class PlannerState {
     const task = this.expecting(message.taskId, message.attempt, message.sender);
     if (task === undefined && this.isBeingStarted(message)) this.early.push(message);
     if (task === undefined || task.status !== 'running') return;
-    this.handedOff(task, message.handoff, message.queued, now);
+    if (message.direct === true) this.notDivided(task, message.handoff.metrics, now);
+    else this.handedOff(task, message.handoff, message.queued, now);
   }
 
   outcome(message: OutcomeMessage, now: number): void {
     const task = this.expecting(message.taskId, message.attempt, message.sender);
     if (task === undefined || task.branch !== 'queued') return;
-    this.spent(message.conflictMetrics);
+    this.taskSpent(task, message.conflictMetrics);
+    this.budget.ended(holderOf(task));
     this.ended(task, message.outcome, message.conflicts, now);
   }
 
@@ -238,10 +323,12 @@ export class PlannerState {
         return;
       case 'completed': {
         if (standing.result === null) return this.lost(task, RUN_TEXT.noResult, now);
-        const { handoff, outcome, conflictMetrics, conflicts } = standing.result;
+        const { handoff, outcome, conflictMetrics, conflicts, direct } = standing.result;
+        if (direct === true) return this.notDivided(task, handoff.metrics, now);
         if (task.status === 'running') this.handedOff(task, handoff, outcome.kind !== 'none', now);
         if (task.branch === 'queued') {
-          this.spent(conflictMetrics);
+          this.taskSpent(task, conflictMetrics);
+          this.budget.ended(holderOf(task));
           this.ended(task, outcome, conflicts ?? task.conflicts, now);
         }
         return;
@@ -251,6 +338,26 @@ export class PlannerState {
       case 'missing':
         return this.lost(task, RUN_TEXT.missing, now);
     }
+  }
+
+  get winding(): readonly Chain[] {
+    return this.state.winding ?? [];
+  }
+
+  wound(chain: Chain): void {
+    this.state.winding = this.winding.filter((each) => !sameChain(each, chain));
+  }
+
+  /** A person gives up one task. Returns the workflow that is to be cancelled, where one runs. */
+  cancelTask(id: string, reason: string): Chain | undefined {
+    const task = this.find(id);
+    const { child } = task;
+    this.budget.ended(holderOf(task), child === undefined ? 'free' : 'unknown');
+    if (child !== undefined) this.state.winding = [...this.winding, child];
+    this.close(task, reason);
+    // Told, and no reason to plan at once: this is what people wanted.
+    this.event(RUN_TEXT.cancelledTask(id, reason));
+    return child;
   }
 
   /** At a cancellation of the run: whatever is open is given up. */
@@ -266,9 +373,26 @@ export class PlannerState {
     return { planned, retries, conflicts, peak, done };
   }
 
+  /** Its subplanner found nothing to divide: the next attempt is one agent's, and this one was no failure. */
+  private notDivided(task: TaskRecord, metrics: AgentMetrics, now: number): void {
+    task.heardAt = now;
+    this.taskSpent(task, metrics);
+    this.budget.ended(holderOf(task));
+    task.status = nextTaskStatus(nextTaskStatus(task.status, 'failed'), 'pending');
+    task.attempt += 1;
+    task.taken = (task.taken ?? 0) + 1;
+    task.direct = true;
+    delete task.child;
+    this.event(RUN_TEXT.notDivided(task.spec.id));
+  }
+
   private handedOff(task: TaskRecord, handoff: Handoff, queued: boolean, now: number): void {
     task.heardAt = now;
-    this.spent(handoff.metrics);
+    this.taskSpent(task, handoff.metrics);
+    // What is queued may still need a conflict agent.
+    if (handoff.unmeasured === true) this.budget.ended(holderOf(task), 'unknown');
+    else if (handoff.status !== 'complete' || !queued) this.budget.ended(holderOf(task));
+    told(task, handoff, this.isDivision);
     News.handoff(this.state.news, task.spec.id, task.attempt, handoff);
     if (handoff.status === 'complete') {
       task.status = nextTaskStatus(task.status, 'complete');
@@ -324,6 +448,7 @@ export class PlannerState {
   /** Its workflow ended without a word. */
   private lost(task: TaskRecord, reason: string, now: number): void {
     task.heardAt = now;
+    this.budget.ended(holderOf(task), 'unknown');
     if (task.branch === 'queued') {
       task.branch = nextBranchState(task.branch, 'ejected');
       task.reason = RUN_TEXT.lostWhileQueued(reason);
@@ -338,7 +463,8 @@ export class PlannerState {
 
   private retryOrSettle(task: TaskRecord, summary: string, commit: string | undefined): void {
     const { id } = task.spec;
-    if (task.attempt - (task.taken ?? 0) >= this.limits.maxAttempts) return this.settleFailed(task, summary);
+    const tried = task.attempt - (task.taken ?? 0);
+    if (tried >= this.limits.maxAttempts || this.state.closing !== undefined) return this.settleFailed(task, summary);
     task.status = nextTaskStatus(task.status, 'pending');
     task.attempt += 1;
     task.previous = {
@@ -348,6 +474,21 @@ export class PlannerState {
     delete task.child;
     this.state.retries += 1;
     this.event(RUN_TEXT.retried(id, task.attempt));
+  }
+
+  private get isDivision(): boolean {
+    return this.limits.id !== undefined && this.limits.id !== this.limits.runId;
+  }
+
+  private taskSpent(task: TaskRecord, metrics: AgentMetrics): void {
+    this.budget.spent(holderOf(task), metrics);
+    const { tokens = 0, costUsd = 0, durationMs = 0 } = task.used ?? {};
+    task.used = {
+      tokens: tokens + metrics.inputTokens + metrics.outputTokens,
+      costUsd: costUsd + metrics.costUsd,
+      durationMs: durationMs + metrics.durationMs,
+    };
+    this.spent(metrics);
   }
 
   private settleFailed(task: TaskRecord, reason: string): void {
@@ -380,7 +521,7 @@ export class PlannerState {
   private isBeingStarted({ taskId, attempt, sender }: HandoffMessage): boolean {
     const task = this.state.tasks.find(({ spec }) => spec.id === taskId);
     if (task?.status !== 'assigned' || task.attempt !== attempt) return false;
-    return sender.workflowId === taskWorkflowId(this.limits.runId, taskId, attempt);
+    return sender.workflowId === taskWorkflowId(this.limits.id ?? this.limits.runId, taskId, attempt);
   }
 
   private find(id: string): TaskRecord {
@@ -393,6 +534,23 @@ export class PlannerState {
     return this.state.tasks.map(({ spec, status, branch }) => ({ ...spec, status, branch }));
   }
 }
+
+/**
+ * What is reported of a task's own handoff: of few subtasks all that their division hands up, of a run's tasks, which
+ * may be hundreds, little.
+ */
+function told(task: TaskRecord, { concerns, suggestions, filesChanged, subtasks }: Handoff, whole: boolean): void {
+  const most = whole ? { points: 5, chars: 300, paths: 2_000 } : { points: 1, chars: 80, paths: 0 };
+  const points = (texts: string[]) => texts.slice(0, most.points).map((text) => text.slice(0, most.chars));
+  task.told = {
+    concerns: points(concerns),
+    ...(whole ? { suggestions: points(suggestions), files: boundedPaths(filesChanged, most.paths) } : {}),
+  };
+  if (subtasks !== undefined) task.subtasks = subtasks.slice(0, MAX_SUBTASKS);
+}
+
+/** Who holds a task's reservation: each attempt has one of its own. */
+const holderOf = ({ spec, attempt }: TaskRecord): string => `${spec.id}.${attempt}`;
 
 /** A copy that shares nothing with the input (the workflow sandbox has no structuredClone). */
 function structured(state: State): State {

@@ -1,5 +1,5 @@
 /** A run's state as people see it: the snapshot while it goes on, the report at its end. Pure. */
-import type { PreparedRun, RunReport } from '../shared/contracts/run.ts';
+import type { PreparedRun, RunContext, RunReport } from '../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../shared/contracts/snapshot.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
 import type { PlannerState } from './planner-state.ts';
@@ -10,19 +10,21 @@ export function snapshotOf(run: {
   phase: Phase;
   planning: boolean;
   repo: string;
-  prepared: PreparedRun | undefined;
+  context: RunContext | undefined;
+  notes: string[];
+  unsafe: boolean;
   state: PlannerState | undefined;
   startedAt: number;
 }): RunSnapshot {
-  const { state, prepared } = run;
+  const { state, context } = run;
   const counts = state === undefined ? undefined : countTasks(state.tasks);
   const { landed = 0, queued = 0 } = counts ?? {};
   return {
     run: run.run,
     phase: run.phase,
     ...(state?.paused === undefined ? {} : { paused: state.paused }),
-    repo: prepared?.context.repo.location ?? run.repo,
-    target: prepared?.context.target ?? '',
+    repo: context?.repo.location ?? run.repo,
+    target: context?.target ?? '',
     waitingFor: waitingFor(run),
     tasks: reportTasks(state?.tasks ?? []),
     counts: {
@@ -41,8 +43,9 @@ export function snapshotOf(run: {
     costUsd: state?.metrics.costUsd ?? 0,
     startedAt: run.startedAt,
     scratchpad: state?.scratchpad ?? { goals: '', state: '', reasoning: '', intelligence: '' },
-    notes: prepared?.notes ?? [],
-    unsafe: prepared?.unsafe ?? false,
+    notes: run.notes,
+    unsafe: run.unsafe,
+    ...(state?.budgetSeen === undefined ? {} : { budget: state.budgetSeen }),
   };
 }
 
@@ -78,12 +81,19 @@ export function reportOf(run: {
   const reason =
     state.refused !== undefined
       ? RUN_TEXT.refused(context.target, state.refused)
-      : open.length > 0
-        ? `not landed: ${open.map(({ id }) => id).join(', ')}`
-        : undefined;
+      : state.closing !== undefined
+        ? `${state.closing.reason}; not done: ${open.map(({ id }) => id).join(', ') || 'what was not planned'}`
+        : open.length > 0
+          ? `not landed: ${open.map(({ id }) => id).join(', ')}`
+          : undefined;
   return {
     run: context.root.workflowId,
-    status: state.refused !== undefined ? 'failed' : open.length > 0 ? 'incomplete' : 'complete',
+    status:
+      state.refused !== undefined
+        ? 'failed'
+        : open.length > 0 || state.closing !== undefined
+          ? 'incomplete'
+          : 'complete',
     ...(reason === undefined ? {} : { reason }),
     repo: context.repo.location,
     target: context.target,
@@ -103,5 +113,6 @@ export function reportOf(run: {
     endedAt: run.endedAt,
     notes,
     unsafe,
+    ...(state.budgetSeen === undefined ? {} : { budget: state.budgetSeen }),
   };
 }

@@ -9,12 +9,13 @@ import {
   patched,
   startChild,
 } from '@temporalio/workflow';
-import type { AgentBrief, AgentResult } from '../shared/contracts/agent-run.ts';
+import type { AgentBrief, AgentMessage, AgentResult } from '../shared/contracts/agent-run.ts';
+import type { Budget } from '../shared/contracts/budget.ts';
 import type { CollectResult, LeasedMessage, SandboxStart } from '../shared/contracts/sandbox.ts';
 import type { TaskInput } from '../shared/contracts/task.ts';
 import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
 import type { Chain } from '../shared/ids.ts';
-import { sandboxSignal } from '../shared/messages.ts';
+import { messageSignal, sandboxSignal } from '../shared/messages.ts';
 import { actOptions, sandboxActivities } from './activities.ts';
 import type { agent } from './agent.ts';
 import { isLeased, Lease } from './lease.ts';
@@ -39,6 +40,8 @@ export type WorkPlan = {
   /** The commit's first line, and its text behind it, from the agent's summary. */
   subject: string;
   body: (summary: string) => string;
+  /** What the agent may spend; undefined where nothing is limited. */
+  budget: Budget | undefined;
 };
 
 /** For the work of an agent that failed: best effort, as whatever it failed for may be in the way here too. */
@@ -50,6 +53,9 @@ export class SandboxWork {
   private readonly chain: Chain;
   private lease: Lease | undefined;
   private epoch = 0;
+  private readonly said: AgentMessage[] = [];
+  /** Whether an agent has run, and so may have cost something. */
+  agentStarted = false;
   private agentId: string | undefined;
 
   constructor(input: TaskInput, chain: Chain) {
@@ -105,13 +111,25 @@ export class SandboxWork {
     const running = scope.run(async () => {
       const child = await startChild<typeof agent>('agent', {
         workflowId,
-        args: [{ run, task, ancestors: [...ancestors, this.chain], brief, sandbox, ref }],
+        args: [
+          {
+            run,
+            task,
+            ancestors: [...ancestors, this.chain],
+            brief,
+            sandbox,
+            ref,
+            ...(plan.budget === undefined ? {} : { budget: plan.budget }),
+          },
+        ],
         cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parentClosePolicy: 'REQUEST_CANCEL',
         staticSummary: `${brief.role} of ${task.id}`,
       });
       // A signal to a workflow that does not exist yet is lost: what moved meanwhile is told now.
       this.agentId = workflowId;
+      this.agentStarted = true;
+      for (const message of this.said.splice(0)) await this.message(message);
       if (lease.current !== undefined && lease.current.sandbox.epoch > sandbox.epoch) await this.moved(lease.current);
       return await child.result();
     });
@@ -168,6 +186,19 @@ export class SandboxWork {
         if (isCancellation(error) || tries >= 5 || failureTypeOf(error) !== FailureType.SandboxGone) throw error;
         await lease.another(sandbox.epoch);
       }
+    }
+  }
+
+  /** The signal `message`: told to the agent that works now, or to the one that is started next. */
+  async message(message: AgentMessage): Promise<void> {
+    if (this.agentId === undefined) {
+      this.said.push(message);
+      return;
+    }
+    try {
+      await getExternalWorkflowHandle(this.agentId).signal(messageSignal, message);
+    } catch (error) {
+      log.info('the agent had ended before it was told what a person said', { reason: rootMessage(error) });
     }
   }
 

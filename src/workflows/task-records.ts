@@ -16,6 +16,16 @@ export type TaskRecord = {
   /** When it was last heard of, in ms since the epoch. */
   heardAt: number;
   conflicts: number;
+  /** By all of its attempts, as far as it was told. */
+  used?: { tokens: number; costUsd: number; durationMs: number };
+  /** Of what it asks for, to know the same again. */
+  digest?: string;
+  /** One agent does it, whatever its scope. */
+  direct?: boolean;
+  /** Of a division. */
+  subtasks?: TaskReport[];
+  /** Of its newest handoff. */
+  told?: { concerns: string[]; suggestions?: string[]; files?: string[] };
   commit?: string;
   ref?: string;
   reason?: string;
@@ -41,7 +51,10 @@ export function silentTasks(tasks: readonly TaskRecord[], before: number): { id:
 
 /** Refs of work that is on the remote and did not land. */
 export function keptRefs(tasks: readonly TaskRecord[]): string[] {
-  return tasks.flatMap(({ ref, branch }) => (ref !== undefined && branch !== 'landed' ? [ref] : []));
+  return tasks.flatMap(({ ref, branch, subtasks = [] }) => [
+    ...(ref !== undefined && branch !== 'landed' ? [ref] : []),
+    ...subtasks.flatMap((below) => below.ref ?? []),
+  ]);
 }
 
 export type TaskCounts = Record<TaskStatus, number> & { landed: number; queued: number };
@@ -57,17 +70,23 @@ export function countTasks(tasks: readonly TaskRecord[]): TaskCounts {
 }
 
 export function reportTasks(tasks: readonly TaskRecord[]): TaskReport[] {
-  return tasks.map(({ spec, status, branch, attempt, conflicts, commit, ref, reason }) => ({
-    id: spec.id,
-    description: spec.description,
-    status,
-    branch,
-    attempts: attempt,
-    conflicts,
-    ...(commit === undefined ? {} : { commit }),
-    ...(ref === undefined || branch === 'landed' ? {} : { ref }),
-    ...(reason === undefined ? {} : { reason }),
-  }));
+  return tasks.map(
+    ({ spec, status, branch, attempt, conflicts, commit, ref, reason, used, subtasks, told, child }) => ({
+      id: spec.id,
+      description: spec.description,
+      status,
+      branch,
+      attempts: attempt,
+      conflicts,
+      ...(commit === undefined ? {} : { commit }),
+      ...(ref === undefined || branch === 'landed' ? {} : { ref }),
+      ...(reason === undefined ? {} : { reason }),
+      ...used,
+      ...(child === undefined ? {} : { workflow: child.workflowId }),
+      ...(subtasks === undefined ? {} : { subtasks }),
+      ...(told === undefined || told.concerns.length === 0 ? {} : { concerns: told.concerns }),
+    }),
+  );
 }
 
 /** A settled task keeps what the report needs: 500 of them must fit a state of 512 kB beside all else. */

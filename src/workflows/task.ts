@@ -3,21 +3,29 @@
  * sandbox back, hands off, and sees the branch landed. Never continues as new: an open lease would die.
  */
 import { getExternalWorkflowHandle, isCancellation, log, setCurrentDetails, setHandler } from '@temporalio/workflow';
-import type { AgentBrief, AgentResult } from '../shared/contracts/agent-run.ts';
+import { type AgentBrief, AgentMessage, type AgentResult } from '../shared/contracts/agent-run.ts';
 import { MergeAnswer, type MergeOutcome } from '../shared/contracts/merge.ts';
 import { LeasedMessage, type SandboxStart } from '../shared/contracts/sandbox.ts';
 import {
   addMetrics,
+  type AgentMetrics,
   type BranchOutcome,
   type Handoff,
   NO_METRICS,
   TaskInput,
   type TaskResult,
 } from '../shared/contracts/task.ts';
+import { reduced, spentOf } from '../shared/decisions/budget.ts';
 import { boundedHandoff, boundedPaths, MAX_HANDOFF_CHARS } from '../shared/handoff-size.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../shared/failures.ts';
 import { agentWorkflowId, conflictAgentWorkflowId, taskRef } from '../shared/ids.ts';
-import { handoffSignal, leasedSignal, mergeOutcomeSignal, taskOutcomeSignal } from '../shared/messages.ts';
+import {
+  handoffSignal,
+  leasedSignal,
+  mergeOutcomeSignal,
+  messageSignal,
+  taskOutcomeSignal,
+} from '../shared/messages.ts';
 import { ownChain } from './agent-loop.ts';
 import { parseInput, parseSignal } from './input.ts';
 import { Landing } from './landing.ts';
@@ -51,6 +59,10 @@ class Task {
     setHandler(leasedSignal, async (raw) => {
       const message = parseSignal(LeasedMessage, raw, 'leased');
       if (message !== undefined) await this.work.leased(message);
+    });
+    setHandler(messageSignal, async (raw) => {
+      const message = parseSignal(AgentMessage, raw, 'message');
+      if (message !== undefined) await this.work.message(message);
     });
     setHandler(mergeOutcomeSignal, (raw) => {
       const answer = parseSignal(MergeAnswer, raw, 'outcome');
@@ -94,6 +106,7 @@ class Task {
         keepsFailed: true,
         subject: this.subject(),
         body: (summary) => summary.slice(0, MAX_BODY_CHARS),
+        budget: this.input.budget,
       });
       const { collected, base } = work;
       const handoff = {
@@ -118,6 +131,7 @@ class Task {
       suggestions: [],
       filesChanged: [],
       metrics: NO_METRICS,
+      ...(this.work.agentStarted ? { unmeasured: true } : {}),
     };
   }
 
@@ -135,7 +149,7 @@ class Task {
       let resolved: WorkAt | undefined;
       while (resolved === undefined && conflicts <= settings.conflictTries) {
         const files = boundedPaths(outcome.files, MAX_FILES_CHARS);
-        const tried = await this.resolve(handoff, at, files, conflicts);
+        const tried = await this.resolve(handoff, at, files, conflicts, addMetrics(handoff.metrics, metrics));
         metrics = addMetrics(metrics, tried.metrics);
         resolved = tried.resolved;
         if (resolved === undefined) conflicts += 1;
@@ -148,7 +162,7 @@ class Task {
   }
 
   /** One try of a conflict agent, in a fresh sandbox with the merge in progress, on a reserved slot. */
-  private async resolve(handoff: Handoff, at: WorkAt, files: string[], number: number) {
+  private async resolve(handoff: Handoff, at: WorkAt, files: string[], number: number, before: AgentMetrics) {
     // A ref of its own: a try that fails must not replace the work that it was to save.
     const ref = `${this.ref}.conflict-${number}`;
     try {
@@ -162,6 +176,7 @@ class Task {
         subject: this.subject(),
         body: (text) =>
           `${handoff.summary.slice(0, MAX_BODY_CHARS / 2)}\n\nConflicts resolved: ${text}`.slice(0, MAX_BODY_CHARS),
+        budget: this.input.budget === undefined ? undefined : reduced(this.input.budget, spentOf(before)),
       });
       if (work.kind === 'failed') throw work.error;
       const { agent, collected, base } = work;

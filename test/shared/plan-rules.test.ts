@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Plan } from '../../src/shared/contracts/plan.ts';
-import { checkPlan, type KnownTask } from '../../src/shared/plan-rules.ts';
+import { checkPlan, type KnownTask, workDigest } from '../../src/shared/plan-rules.ts';
 
 const task = (id: string, dependsOn: string[] = [], description = `do ${id}`) => ({ id, description, dependsOn });
 const plan = (tasks: ReturnType<typeof task>[], done = false) => Plan.parse({ scratchpad: {}, tasks, done });
@@ -46,11 +46,34 @@ const rows: [name: string, tasks: ReturnType<typeof task>[], known: KnownTask[],
   ['takes an empty plan', [], [{ id: 'a', status: 'running' }], []],
   [
     'refuses tasks that are too large together',
-    Array.from({ length: 9 }, (_, i) => task(`t${i}`, [], 'x'.repeat(19_000))),
+    Array.from({ length: 9 }, (_, i) => task(`t${i}`, [], `${i} ${'x'.repeat(19_000)}`)),
     [],
     [/^the tasks take 17\d{4} bytes of at most 150000/],
   ],
 ];
+
+describe('work that is asked for twice', () => {
+  const known = (status: 'running' | 'complete' | 'failed'): KnownTask[] => [
+    { id: 'old', status, digest: workDigest('Add   the Parser.') },
+  ];
+  const errors = (tasks: ReturnType<typeof task>[], before: KnownTask[] = []) => checkPlan(plan(tasks), before).errors;
+
+  it('is refused while the other is open or done, whatever the case, punctuation and white space', () => {
+    const again = [task('new', [], 'add the parser')];
+    expect(errors(again, known('running'))).toEqual([
+      'task "new" asks for the same as "old": each piece of work is planned once',
+    ]);
+    expect(errors(again, known('complete'))).toHaveLength(1);
+    expect(errors([task('new', [], 'add the lexer')], known('running'))).toEqual([]);
+  });
+
+  it('is refused within one plan, and taken once the other has failed', () => {
+    expect(errors([task('a', [], 'Add it.'), task('b', [], 'add it')])).toEqual([
+      'task "b" asks for the same as "a": each piece of work is planned once',
+    ]);
+    expect(errors([task('new', [], 'add the parser')], known('failed'))).toEqual([]);
+  });
+});
 
 describe('checkPlan', () => {
   for (const [name, tasks, known, errors] of rows) {

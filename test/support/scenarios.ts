@@ -25,6 +25,8 @@ export type Scenario = {
   /** By task id; `a-r2`, which the planner gives out when `a` was lost, plays `a`. */
   tasks: Readonly<Record<string, Worker>>;
   conflicts?: ConflictScript | (() => ScriptAnswer);
+  /** How tasks are divided that are given to subplanners, by task id. */
+  divisions?: Readonly<Record<string, Scenario['plan']>>;
 };
 
 /** A run is given the spec `specOf(name)`; ids of tasks are unique over all scenarios of a script. */
@@ -46,8 +48,11 @@ export function scenarioScript(scenarios: Readonly<Record<string, Scenario>>): S
         const name = /^Scenario: (\S+)$/m.exec(userTexts(conversation).join('\n'))?.[1] ?? '';
         const scenario = scenarios[name];
         if (scenario === undefined) throw new Error(`there is no scenario "${name}"`);
+        const divided = taskOf(conversation);
+        const planner = divided === undefined ? scenario.plan : scenario.divisions?.[baseTask(divided)];
+        if (planner === undefined) throw new Error(`the scenario does not divide "${divided ?? ''}"`);
         const plan = (view: PlanningView) => ({
-          ...scenario.plan(view, conversation),
+          ...planner(view, conversation),
           reasoning: 'As the script says.',
         });
         return nextPlannerTurn({ look: [], goals: name, plan }, conversation);

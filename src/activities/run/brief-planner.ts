@@ -1,13 +1,14 @@
 /** What a planner's conversation begins with, and what it is told before each further plan: only what is new. */
 import type { RunActivities } from '../../shared/contracts/activities.ts';
+import type { RunContext } from '../../shared/contracts/run.ts';
 import type { Mirrors } from '../git/contract.ts';
 import { listFiles } from './commit-files.ts';
 import { NEWEST, recentCommits } from './commits.ts';
 import { renderTree } from './file-tree.ts';
-import { handoffBlocks, items, openTasks } from './handoff-text.ts';
+import { assignment, handoffBlocks, items, openTasks } from './handoff-text.ts';
 import type { Prompts } from './prompts.ts';
 import { changedDocuments, changedPaths, type Document, newCommits, readDocuments, viewOf } from './repository-view.ts';
-import { assemble, oneLine, type Section } from './text.ts';
+import { assemble, cutEnd, data, oneLine, type Section } from './text.ts';
 
 /** Limits of the sections add up to less, with the 270 kB of documents: none starves another. */
 const BRIEF_BYTES = 390_000;
@@ -17,21 +18,23 @@ const COMMITS_BYTES = 4_000;
 const TASKS_BYTES = 20_000;
 const LIST_BYTES = 40_000;
 const HANDOFFS_BYTES = 160_000;
+const PREVIOUS_BYTES = 20_000;
 
 type Deps = { mirrors: Mirrors; prompts: Prompts };
 
 /** @returns `briefPlanner` of RunActivities: the system prompt and one message of at most about 400 kB. */
 export function createBriefPlanner({ mirrors, prompts }: Deps): RunActivities['briefPlanner'] {
-  return async ({ run, spec, resume }) => {
+  return async ({ run, spec, resume, division }) => {
     const mirror = await mirrors.open(run.repo);
     const tip = await mirror.fetchBranch(run.target);
     const documents = await readDocuments(mirror, run, spec, tip);
     const tree = renderTree(await listFiles(mirror, tip), TREE_BYTES);
     const commits = await recentCommits(mirror, tip, { limit: NEWEST });
-    const opening =
+    const place =
       `Run \`${oneLine(run.root.workflowId)}\` on ${oneLine(run.repo.key)}. Work lands on \`${run.target}\`, ` +
       `whose tip is ${tip.slice(0, 10)}. At most ${run.settings.maxWorkers} tasks run at once; ` +
       `each is tried up to ${run.settings.maxAttempts} times.`;
+    const opening = division === undefined ? place : `${place}\n\n${divisionText(run, division)}`;
     const text = assemble(
       [
         ...documents.slice(0, 1).map((document) => documentSection(document, 'Spec')),
@@ -45,12 +48,30 @@ export function createBriefPlanner({ mirrors, prompts }: Deps): RunActivities['b
     const closing = 'Look at what you need with your tools, then call submit_plan.';
     return {
       messages: [
-        { role: 'system', text: prompts.planner },
+        { role: 'system', text: division === undefined ? prompts.planner : prompts.subplanner },
         { role: 'user', text: `${opening}\n\n${text}\n\n${closing}` },
       ],
       view: viewOf(tip, documents),
     };
   };
+}
+
+type Division = NonNullable<Parameters<RunActivities['briefPlanner']>[0]['division']>;
+
+/** Has the lines `Task: <id>` and `Attempt: <n>`, as a worker's brief. */
+function divisionText(run: RunContext, { task, attempt, previous, guidance }: Division): string {
+  return [
+    `Task: ${task.id}\nAttempt: ${attempt}\nSubtasks: at most ${run.settings.division.subtasks} in all.`,
+    assignment(task),
+    ...(previous === undefined
+      ? []
+      : [
+          '## The attempt before this one',
+          'What it landed is on the branch. Divide what is left.',
+          data('the division before', cutEnd(previous.summary, PREVIOUS_BYTES)),
+        ]),
+    ...(guidance.length === 0 ? [] : ['### From the people who run this', cutEnd(items(guidance), PREVIOUS_BYTES)]),
+  ].join('\n\n');
 }
 
 const documentSection = ({ name, text, maxBytes }: Document, what: string) => ({

@@ -5,6 +5,7 @@ import type { Role } from '../../shared/contracts/agent.ts';
 
 export const PROMPT_FILES: Readonly<Record<Role, string>> = {
   planner: 'root-planner.md',
+  subplanner: 'subplanner.md',
   worker: 'worker.md',
   conflict: 'conflict.md',
 };
@@ -23,5 +24,10 @@ export function loadPrompts(dir: string): Prompts {
       });
     }
   };
-  return { planner: load('planner'), worker: load('worker'), conflict: load('conflict') };
+  return {
+    planner: load('planner'),
+    subplanner: load('subplanner'),
+    worker: load('worker'),
+    conflict: load('conflict'),
+  };
 }

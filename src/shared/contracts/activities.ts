@@ -55,6 +55,8 @@ export interface RunActivities {
   briefPlanner(request: {
     run: RunContext;
     spec: SpecSource;
+    /** Given to a subplanner: what it divides, and the attempt before it. */
+    division?: { task: TaskSpec; attempt: number; previous?: { summary: string }; guidance: string[] };
     /** Given when a conversation starts anew (it had become too long): the memory to go on from. */
     resume?: { scratchpad: Scratchpad; tasks: { id: string; description: string; status: string; branch: string }[] };
   }): Promise<{ messages: Message[]; view: RepositoryView }>;

@@ -1,6 +1,7 @@
 /** A run: what a person asks for, what it is resolved to, what it reports. */
 import { z } from 'zod';
 import { Chain, CommitSha } from '../ids.ts';
+import { Budget } from './budget.ts';
 import { RunSettings, RunSettingsInput } from '../settings.ts';
 
 /** A string is a path in the repository; `{text}` is the text itself. */
@@ -50,7 +51,7 @@ export const PreparedRun = z.object({
 });
 export type PreparedRun = z.infer<typeof PreparedRun>;
 
-const TaskReport = z.object({
+export const TaskReport = z.object({
   id: z.string(),
   description: z.string(),
   status: z.enum(['pending', 'assigned', 'running', 'complete', 'failed', 'cancelled']),
@@ -62,6 +63,18 @@ const TaskReport = z.object({
   /** Where work that did not land is kept. */
   ref: z.string().optional(),
   reason: z.string().optional(),
+  /** The workflow of its newest attempt, where it is known: a task, or a subplanner that divides it. */
+  workflow: z.string().optional(),
+  /** Of a task that was divided: all below it, their ids as paths (`group/alpha`). */
+  get subtasks() {
+    return z.array(TaskReport).optional();
+  },
+  tokens: z.number().optional(),
+  costUsd: z.number().optional(),
+  /** Of its agents' calls together. */
+  durationMs: z.number().optional(),
+  /** What its handoff left open. */
+  concerns: z.array(z.string()).optional(),
 });
 export type TaskReport = z.infer<typeof TaskReport>;
 
@@ -89,5 +102,7 @@ export const RunReport = z.object({
   endedAt: z.number(),
   notes: z.array(z.string()),
   unsafe: z.boolean(),
+  /** The run's limit, with what of it was spent. */
+  budget: z.object({ total: Budget, spent: z.object({ tokens: z.number(), usd: z.number() }) }).optional(),
 });
 export type RunReport = z.infer<typeof RunReport>;

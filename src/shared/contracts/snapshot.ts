@@ -1,4 +1,5 @@
 /** Query `snapshot` of a planner: everything that a person watching needs, as plain JSON. */
+import type { Budget, Spent } from './budget.ts';
 import type { TaskReport } from './run.ts';
 import type { Scratchpad } from './plan.ts';
 
@@ -26,4 +27,5 @@ export type RunSnapshot = {
   scratchpad: Scratchpad;
   notes: string[];
   unsafe: boolean;
+  budget?: { total: Budget; spent: Spent };
 };

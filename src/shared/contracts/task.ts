@@ -1,7 +1,8 @@
 /** What a planner asks of a task, and what a task gives back. */
 import { z } from 'zod';
 import { Chain, CommitSha, TaskId } from '../ids.ts';
-import { RunContext } from './run.ts';
+import { Budget } from './budget.ts';
+import { RunContext, SpecSource, TaskReport } from './run.ts';
 
 export const AcceptanceCriterion = z.object({
   text: z.string().min(1).max(2_000),
@@ -29,6 +30,8 @@ export const TaskSpec = z.object({
   /** 1 is first, 10 is last. */
   priority: z.number().int().min(1).max(10).default(5),
   dependsOn: z.array(TaskId).max(50).default([]),
+  /** Whether a subplanner divides it; by its scope where that is not said. */
+  divide: z.boolean().optional(),
 });
 export type TaskSpec = z.infer<typeof TaskSpec>;
 
@@ -93,6 +96,10 @@ export const Handoff = z.object({
   checks: z.array(CheckResult).optional(),
   /** The task's work as the host committed it; absent when nothing was changed. */
   commit: CommitSha.optional(),
+  /** Of a division: what became of its subtasks. */
+  subtasks: z.array(TaskReport).optional(),
+  /** An agent worked whose metrics are not known. */
+  unmeasured: z.boolean().optional(),
 });
 export type Handoff = z.infer<typeof Handoff>;
 
@@ -116,6 +123,10 @@ export const TaskInput = z.object({
     .optional(),
   /** What people told this run while it went on, oldest first. */
   guidance: z.array(z.string()).default([]),
+  /** Its share of the run's budget, conflict agents and subtasks included. */
+  budget: Budget.optional(),
+  /** Of the run; given to a subplanner. */
+  spec: SpecSource.optional(),
 });
 export type TaskInput = z.infer<typeof TaskInput>;
 
@@ -135,6 +146,8 @@ export const TaskResult = z.object({
   conflictMetrics: AgentMetrics,
   /** Tries of conflict agents. Not in results of earlier versions. */
   conflicts: z.number().int().nonnegative().optional(),
+  /** Of a subplanner that found nothing to divide: the task is to be done by one agent. */
+  direct: z.boolean().optional(),
 });
 export type TaskResult = z.infer<typeof TaskResult>;
 
@@ -147,6 +160,8 @@ export const HandoffMessage = z.object({
   handoff: Handoff,
   /** Whether a branch was queued, so that an `outcome` follows. */
   queued: z.boolean(),
+  /** As in TaskResult. */
+  direct: z.boolean().optional(),
 });
 export type HandoffMessage = z.infer<typeof HandoffMessage>;
 

@@ -102,14 +102,11 @@ export function spentPart({ total, spent }: Ledger): number {
   );
 }
 
-/** The least of two budgets in each dimension. */
-export function tighter(a: Budget, b: Budget): Budget {
-  const least: Budget = {};
-  for (const each of DIMENSIONS) {
-    const bound = Math.min(a[each] ?? Infinity, b[each] ?? Infinity);
-    if (bound !== Infinity) least[each] = bound;
-  }
-  return least;
+/** What a budget has left, in each limited dimension. */
+export function reduced(budget: Budget, spent: Spent): Budget {
+  const left: Budget = {};
+  for (const each of DIMENSIONS) if (budget[each] !== undefined) left[each] = Math.max(0, budget[each] - spent[each]);
+  return left;
 }
 
 /** `budget` and `more` of each limited dimension. */

@@ -1,0 +1,94 @@
+/**
+ * A planner for one large task: divides it, sees its subtasks landed, and hands off to its parent as a task does,
+ * once. It continues as new as the root does; its parent knows it by its first run.
+ */
+import { continueAsNew, getExternalWorkflowHandle, isCancellation, log, setCurrentDetails } from '@temporalio/workflow';
+import { z } from 'zod';
+import { type Handoff, NO_METRICS, TaskInput, type TaskResult } from '../shared/contracts/task.ts';
+import { aggregateHandoff } from '../shared/decisions/division.ts';
+import { boundedHandoff, MAX_HANDOFF_CHARS } from '../shared/handoff-size.ts';
+import { FailureType, rootMessage, terminal } from '../shared/failures.ts';
+import { handoffSignal } from '../shared/messages.ts';
+import { PLANNER_TEXT, RUN_TEXT } from '../shared/run-text.ts';
+import { parseInput } from './input.ts';
+import { endedAncestor } from './orphans.ts';
+import { type CarriedState, defined, PlanningWorkflow } from './planning-workflow.ts';
+import { reportTasks } from './task-records.ts';
+
+const Input = TaskInput.extend({
+  /** What continue-as-new hands on. */
+  carried: z.object({ state: z.unknown(), planning: z.unknown(), startedAt: z.number() }).optional(),
+});
+type Input = z.infer<typeof Input>;
+
+export async function subplanner(raw: Input): Promise<TaskResult> {
+  return await new Subplanner(parseInput(Input, raw, 'subplanner')).run();
+}
+
+class Subplanner extends PlanningWorkflow {
+  private readonly input: Input;
+
+  constructor(input: Input) {
+    super(input.carried);
+    this.input = input;
+    const { run, task, attempt, previous, guidance, spec = { text: task.description } } = input;
+    const before = previous === undefined ? {} : { previous: { summary: previous.summary } };
+    const division = { task, attempt, guidance, ...before };
+    const place = { context: run, spec, above: input.ancestors, budget: input.budget ?? {}, division };
+    this.begin(place, input.carried);
+    this.listen();
+  }
+
+  async run(): Promise<TaskResult> {
+    await this.drive();
+    this.phase = 'done';
+    setCurrentDetails(PLANNER_TEXT.details(this.snapshot()));
+    const state = defined(this.state);
+    const direct = state.tasks.length === 0 && state.closing === undefined;
+    const handoff = boundedHandoff(this.handoff(), MAX_HANDOFF_CHARS);
+    await this.tell(handoff, direct);
+    const result: TaskResult = { handoff, outcome: { kind: 'none' }, conflictMetrics: NO_METRICS, conflicts: 0 };
+    return direct ? { ...result, direct } : result;
+  }
+
+  private handoff(): Handoff {
+    const { tasks, metrics, closing, refused } = defined(this.state);
+    const parts = reportTasks(tasks).map((report, i) => {
+      const { files = [], concerns = [], suggestions = [] } = tasks[i]?.told ?? {};
+      return { report, files, concerns, suggestions };
+    });
+    return aggregateHandoff(parts, metrics, closing?.reason ?? refused);
+  }
+
+  private async tell(handoff: Handoff, direct: boolean): Promise<void> {
+    const { task, attempt, parent } = this.input;
+    const id = `${this.chain.firstRunId}/handoff`;
+    const message = { id, sender: this.chain, taskId: task.id, attempt, handoff, queued: false };
+    try {
+      const above = getExternalWorkflowHandle(parent.workflowId);
+      await above.signal(handoffSignal, direct ? { ...message, direct } : message);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      // A parent that has closed cannot be told; the result of this workflow says the same.
+      log.warn('the parent could not be told', { parent: parent.workflowId, reason: rootMessage(error) });
+    }
+  }
+
+  protected get repo(): string {
+    return this.input.run.repo.location;
+  }
+
+  /** Its parent's planner decides what becomes of the task. */
+  protected cannotPlan(reason: string): void {
+    this.hear((state) => state.closeFor('planning', reason));
+  }
+
+  protected override async look(): Promise<void> {
+    const ended = await endedAncestor(this.input.ancestors);
+    if (ended !== undefined) throw terminal(FailureType.Orphaned, RUN_TEXT.ancestorEnded(ended.workflowId));
+  }
+
+  protected async startAnew(carried: CarriedState): Promise<never> {
+    return await continueAsNew<typeof subplanner>({ ...this.input, carried });
+  }
+}

@@ -1,0 +1,150 @@
+/** Tasks that are divided by subplanners, and what people do below the root. */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Client, WorkflowUpdateFailedError } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Conversation, userTexts } from '../../examples/scripted-model/conversation.ts';
+import { type Play, step, write } from '../../examples/scripted-model/steps.ts';
+import type { RunReport } from '../../src/shared/contracts/run.ts';
+import { cancelTaskUpdate, steerUpdate } from '../../src/shared/messages.ts';
+import { PLANNER_TEXT } from '../../src/shared/run-text.ts';
+import { fileOn } from '../support/branches.ts';
+import { bareRepository } from '../support/repos.ts';
+import { atOnce, planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
+import { Swarm } from '../support/swarm.ts';
+import { temporal } from '../support/temporal.ts';
+
+const slowly = (id: string, turns: number) => (): Play => ({
+  steps: Array.from({ length: turns }, (_, i) => step(`Step ${i + 1}.`, write(`${id}/${i + 1}.txt`, `${i + 1}\n`))),
+  handoff: { status: 'complete', summary: `${turns} steps.` },
+});
+
+const levels: Scenario = {
+  // `whole` by its scope, of one folder; `small` and its siblings are too small.
+  plan: () => ({
+    tasks: [planned('whole', { scope: ['lib/'] }), planned('beside', { scope: ['beside.txt'] })],
+    done: true,
+  }),
+  divisions: {
+    whole: ({ complete }) => ({
+      tasks: [
+        planned('base', { scope: ['lib/base.txt'] }),
+        ...(complete(['base']) ? [planned('half', { scope: ['lib/half/'] })] : []),
+      ],
+      done: complete(['base']),
+    }),
+    half: () => ({
+      tasks: [planned('quarter', { scope: ['lib/half/quarter/'] }), planned('rest', { scope: ['lib/half/rest.txt'] })],
+      done: true,
+    }),
+    // Nothing to divide: one agent does it.
+    quarter: () => ({ tasks: [], done: true }),
+  },
+  tasks: {
+    beside: writes({ 'beside.txt': 'beside\n' }),
+    base: () => ({
+      steps: [step('I write.', write('lib/base.txt', 'base\n'))],
+      handoff: { status: 'complete', summary: 'Base.', concerns: ['base is slow'], suggestions: ['measure it'] },
+    }),
+    quarter: writes({ 'lib/half/quarter/q.txt': 'quarter\n' }),
+    rest: writes({ 'lib/half/rest.txt': 'rest\n' }),
+  },
+};
+
+const SAID = 'Also write told.txt.';
+const isTold = (conversation: Conversation): boolean => userTexts(conversation).join('\n').includes(SAID);
+
+const subtree: Scenario = {
+  plan: () => ({ tasks: [planned('tree', { divide: true }), planned('other', { divide: true })], done: true }),
+  divisions: {
+    tree: () => ({ tasks: ['leaf-a', 'leaf-b'].map((id) => planned(id)), done: true }),
+    other: () => ({ tasks: [planned('listener')], done: true }),
+  },
+  tasks: {
+    'leaf-a': slowly('leaf-a', 400),
+    'leaf-b': slowly('leaf-b', 400),
+    listener: (_attempt, conversation) =>
+      isTold(conversation)
+        ? atOnce({
+            text: 'I was told.',
+            calls: [{ name: 'write', arguments: { path: 'told.txt', content: 'told\n' } }],
+          })
+        : slowly('listener', 400)(),
+  },
+};
+
+describe('division', () => {
+  let swarm: Swarm;
+  let client: Client;
+
+  beforeAll(async () => {
+    const server = await temporal();
+    client = await server.client();
+    swarm = await Swarm.start({
+      client,
+      address: server.address,
+      taskQueue: server.uniqueQueue(),
+      script: scenarioScript({ levels, subtree }),
+      latencyMs: 100,
+    });
+  }, 60_000);
+
+  afterAll(async () => {
+    await swarm?.stop();
+  });
+
+  it('goes down three levels, gives what is not worth dividing to one agent, and hands up one handoff', async () => {
+    const origin = bareRepository(join(swarm.dir, 'levels.git'));
+    const report = await swarm.run('division-levels', { repo: origin.dir, spec: specOf('levels'), branch: 'main' });
+    expect(report).toMatchObject({ status: 'complete', retries: 0 });
+    expect(fileOn(origin.dir, 'main', 'lib/base.txt')).toBe('base\n');
+    expect(fileOn(origin.dir, 'main', 'lib/half/quarter/q.txt')).toBe('quarter\n');
+    expect(fileOn(origin.dir, 'main', 'lib/half/rest.txt')).toBe('rest\n');
+    const whole = report.tasks.find(({ id }) => id === 'whole');
+    expect(whole?.subtasks?.map(({ id, status, branch }) => [id, status, branch])).toEqual([
+      ['base', 'complete', 'landed'],
+      ['half', 'complete', 'none'],
+      ['half/quarter', 'complete', 'landed'],
+      ['half/rest', 'complete', 'landed'],
+    ]);
+    expect(whole?.concerns).toEqual(['base is slow']);
+    expect(await swarm.status('division-levels/whole.1/half.1/quarter.1')).toBe('COMPLETED');
+    expect(await swarm.status('division-levels/whole.1/half.1/quarter.2/agent')).toBe('COMPLETED');
+    await swarm.settled();
+    expect(origin.refs('refs/agentswarm/runs/')).toEqual([]);
+  }, 120_000);
+
+  it('a person cancels one subtree and steers a running agent in another', async () => {
+    const origin = bareRepository(join(swarm.dir, 'subtree.git'));
+    const handle = await swarm.start('division-subtree', { repo: origin.dir, spec: specOf('subtree'), branch: 'main' });
+    const asked = (task: string): number => swarm.model.log.filter((entry) => entry.task === task).length;
+    const deadline = Date.now() + 60_000;
+    while (['leaf-a', 'leaf-b', 'listener'].some((task) => asked(task) < 3)) {
+      if (Date.now() > deadline) throw new Error(`not all at work\n${swarm.logTail()}`);
+      await sleep(50);
+    }
+    const refused = await handle
+      .executeUpdate(cancelTaskUpdate, { args: [{ task: 'leaf-a' }] })
+      .catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(WorkflowUpdateFailedError);
+    expect((refused as WorkflowUpdateFailedError).cause?.message).toBe(PLANNER_TEXT.noTask('leaf-a'));
+    await handle.executeUpdate(cancelTaskUpdate, { args: [{ task: 'tree', reason: 'not now' }] });
+    const before = asked('listener');
+    const below = client.workflow.getHandle('division-subtree/other.1');
+    await below.executeUpdate(steerUpdate, { args: [{ task: 'listener', text: SAID }] });
+    const report = (await handle.result()) as RunReport;
+    expect(asked('listener')).toBeGreaterThan(before);
+    expect(fileOn(origin.dir, 'main', 'told.txt')).toBe('told\n');
+    expect(report.tasks.map(({ id, status }) => [id, status])).toEqual([
+      ['tree', 'cancelled'],
+      ['other', 'complete'],
+    ]);
+    expect(report.tasks[0]?.reason).toBe('not now');
+    const ends = ['tree.1', 'tree.1/leaf-a.1', 'tree.1/leaf-b.1', 'other.1'].map((id) =>
+      swarm.status(`division-subtree/${id}`),
+    );
+    expect(await Promise.all(ends)).toEqual(['CANCELLED', 'CANCELLED', 'CANCELLED', 'COMPLETED']);
+    await swarm.settled();
+    expect(Object.keys(origin.files()).some((path) => path.startsWith('leaf-'))).toBe(false);
+  }, 120_000);
+});
