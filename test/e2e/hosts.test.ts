@@ -15,6 +15,8 @@ import { temporal } from '../support/temporal.ts';
 
 const TASKS = ['a', 'b', 'c', 'd', 'e', 'f'];
 const STEPS = 14;
+/** No other process of this machine sleeps as long. */
+const SLEEP = `sleep ${100_000 + process.pid}`;
 
 const bash = (command: string) => ({ name: 'bash', arguments: { command } });
 
@@ -34,7 +36,7 @@ const endless: Scenario = {
   plan: ({ planned: known }) => ({ tasks: known.size === 0 ? [planned('endless')] : [], done: true }),
   tasks: {
     endless: (): Play => ({
-      steps: [step('On.', bash('echo 1 > endless.txt')), step('On.', bash('setsid sleep 997 & sleep 998'))],
+      steps: [step('On.', bash('echo 1 > endless.txt')), step('On.', bash(`setsid ${SLEEP} & ${SLEEP}`))],
       handoff: { status: 'complete', summary: 'Never said.' },
     }),
   },
@@ -138,8 +140,8 @@ describe('hosts', () => {
     const host = await startHost((await temporal()).uniqueQueue());
     const origin = bareRepository(join(host.dir, 'endless.git'));
     const handle = await host.start('hosts-cancelled', { repo: origin.dir, spec: specOf('endless'), branch: 'main' });
-    const sleeping = () => processesOf(host.stateDir).filter((process) => process.includes('sleep 998'));
-    await expect.poll(() => sleeping().length, POLL).toBeGreaterThan(0);
+    const sleeping = () => processesOf(SLEEP);
+    await expect.poll(() => sleeping().length, POLL).toBeGreaterThan(1);
     await handle.cancel();
     await expect(handle.result()).rejects.toThrow();
     await host.settled();
