@@ -591,7 +591,7 @@ const inTree: Attack[] = [
     'global',
     'the git configuration of the worker’s user',
     (_, mark) =>
-      `h=\${HOME_OF_WORKER:-$(getent passwd $(id -u) | cut -d: -f6)}; [ "$h" != /home/agent ] && touch "$h/.agentswarm-attack" && rm "$h/.agentswarm-attack" && touch ${mark}`,
+      `h=${process.env.HOME ?? '/root'}; [ "$h" != /home/agent ] && touch "$h/.agentswarm-attack" && rm "$h/.agentswarm-attack" && touch ${mark}`,
   ),
 ];
 

@@ -409,6 +409,7 @@ if libc.syscall(321, 0, ctypes.byref(attr), 128) >= 0: won()
 attr = ctypes.create_string_buffer(struct.pack('IIQ', 1, 112, 0), 112)
 if libc.syscall(298, attr, 0, -1, -1, 0) >= 0: won()
 `),
+    { root: true },
   ),
   script(
     'devices and kernel',

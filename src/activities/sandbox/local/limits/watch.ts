@@ -13,6 +13,8 @@ import { limitText } from './text.ts';
 const LOOK_MS = 250;
 /** Processes multiply faster than files grow. */
 const LOOK_AT_PROCESSES_MS = 100;
+/** Every so many looks, also at what processes hold open: that takes a call for each file. */
+const LOOKS_PER_FILES = 4;
 /** Others may have freed what this one took, so that the file system's own numbers tell nothing. */
 const MEASURE_AGAIN_MS = 60_000;
 /** A measurement may take this share of a processor. */
@@ -76,7 +78,7 @@ export function overLimits(limits: SandboxLimits, { mb, files }: Usage): string[
 
 /**
  * Looks until `end`. @param options.pidFile where the command's process id will be written, where its processes are
- * to be counted. `stop` is called at most once, with what is said to the agent.
+ * to be counted. `stop` is called at most once, with what is said to the agent; `onError` too, and looking goes on.
  */
 export function startWatch(options: {
   limits: SandboxLimits;
@@ -89,6 +91,8 @@ export function startWatch(options: {
   const everyMs = pidFile === undefined ? LOOK_MS : LOOK_AT_PROCESSES_MS;
   let first: Usage | undefined;
   let ended = false;
+  let looks = 0;
+  let errors = 0;
   let timer = setTimeout(tick, everyMs);
   timer.unref();
 
@@ -103,14 +107,17 @@ export function startWatch(options: {
         }
       })
       .catch((error: unknown) => {
-        if (!ended) onError(error);
+        if (ended) return;
+        if (errors++ === 0) onError(error);
+        timer = setTimeout(tick, everyMs).unref();
       });
   }
 
   async function judge(): Promise<string | undefined> {
     if (pidFile !== undefined) {
       const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''));
-      const { threads, memoryMb } = pid > 0 ? await countProcesses(pid) : { threads: 0, memoryMb: 0 };
+      const { threads, memoryMb } =
+        pid > 0 ? await countProcesses(pid, { files: ++looks % LOOKS_PER_FILES === 0 }) : { threads: 0, memoryMb: 0 };
       if (threads > limits.processes) return limitText.processes(limits);
       if (memoryMb > limits.memoryMb) return limitText.memory(limits);
     }
