@@ -1,4 +1,5 @@
 /** `npm run bench -- --list`, `npm run bench -- <name> [options]`. Each prints ratios against a floor of the same run. */
+import { merge } from './merge/index.ts';
 import { overhead } from './overhead/index.ts';
 import { router } from './router/index.ts';
 import { sandbox } from './sandbox/index.ts';
@@ -6,6 +7,10 @@ import { sandbox } from './sandbox/index.ts';
 type Benchmark = { what: string; run: (args: readonly string[]) => Promise<void> };
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  merge: {
+    what: 'landings a second of the merge queue, against chained plumbing and a loop of porcelain',
+    run: merge,
+  },
   overhead: {
     what: '100 agents in 100 sandboxes × 20 turns of 2 s, against a bare workflow whose activities only sleep',
     run: overhead,
