@@ -8,7 +8,7 @@ const LINES = 40;
 const SHARED = 0.3;
 const CONFLICTING = 0.05;
 
-export type Branch = { name: string; ref: string; commit: string };
+type Branch = { name: string; ref: string; commit: string };
 export type Origin = { base: string; branches: Branch[]; conflicting: number };
 
 const fileName = (i: number): string => `src/area-${i % 20}/part-${i % 7}/file-${i}.ts`;

@@ -9,7 +9,7 @@ const MAX_COMMITS = 50;
 /** Of the list in a squashed commit's message. */
 const MAX_LISTED = 20;
 
-export type Landing = {
+type Landing = {
   entry: MergeRequest;
   /** What it lands on: the remote's tip with all that was merged before it. */
   tip: CommitSha;
