@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
+import { createCommandActivities } from './activities/agent/command.ts';
 import { createMirrors } from './activities/git/mirrors.ts';
 import { withHeartbeats } from './activities/heartbeats.ts';
 import { createThinker } from './activities/llm/activities.ts';
@@ -126,7 +127,11 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       Worker.create({
         ...host,
         taskQueue: hostQueue(taskQueue, hostId),
-        activities: { ...sandbox, ...createTurnActivities({ act, think, log }) },
+        activities: {
+          ...sandbox,
+          ...createTurnActivities({ act, think, log }),
+          ...createCommandActivities({ exec: sandboxes.exec, models, chains, log }),
+        },
       }),
     ]);
     const stopReaping = sandboxes.reapRegularly();

@@ -82,7 +82,8 @@ test('the table of a run’s settings names exactly the keys of their schema, wi
   const { author, agent } = DEFAULT_RUN_SETTINGS;
   for (const { first, cells } of table) {
     const value = valueAt(DEFAULT_RUN_SETTINGS, first);
-    const limits = Object.entries(agent).find(([role]) => first === `agent.${role}`)?.[1];
+    const { planner, worker, conflict } = agent;
+    const limits = Object.entries({ planner, worker, conflict }).find(([role]) => first === `agent.${role}`)?.[1];
     const expected =
       first === 'author'
         ? `\`${author.name} <${author.email}>\``

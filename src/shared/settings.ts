@@ -50,6 +50,12 @@ const SetupSetting = z.preprocess(
   SetupFields.nullable(),
 ) as unknown as z.ZodType<SetupFields | null, SetupWritten>;
 
+/** How the agents of tasks are run: by our own loop, or by a program in the sandbox (`argv`). */
+const ENGINE = {
+  engine: z.enum(['loop', 'command']),
+  argv: z.array(z.string().min(1).max(8_000)).min(1).max(100),
+};
+
 const shape = {
   /** Tasks at once. */
   maxWorkers: z.number().int().min(1).max(1_000),
@@ -62,7 +68,13 @@ const shape = {
   /** Planning failures in a row after which the run pauses. */
   planningFailures: z.number().int().min(1),
   /** Limits of one agent, by role. */
-  agent: z.strictObject({ planner: Limits, worker: Limits, conflict: Limits }).partial(),
+  agent: z
+    .strictObject({ planner: Limits, worker: Limits, conflict: Limits, ...ENGINE })
+    .partial()
+    .refine(({ engine, argv }) => engine !== 'command' || argv !== undefined, {
+      path: ['argv'],
+      message: 'engine "command" wants argv: the program and its arguments, as a list',
+    }),
   /** What the repository calls well. */
   checks: Checks,
   setup: SetupSetting,
@@ -102,7 +114,13 @@ export const RunSettings = z.object({
   ...shape,
   strategy: MergeStrategy.default('rebase'),
   setup: Setup.nullable(),
-  agent: z.object({ planner: Limits, worker: Limits, conflict: Limits }),
+  agent: z.object({
+    planner: Limits,
+    worker: Limits,
+    conflict: Limits,
+    engine: ENGINE.engine.default('loop'),
+    argv: ENGINE.argv.optional(),
+  }),
   checks: Checks.default([]),
   budget: Budget.default({}),
   division: Division.default({ scope: 4, depth: 0, subtasks: 10 }),
@@ -119,6 +137,7 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
     planner: { turns: 60, tokens: 4_000_000, minutes: 60, costUsd: 10 },
     worker: { turns: 150, tokens: 8_000_000, minutes: 120, costUsd: 10 },
     conflict: { turns: 60, tokens: 2_000_000, minutes: 45, costUsd: 5 },
+    engine: 'loop',
   },
   checks: [],
   budget: { usd: 25 },

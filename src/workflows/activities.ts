@@ -4,6 +4,7 @@
  */
 import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
 import type {
+  CommandActivities,
   LlmActivities,
   MergeActivities,
   RunActivities,
@@ -95,3 +96,12 @@ export const turnActivities = (queue: string, options: ActivityOptions): TurnAct
 
 export const sandboxActivities = (queue: string, options: ActivityOptions): SandboxActivities =>
   proxyActivities<SandboxActivities>({ ...options, taskQueue: queue });
+
+/** An external agent: bounded by its own limit of minutes; a worker that dies is noticed by its heartbeats. */
+export const commandActivities = (queue: string, options: ActivityOptions): CommandActivities =>
+  proxyActivities<CommandActivities>({
+    ...actOptions,
+    startToCloseTimeout: '24h',
+    ...options,
+    taskQueue: queue,
+  });

@@ -8,6 +8,7 @@ import { AgentInput, AgentMessage, type AgentResult } from '../shared/contracts/
 import { messageSignal, sandboxSignal, transcriptQuery } from '../shared/messages.ts';
 import { runActivities } from './activities.ts';
 import { HandoffChecks } from './agent-checks.ts';
+import { runExternal } from './agent-command.ts';
 import { compacted } from './agent-compaction.ts';
 import { AgentInbox } from './agent-inbox.ts';
 import { type Conversation, type LoopEnd, newConversation, ownChain, runAgent } from './agent-loop.ts';
@@ -44,6 +45,11 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     rounds: input.carry?.checkRounds ?? 0,
     act: (calls) => sandbox.act(conversation.turn, calls),
   });
+  const { engine, argv } = settings.agent;
+  if (engine === 'command' && argv !== undefined) {
+    const handoff = await runExternal({ input, argv, conversation, sandbox, checks });
+    return resultOf(handoff);
+  }
   const asker = {
     role: brief.role,
     conversation,
@@ -80,12 +86,13 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
       },
     });
   }
-  return {
-    handoff: handoffOf(end),
-    metrics: conversation.metrics,
-    checkpoint: sandbox.checkpoint,
-    ...(checks.results === undefined ? {} : { checks: checks.results }),
-  };
+  return resultOf(handoffOf(end));
+
+  function resultOf(handoff: AgentHandoff): AgentResult {
+    const { metrics } = conversation;
+    const { results } = checks;
+    return { handoff, metrics, checkpoint: sandbox.checkpoint, ...(results === undefined ? {} : { checks: results }) };
+  }
 }
 
 async function firstMessages({ run, task, brief }: AgentInput): Promise<Message[]> {

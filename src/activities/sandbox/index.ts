@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import type { Config } from '../../shared/config.ts';
 import type { SandboxActivities } from '../../shared/contracts/activities.ts';
+import type { SandboxRef } from '../../shared/contracts/agent.ts';
+import { FailureType, terminal } from '../../shared/failures.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../log.ts';
 import type { RunProcess } from '../process/run-process.ts';
@@ -15,7 +17,7 @@ import { createProvider } from './create-provider.ts';
 import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
 import { createPlaces } from './lease/places.ts';
 import { reapLeftovers } from './lease/reaper.ts';
-import type { SandboxProvider } from './provider.ts';
+import type { ExecOptions, SandboxProvider, SandboxResult } from './provider.ts';
 import { createSetups } from './setup.ts';
 import { createJournal } from './state/journal.ts';
 import { createRecords } from './state/lease-file.ts';
@@ -44,6 +46,8 @@ export type Sandboxes = {
   activities: SandboxActivities;
   /** For the queue of reserved slots: the same lease, with places of its own. */
   reserved: Pick<SandboxActivities, 'holdSandbox'>;
+  /** Runs a command in a leased sandbox of this host. @throws SandboxGone when it is not here under this epoch. */
+  exec(sandbox: SandboxRef, argv: readonly string[], options: ExecOptions): Promise<SandboxResult>;
   /** Whether commands run without isolation, because the configuration said so. */
   unsafe: boolean;
   /** Terminates what nobody will come for; returns the ids. */
@@ -109,6 +113,17 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
       },
     },
     reserved: { holdSandbox: (request) => holdSandbox(holdDeps, reservedPlaces, request) },
+    async exec(sandbox, argv, options) {
+      await records.expectEpoch(sandbox.id, sandbox.epoch);
+      if (options.service !== undefined && provider.remote === true) {
+        throw terminal(
+          FailureType.SandboxUnavailable,
+          `External agents cannot be run in ${provider.kind} sandboxes: the models' gateway is on this host.`,
+          'Set sandbox.provider to "local", or agent.engine to "loop".',
+        );
+      }
+      return await provider.exec(sandbox.id, argv, { network: provider.agentNetwork ?? 'none', ...options });
+    },
     unsafe: !provider.isolated,
     reapLeftovers: reap,
     reapRegularly(everyMs = 60_000) {

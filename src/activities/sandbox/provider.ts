@@ -3,6 +3,7 @@
  * and never touches a work tree from outside.
  */
 import type { NetworkSetting, Registry } from '../../shared/network.ts';
+import type { LocalService } from './network/index.ts';
 import type { ExecResult } from '../process/run-process.ts';
 
 export type { ExecResult };
@@ -55,6 +56,8 @@ export type ExecOptions = {
   network?: NetworkSetting;
   /** Private registries that the command reaches without their tokens; not with `full`. */
   registries?: readonly Registry[];
+  /** One of our own on the command's loopback; not with `full`. */
+  service?: LocalService;
 };
 
 /** How a command ended, and which of the sandbox's limits it met: sentences for the agent. */

@@ -14,6 +14,7 @@ import type {
   ToolCall,
   ToolResult,
 } from './agent.ts';
+import type { CommandRequest, CommandResult } from './agent-command.ts';
 import type { AnswerRequest, LandRequest, LandResult, MergeRequest } from './merge.ts';
 import type { Scratchpad } from './plan.ts';
 import type { PlannerInput, PreparedRun, RunContext, SpecSource } from './run.ts';
@@ -118,4 +119,9 @@ export interface SandboxActivities {
 /** On the host's own queue, as it begins with tools. */
 export interface TurnActivities {
   actAndThink(request: ActAndThinkRequest): Promise<ActAndThinkResult>;
+}
+
+/** On the host's own queue: an external agent, from its start to its end. */
+export interface CommandActivities {
+  runCommand(request: CommandRequest): Promise<CommandResult>;
 }

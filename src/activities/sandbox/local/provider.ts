@@ -129,7 +129,7 @@ export async function createLocalProvider(options: {
 
   /** Undefined: nothing to open, or nothing can be kept from the network here. */
   async function openNetwork(id: string, folder: string, exec: ExecOptions): Promise<NetworkSession | undefined> {
-    const { network = 'none', registries = [] } = exec;
+    const { network = 'none', registries = [], service } = exec;
     if (!probe.ok && registries.length > 0) {
       throw terminal(
         FailureType.SetupFailed,
@@ -137,10 +137,24 @@ export async function createLocalProvider(options: {
         INSTALL_BUBBLEWRAP,
       );
     }
-    if (!probe.ok || (network === 'none' && registries.length === 0)) return undefined;
+    if (!probe.ok && service !== undefined) {
+      throw terminal(
+        FailureType.SandboxUnavailable,
+        `An external agent cannot be run without isolation, and ${probe.reason}.`,
+        INSTALL_BUBBLEWRAP,
+      );
+    }
+    if (!probe.ok || (network === 'none' && registries.length === 0 && service === undefined)) return undefined;
     try {
       const setting = isSetupSandbox(id) ? 'setup.network' : 'sandbox.network';
-      return await networks.open({ sandbox: id, folder, network, registries, setting });
+      return await networks.open({
+        sandbox: id,
+        folder,
+        network,
+        registries,
+        setting,
+        ...(service === undefined ? {} : { service }),
+      });
     } catch (error) {
       if (!existsSync(folder)) throw gone(id, error);
       throw error;

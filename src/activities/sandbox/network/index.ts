@@ -2,7 +2,7 @@
 import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import { randomUUID } from 'node:crypto';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { type AllowRule, type NetworkSetting, parseAllowEntry, type Registry } from '../../../shared/network.ts';
 import { FailureType, terminal } from '../../../shared/failures.ts';
@@ -13,8 +13,8 @@ import { createAddressRules } from './addresses.ts';
 import { clientSettings, localRegistries, proxySettings, withoutProxies } from './client-settings.ts';
 import { type Connect, connectByTcp, createDialer, type Resolve, resolveBySystem } from './dial.ts';
 import { NETWORK_INSIDE, PROXY_PORT, startForwarder } from './forwarder.ts';
-import { createProxy } from './proxy.ts';
-import { overLimit, type Refusal } from './refusal.ts';
+import { createProxy, type Gateway } from './proxy.ts';
+import { badRequest, overLimit, type Refusal } from './refusal.ts';
 import { createGateway, type RegistryAccess } from './registry.ts';
 
 /** The network of one command. */
@@ -32,12 +32,19 @@ export type NetworkSession = {
   close(): Promise<void>;
 };
 
+/** HTTP that this process answers on a port of one command's own loopback. */
+export type LocalService = {
+  port: number;
+  handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
+};
+
 export type NetworkRequest = {
   sandbox: string;
   /** The sandbox's folder on the host. */
   folder: string;
   network: NetworkSetting;
   registries: readonly Registry[];
+  service?: LocalService;
   /** Whose rules they are, for messages. */
   setting: 'sandbox.network' | 'setup.network';
 };
@@ -103,7 +110,8 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
     const dir = await makeFolder(request.folder, client.files);
     const refusals = createRefusals(request.sandbox, log);
     const account = new Account(limits, () => refusals.add(overLimit(`${limits.bytes} bytes`)));
-    const gateway =
+    const { service } = request;
+    const toRegistries =
       registries.length === 0
         ? undefined
         : createGateway({ registries, account, resolve, ...(deps.ca === undefined ? {} : { ca: deps.ca }) });
@@ -113,7 +121,7 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
       dial,
       account,
       onRefused: refusals.add,
-      ...(gateway === undefined ? {} : { gateway }),
+      ...(service === undefined ? optional(toRegistries) : { gateway: withService(service, toRegistries) }),
     });
     const stopListening = await listenIn(dir, proxy);
     return {
@@ -122,7 +130,7 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
       env: { ...client.env, ...proxySettings() },
       start: startForwarder({
         node: deps.node,
-        ports: [PROXY_PORT, ...registries.map(({ port }) => port)],
+        ports: [PROXY_PORT, ...registries.map(({ port }) => port), ...(service === undefined ? [] : [service.port])],
         variables: client.oddEnv,
       }),
       refused: refusals.told,
@@ -137,8 +145,15 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
 
   return {
     async open(request) {
-      const { network, registries } = request;
-      if (network === 'none' && registries.length === 0) return NOTHING;
+      const { network, registries, service } = request;
+      if (network === 'none' && registries.length === 0 && service === undefined) return NOTHING;
+      if (network === 'full' && service !== undefined) {
+        throw terminal(
+          FailureType.SandboxUnavailable,
+          'An external agent cannot be run with sandbox.network "full": its port would be open to the whole host.',
+          'Name the hosts that it needs: sandbox.network: { allow: [...] }.',
+        );
+      }
       if (network !== 'full') return await openProxy(request, network === 'none' ? [] : network.allow);
       const host = registrySettings(env, home);
       const client = clientSettings(host, [], []);
@@ -153,6 +168,21 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
     },
   };
 }
+
+const optional = (gateway: Gateway | undefined) => (gateway === undefined ? {} : { gateway });
+
+/** By the port that the client believes to talk to. */
+const withService =
+  (service: LocalService, others: Gateway | undefined): Gateway =>
+  async (request, response) => {
+    const { host } = request.headers;
+    if (host === `127.0.0.1:${service.port}` || host === `localhost:${service.port}`) {
+      await service.handle(request, response);
+      return;
+    }
+    if (others === undefined) throw badRequest('no proxy request', 'Nothing is served here.');
+    await others(request, response);
+  };
 
 const NOTHING: NetworkSession = {
   shared: false,

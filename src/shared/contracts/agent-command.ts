@@ -1,0 +1,33 @@
+/** An external coding agent, run headless in a task's sandbox: request and result of the activity `runCommand`. */
+import { z } from 'zod';
+import { Chain } from '../ids.ts';
+import { Limits, Role, SandboxRef } from './agent.ts';
+import { AgentMetrics } from './task.ts';
+
+export const CommandRequest = z.object({
+  sandbox: SandboxRef,
+  role: Role,
+  argv: z.array(z.string()).min(1),
+  /** What it is to do: on its standard input, and in the file that AGENTSWARM_TASK_FILE names. */
+  task: z.string(),
+  limits: Limits,
+  /** What it has used before. */
+  used: AgentMetrics,
+  maxOutputTokens: z.number().int().positive(),
+  agent: Chain,
+  /** From the root planner down: no call is made when one of them no longer runs. */
+  ancestors: z.array(Chain),
+});
+export type CommandRequest = z.infer<typeof CommandRequest>;
+
+export const CommandResult = z.object({
+  /** null: it was stopped. */
+  exitCode: z.number().int().nullable(),
+  /** The end of what it wrote. */
+  output: z.string(),
+  /** All of its calls, `used` included. */
+  metrics: AgentMetrics,
+  /** Which limit it has met, as a sentence. */
+  reached: z.string().optional(),
+});
+export type CommandResult = z.infer<typeof CommandResult>;
