@@ -88,7 +88,8 @@ class Planner extends PlanningWorkflow {
 
   private async prepare(): Promise<PreparedRun> {
     const { carried: _, ...input } = this.input;
-    return await prepareActivities.prepareRun({ input, root: this.chain });
+    // A history of an earlier version has not all of the settings: the schema fills them in.
+    return PreparedRun.parse(await prepareActivities.prepareRun({ input, root: this.chain }));
   }
 
   protected cannotPlan(reason: string): void {
