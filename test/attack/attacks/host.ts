@@ -130,7 +130,7 @@ function tool(
   goal: string,
   prepare: (stage: Stage) => string,
   name: string,
-  args: object | ((stage: Stage) => object),
+  args: Record<string, string> | ((stage: Stage) => Record<string, string>),
 ): Attack {
   const attempt = async (stage: Stage, host: TestHost) => {
     const sandbox = await stage.sandboxOf(host);

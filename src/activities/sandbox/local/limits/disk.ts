@@ -8,7 +8,6 @@ const TIMEOUT_MS = 60_000;
 
 /** Of the file system, as statfs(2) tells. */
 export type FreeSpace = { mb: number; files: number };
-export type Usage = { mb: number; files: number };
 
 export async function freeSpace(folder: string): Promise<FreeSpace> {
   const { bavail, bsize, ffree, type } = await statfs(folder);

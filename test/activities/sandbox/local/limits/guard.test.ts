@@ -137,8 +137,8 @@ test('what is in memory under /dev is limited, and nothing but shm is writable t
   }
 });
 
-test.skipIf(process.getuid?.() !== 0)('an ordinary user has the same sandboxes', async () => {
-  const ended = await runAsUser(LIMITS, {
+test.skipIf(process.getuid?.() !== 0)('an ordinary user has the same sandboxes', () => {
+  const ended = runAsUser(LIMITS, {
     TAKE_MEMORY,
     BOMB,
     DARK: 'mkdir -p /tmp/d && cd /tmp/d && for i in $(seq 1 12); do head -c 7000000 /dev/urandom > $i; done; chmod 000 /tmp/d',
