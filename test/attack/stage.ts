@@ -21,7 +21,7 @@ const LIMITS: Partial<SandboxLimits> = {
   fileSizeMb: 40,
   diskMb: 120,
   files: 4_000,
-  cpuSeconds: 2,
+  cpuSeconds: 1,
   outputMb: 4,
   minFreeDiskMb: 0,
 };
