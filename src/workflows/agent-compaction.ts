@@ -3,7 +3,7 @@ import type { Message } from '../shared/contracts/agent.ts';
 import { FailureType, failureTypeOf } from '../shared/failures.ts';
 import { LOOP_TEXT } from '../shared/loop-text.ts';
 import { shortened } from '../shared/shorten.ts';
-import { type Asker, type Conversation, think } from './agent-loop.ts';
+import { type Asker, think } from './agent-loop.ts';
 
 /** Calls for a summary, those that were too long or said nothing included. */
 const MAX_TRIES = 6;

@@ -29,7 +29,6 @@ export const Message = z.discriminatedUnion('role', [
   z.object({ role: z.literal('tool'), results: z.array(ToolResult) }),
 ]);
 export type Message = z.infer<typeof Message>;
-export type AssistantMessage = Extract<Message, { role: 'assistant' }>;
 
 /** Tokens of one call as the provider counts them; `cachedInput` is part of `input`. */
 export const Usage = z.object({
