@@ -1,10 +1,10 @@
 /**
- * OpenTelemetry: one trace per run, across workflows and activities. Spans are made and leave the process only when
- * OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set.
+ * OpenTelemetry: one trace per run, across workflows and activities. The interceptors always run (histories
+ * depend on them); spans leave the process only when OTEL_EXPORTER_OTLP_ENDPOINT (or …_TRACES_ENDPOINT) is set.
  */
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
 import { resourceFromAttributes } from '@opentelemetry/resources';
-import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
+import { BatchSpanProcessor, NoopSpanProcessor, type SpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 import { OpenTelemetryWorkflowClientInterceptor } from '@temporalio/interceptors-opentelemetry-v2';
 import {
@@ -24,14 +24,10 @@ export type Tracing = {
   stop(): Promise<void>;
 };
 
-export const sendsTraces = (env: NodeJS.ProcessEnv): boolean =>
-  Boolean(env.OTEL_EXPORTER_OTLP_ENDPOINT ?? env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT);
-
 /** Registers the process's tracer provider; to be called once. */
 export function startTracing(env: NodeJS.ProcessEnv): Tracing {
-  if (!sendsTraces(env))
-    return { client: {}, worker: {}, sinks: {} as InjectedSinks<never>, stop: async () => undefined };
-  const processor = new BatchSpanProcessor(new OTLPTraceExporter());
+  const exports = Boolean(env.OTEL_EXPORTER_OTLP_ENDPOINT ?? env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT);
+  const processor: SpanProcessor = exports ? new BatchSpanProcessor(new OTLPTraceExporter()) : new NoopSpanProcessor();
   const resource = resourceFromAttributes({ 'service.name': env.OTEL_SERVICE_NAME ?? 'agentswarm' });
   const provider = new NodeTracerProvider({ resource, spanProcessors: [processor] });
   provider.register();

@@ -6,7 +6,6 @@ import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
-import { sendsTraces } from './tracing.ts';
 
 /** A checkout runs unbuilt; in the package this file is JavaScript. */
 const inCheckout = import.meta.url.endsWith('.ts');
@@ -14,24 +13,15 @@ const inCheckout = import.meta.url.endsWith('.ts');
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 const workflowsPath = path('./workflows/index.ts');
 
-/**
- * What a bundle of the workflows is made of. `traced`: with OpenTelemetry's interceptors, which add headers and no
- * commands, so that a history goes on under either; where no span is sent anywhere they are a sixth of the CPU
- * that workflows take.
- */
-export const bundleOptions = (
-  traced: boolean,
-): {
+/** What a bundle of the workflows is made of. Interceptors are part of it: histories depend on them. */
+export const bundleOptions = (): {
   workflowsPath: string;
   workflowInterceptorModules: string[];
   payloadConverterPath: string;
   preloadModules: string[];
 } => ({
   workflowsPath,
-  workflowInterceptorModules: [
-    ...(traced ? [path('./workflows/interceptors.ts')] : []),
-    path('./workflows/undecodable.ts'),
-  ],
+  workflowInterceptorModules: [path('./workflows/interceptors.ts'), path('./workflows/undecodable.ts')],
   payloadConverterPath: path('./workflows/payload-converter.ts'),
   preloadModules: [path('./workflows/preload.ts')],
 });
@@ -41,12 +31,11 @@ export const bundleOptions = (
  * have changed (some seconds of webpack) and kept in the user's cache folder, named by their content.
  */
 export async function workflowBundle(env: NodeJS.ProcessEnv): Promise<{ codePath: string }> {
-  const traced = sendsTraces(env);
-  if (!inCheckout) return { codePath: path(bundleFile(traced)) };
+  if (!inCheckout) return { codePath: path('./workflow-bundle.js') };
   const folder = join(cacheFolder(env), 'agentswarm', 'workflows');
-  const codePath = join(folder, `${await contentHash(traced)}.js`);
+  const codePath = join(folder, `${await contentHash()}.js`);
   if (existsSync(codePath)) return { codePath };
-  const { code } = await bundleWorkflowCode({ ...bundleOptions(traced), logger: new DefaultLogger('WARN') });
+  const { code } = await bundleWorkflowCode({ ...bundleOptions(), logger: new DefaultLogger('WARN') });
   await mkdir(folder, { recursive: true });
   const beside = `${codePath}.${process.pid}`;
   await writeFile(beside, code);
@@ -55,12 +44,8 @@ export async function workflowBundle(env: NodeJS.ProcessEnv): Promise<{ codePath
   return { codePath };
 }
 
-/** In the package, beside this file. */
-export const bundleFile = (traced: boolean): string =>
-  traced ? './workflow-bundle.traced.js' : './workflow-bundle.js';
-
 /** What the bundle is made from: our sources, and the versions of what they import. */
-async function contentHash(traced: boolean): Promise<string> {
+async function contentHash(): Promise<string> {
   const hash = createHash('sha256');
   for (const folder of ['./workflows', './shared']) {
     const names = (await readdir(path(folder), { recursive: true })).filter((name) => name.endsWith('.ts')).sort();
@@ -68,10 +53,7 @@ async function contentHash(traced: boolean): Promise<string> {
   }
   hash.update(await readFile(path('../package-lock.json')));
   // With paths, which source maps hold too.
-  return hash
-    .update(JSON.stringify(bundleOptions(traced)))
-    .digest('hex')
-    .slice(0, 32);
+  return hash.update(JSON.stringify(bundleOptions())).digest('hex').slice(0, 32);
 }
 
 function cacheFolder(env: NodeJS.ProcessEnv): string {

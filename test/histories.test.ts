@@ -2,15 +2,7 @@ import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DeterminismViolationError } from '@temporalio/workflow';
-import {
-  bundleWorkflowCode,
-  DefaultLogger,
-  Runtime,
-  Worker,
-  type WorkflowBundle,
-  type WorkflowBundleOption,
-} from '@temporalio/worker';
-import { bundleOptions } from '../src/workflow-source.ts';
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { historyOf, type Recorded, readableText, recordedHistories } from './histories/store.ts';
 import { temporaryFolder } from './support/repos.ts';
@@ -42,10 +34,8 @@ const replay = (workflowBundle: WorkflowBundleOption, history: Recorded): Promis
 
 describe('the histories of released runs', () => {
   let bundle: WorkflowBundleOption;
-  let traced: WorkflowBundle;
   beforeAll(async () => {
     bundle = await sharedWorkflowBundle();
-    traced = await bundleWorkflowCode({ ...bundleOptions(true), logger });
   });
 
   test('cover every kind of workflow, with a continue-as-new, a conflict, a retry, a lost lease and a cancellation', () => {
@@ -64,8 +54,6 @@ describe('the histories of released runs', () => {
 
   test.each(recorded.map((each) => [each.name, each] as const))('%s replays', async (_name, history) => {
     await replay(bundle, history);
-    // Tracing may be switched on or off while runs go on.
-    await replay(traced, history);
   });
 
   test('say nothing of the machine that they were recorded on, and hold no key', () => {

@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
-import { bundleFile, bundleOptions } from '../../src/workflow-source.ts';
+import { bundleOptions } from '../../src/workflow-source.ts';
 
 const ROOT = dirname(dirname(import.meta.dirname));
 const DIST = join(ROOT, 'dist');
@@ -34,7 +34,5 @@ for (const path of DATA) {
   if (path === 'prompts') cpSync(join(ROOT, path), join(DIST, path), { recursive: true });
   else copyFileSync(join(ROOT, path), join(DIST, path));
 }
-for (const traced of [false, true]) {
-  const { code } = await bundleWorkflowCode({ ...bundleOptions(traced), logger: quiet });
-  writeFileSync(join(DIST, 'src', bundleFile(traced)), code);
-}
+const { code } = await bundleWorkflowCode({ ...bundleOptions(), logger: quiet });
+writeFileSync(join(DIST, 'src', 'workflow-bundle.js'), code);
