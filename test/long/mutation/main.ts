@@ -180,6 +180,7 @@ function warnOfChanges(): void {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     stopped = signal;
+    say(`stopped by ${signal}: what runs is ended, and the copies are deleted`);
     for (const child of running) endGroup(child);
   });
 }
