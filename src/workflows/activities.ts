@@ -4,6 +4,7 @@
  */
 import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
 import type {
+  CheckActivities,
   CommandActivities,
   LlmActivities,
   MergeActivities,
@@ -104,4 +105,15 @@ export const commandActivities = (queue: string, options: ActivityOptions): Comm
     startToCloseTimeout: '24h',
     ...options,
     taskQueue: queue,
+  });
+
+/** A run of checks waits for a reserved slot as long as it takes; each check has a time limit of its own. */
+export const checkActivities = (queue: string, summary: string): CheckActivities =>
+  proxyActivities<CheckActivities>({
+    startToCloseTimeout: '8h',
+    heartbeatTimeout: '20s',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry: { ...RETRY, maximumAttempts: 5 },
+    taskQueue: queue,
+    summary,
   });

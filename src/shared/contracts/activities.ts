@@ -15,6 +15,7 @@ import type {
   ToolResult,
 } from './agent.ts';
 import type { CommandRequest, CommandResult } from './agent-command.ts';
+import type { ChecksRequest, ChecksResult } from './checks.ts';
 import type { AnswerRequest, LandRequest, LandResult, MergeRequest } from './merge.ts';
 import type { Scratchpad } from './plan.ts';
 import type { PlannerInput, PreparedRun, RunContext, SpecSource } from './run.ts';
@@ -114,6 +115,15 @@ export interface SandboxActivities {
   adoptSandbox(request: AdoptRequest): Promise<HoldResult>;
   act(request: ActRequest): Promise<ActResult>;
   collectWork(request: CollectRequest): Promise<CollectResult>;
+}
+
+/** On the reserved queue: takes one of its slots for as long as it runs. */
+export interface CheckActivities {
+  /**
+   * Runs checks on one commit, in a sandbox of its own with network as agents have it. Idempotent. Heartbeats; a
+   * cancellation ends the sandbox. Fails only when cancelled, or when the commit cannot be had.
+   */
+  runChecks(request: ChecksRequest): Promise<ChecksResult>;
 }
 
 /** On the host's own queue, as it begins with tools. */
