@@ -1,4 +1,5 @@
 /** `npm run bench -- --list`, `npm run bench -- <name> [options]`. Each prints ratios against a floor of the same run. */
+import { dispatch } from './dispatch/index.ts';
 import { merge } from './merge/index.ts';
 import { overhead } from './overhead/index.ts';
 import { router } from './router/index.ts';
@@ -7,6 +8,10 @@ import { sandbox } from './sandbox/index.ts';
 type Benchmark = { what: string; run: (args: readonly string[]) => Promise<void> };
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  dispatch: {
+    what: 'streaming dispatch against batch-and-wait and a list schedule; conflicts of real merges with and without locks',
+    run: dispatch,
+  },
   merge: {
     what: 'landings a second of the merge queue, against chained plumbing and a loop of porcelain',
     run: merge,

@@ -155,12 +155,16 @@ export class PlannerState extends TaskFates {
       this.close(this.find(id), RUN_TEXT.dependencyFailed(because));
       this.trouble(RUN_TEXT.cancelled(id, because));
     }
-    const ready = readyTasks(this.dispatchTasks(), this.limits.maxWorkers).map((id) => this.find(id));
+    const { ready: next, overtaken } = readyTasks(this.dispatchTasks(), this.limits.maxWorkers);
+    const ready = next.map((id) => this.find(id));
     const funded = new Set(this.budget.divide(ready.map(holderOf)));
+    if (ready.every((task) => funded.has(holderOf(task)))) {
+      for (const task of overtaken.map((id) => this.find(id))) task.overtaken = (task.overtaken ?? 0) + 1;
+    }
     return ready.filter((task) => funded.has(holderOf(task)));
   }
 
   private dispatchTasks() {
-    return this.state.tasks.map(({ spec, status, branch }) => ({ ...spec, status, branch }));
+    return this.state.tasks.map(({ spec, status, branch, overtaken = 0 }) => ({ ...spec, status, branch, overtaken }));
   }
 }

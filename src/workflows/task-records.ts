@@ -20,6 +20,8 @@ export type TaskRecord = {
   used?: { tokens: number; costUsd: number; durationMs: number };
   /** Of what it asks for, to know the same again. */
   digest?: string;
+  /** How often others behind it took a scope that it waited for. */
+  overtaken?: number;
   /** One agent does it, whatever its scope. */
   direct?: boolean;
   /** Of a division. */
@@ -96,5 +98,6 @@ export function shrink(task: TaskRecord): void {
   task.spec = { id, description: line.slice(0, 120), scope: [], acceptance: [], priority, dependsOn: [] };
   delete task.previous;
   delete task.child;
+  delete task.overtaken;
   if (task.reason !== undefined) task.reason = task.reason.slice(0, 500);
 }

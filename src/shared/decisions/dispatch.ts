@@ -9,7 +9,14 @@ export type DispatchTask = {
   priority: number;
   scope: readonly string[];
   dependsOn: readonly string[];
+  /** How many tasks behind it have started in a scope that it waited for. */
+  overtaken?: number;
 };
+
+/** From then on a task that waits for its scope keeps it from those behind it. */
+const MAX_OVERTAKEN = 5;
+/** Pending tasks, in workers, at which nothing more is planned though workers are idle. */
+const MAX_WAITING = 3;
 
 export const isActive = (task: { status: TaskStatus }): boolean =>
   task.status === 'assigned' || task.status === 'running';
@@ -25,14 +32,19 @@ export const isDone = (task: { status: TaskStatus; branch: BranchState }): boole
 /**
  * The pending tasks to start now, first first: by priority, then age. A task starts when its dependencies are
  * done and no task that is under way holds an overlapping scope: a scope is held from the start until the
- * branch has landed or is given up. A task that waits for a scope only holds it against those behind it, so
- * that small tasks do not overtake it for ever.
+ * branch has landed or is given up. Those behind a task that waits for a scope may start in it, but only so often:
+ * small tasks do not overtake a large one for ever. `overtaken` are those that `ready` go before.
  */
-export function readyTasks(tasks: readonly DispatchTask[], maxWorkers: number): string[] {
+export function readyTasks(
+  tasks: readonly DispatchTask[],
+  maxWorkers: number,
+): { ready: string[]; overtaken: string[] } {
   const byId = new Map(tasks.map((task) => [task.id, task]));
   const held = tasks.filter((task) => isActive(task) || task.branch === 'queued').map((task) => task.scope);
   let free = maxWorkers - tasks.filter(isActive).length;
   const ready: string[] = [];
+  const passed: DispatchTask[] = [];
+  const overtaken = new Set<string>();
   const waiting = tasks
     .map((task, age) => ({ task, age }))
     .filter(({ task }) => task.status === 'pending')
@@ -44,13 +56,17 @@ export function readyTasks(tasks: readonly DispatchTask[], maxWorkers: number): 
       return dependency === undefined || !isDone(dependency);
     });
     if (blocked) continue;
-    if (!held.some((scope) => scopesOverlap(scope, task.scope))) {
-      ready.push(task.id);
-      free -= 1;
+    if (held.some((scope) => scopesOverlap(scope, task.scope))) {
+      if ((task.overtaken ?? 0) >= MAX_OVERTAKEN) held.push(task.scope);
+      else passed.push(task);
+      continue;
     }
+    ready.push(task.id);
     held.push(task.scope);
+    free -= 1;
+    for (const { id, scope } of passed) if (scopesOverlap(scope, task.scope)) overtaken.add(id);
   }
-  return ready;
+  return { ready, overtaken: [...overtaken] };
 }
 
 /** Pending tasks that can never start, because one that they depend on has ended without landing. */
@@ -88,7 +104,8 @@ export type PlanningInput = {
 };
 
 /**
- * Whether to plan now: at first; when a person steers; at `replanAfter` new handoffs with room for more work;
+ * Whether to plan now: at first; when a person steers; at `replanAfter` new handoffs while workers
+ * are idle (what is pending then waits for a scope or a task), unless much waits already;
  * when nothing is under way and either more is to be planned or something went wrong that the plan does not know.
  */
 export function shouldPlan(state: PlanningInput): boolean {
@@ -96,7 +113,7 @@ export function shouldPlan(state: PlanningInput): boolean {
   const idle = state.active === 0 && state.queued === 0 && state.pending === 0;
   if (idle) return !state.done || state.newTroubles > 0;
   if (state.done) return false;
-  const hasRoom = state.active + state.pending < state.maxWorkers;
+  const hasRoom = state.active < state.maxWorkers && state.pending < MAX_WAITING * state.maxWorkers;
   if (hasRoom && state.newHandoffs >= state.replanAfter) return true;
   // Nothing runs and what is pending waits for a landing: plan while the queue works.
   return state.active === 0 && state.newHandoffs > 0;

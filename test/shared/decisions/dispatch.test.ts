@@ -25,7 +25,7 @@ const task = (id: string, more: Partial<DispatchTask> = {}): DispatchTask => ({
 describe('which tasks start', () => {
   test('the first by priority, then by age, up to the number of workers', () => {
     const tasks = [task('a'), task('b', { priority: 1 }), task('c'), task('d', { priority: 1 })];
-    expect(readyTasks(tasks, 3)).toEqual(['b', 'd', 'a']);
+    expect(readyTasks(tasks, 3).ready).toEqual(['b', 'd', 'a']);
   });
 
   test('those at work take places, those that wait to land do not', () => {
@@ -35,14 +35,14 @@ describe('which tasks start', () => {
       task('c'),
       task('d'),
     ];
-    expect(readyTasks(tasks, 2)).toEqual(['c']);
+    expect(readyTasks(tasks, 2).ready).toEqual(['c']);
   });
 
   test('a task waits until what it depends on has landed, not only until it is complete', () => {
     const queued = [task('a', { status: 'complete', branch: 'queued' }), task('b', { dependsOn: ['a'] })];
-    expect(readyTasks(queued, 8)).toEqual([]);
+    expect(readyTasks(queued, 8).ready).toEqual([]);
     const landed = [task('a', { status: 'complete', branch: 'landed' }), task('b', { dependsOn: ['a'] })];
-    expect(readyTasks(landed, 8)).toEqual(['b']);
+    expect(readyTasks(landed, 8).ready).toEqual(['b']);
   });
 
   test('a scope is held until its branch has landed', () => {
@@ -50,22 +50,32 @@ describe('which tasks start', () => {
       task('a', { status: 'complete', branch: 'queued', scope: ['src/'] }),
       task('b', { scope: ['src/x.ts'] }),
     ];
-    expect(readyTasks(held, 8)).toEqual([]);
+    expect(readyTasks(held, 8).ready).toEqual([]);
     const free = [
       task('a', { status: 'complete', branch: 'landed', scope: ['src/'] }),
       task('b', { scope: ['src/x.ts'] }),
     ];
-    expect(readyTasks(free, 8)).toEqual(['b']);
+    expect(readyTasks(free, 8).ready).toEqual(['b']);
   });
 
-  test('a large task that waits for a scope is not overtaken by small ones behind it', () => {
-    const tasks = [
+  test('small tasks overtake a large one that waits for its scope, but only so often', () => {
+    const tasks = (overtaken: number) => [
       task('running', { status: 'running', scope: ['src/a.ts'] }),
-      task('large', { scope: ['src/'] }),
+      task('large', { scope: ['src/'], overtaken }),
       task('small', { scope: ['src/b.ts'] }),
       task('elsewhere', { scope: ['docs/'] }),
     ];
-    expect(readyTasks(tasks, 8)).toEqual(['elsewhere']);
+    expect(readyTasks(tasks(4), 8)).toEqual({ ready: ['small', 'elsewhere'], overtaken: ['large'] });
+    expect(readyTasks(tasks(5), 8)).toEqual({ ready: ['elsewhere'], overtaken: [] });
+  });
+
+  test('what waits for a task, and not for a scope, is not overtaken', () => {
+    const tasks = [
+      task('running', { status: 'running', scope: ['src/a.ts'] }),
+      task('later', { scope: ['src/'], dependsOn: ['running'] }),
+      task('small', { scope: ['src/b.ts'] }),
+    ];
+    expect(readyTasks(tasks, 8)).toEqual({ ready: ['small'], overtaken: [] });
   });
 
   test('never two whose scopes overlap, never more than there are workers, never before a dependency landed', () => {
@@ -87,7 +97,7 @@ describe('which tasks start', () => {
       fc.property(arbitrary, fc.integer({ min: 1, max: 6 }), (records, workers) => {
         const tasks = records.map((record, i) => ({ id: `t${i}`, ...record }));
         const before = tasks.filter(isActive);
-        const ready = readyTasks(tasks, workers);
+        const { ready } = readyTasks(tasks, workers);
         expect(ready.length + before.length).toBeLessThanOrEqual(Math.max(workers, before.length));
         const started = tasks.filter(({ id }) => ready.includes(id));
         const holders = tasks.filter((t) => isActive(t) || t.branch === 'queued');
@@ -143,6 +153,8 @@ describe('when it is planned', () => {
     ['at three new handoffs', { newHandoffs: 3 }, true],
     ['not at two', { newHandoffs: 2 }, false],
     ['not at three when there is no room', { newHandoffs: 3, active: 8 }, false],
+    ['at three while workers are idle, though tasks wait for scopes', { newHandoffs: 3, pending: 20 }, true],
+    ['not at three when very many wait', { newHandoffs: 3, pending: 24 }, false],
     ['when a person steers, in any state', { done: true, steering: 1 }, true],
     ['when nothing runs and something is new', { active: 0, queued: 1, newHandoffs: 1 }, true],
     ['not while only landings are waited for and nothing is new', { active: 0, queued: 1 }, false],
