@@ -40,6 +40,19 @@ export function roleOf(conversation: Conversation): AgentRole {
 export const userTexts = (conversation: Conversation): string[] =>
   conversation.turns.flatMap((turn) => (turn.role === 'user' ? [turn.text] : []));
 
+/** What the loop said last, that asks for a summary instead of the conversation. */
+export const isSummaryWanted = (conversation: Conversation): boolean =>
+  lastWord(conversation).includes('will be replaced by what you write now');
+
+/** A limit is reached: only the closing call counts. */
+export const isLastTurn = (conversation: Conversation): boolean =>
+  lastWord(conversation).includes('This is your last turn');
+
+function lastWord({ turns }: Conversation): string {
+  const last = turns.at(-1);
+  return last?.role === 'user' ? last.text : '';
+}
+
 /** The task that an agent works on, from the line `Task: <id>` of its first messages. */
 export const taskOf = (conversation: Conversation): string | undefined => firstMatch(conversation, /^Task: (\S+)\s*$/m);
 

@@ -2,7 +2,14 @@
  * What a planner of a script knows: what it planned and what came back, read out of the conversation and, where
  * a conversation had to start anew, out of its own scratchpad.
  */
-import { type Conversation, rounds, type ScriptAnswer, type ScriptCall, userTexts } from './conversation.ts';
+import {
+  type Conversation,
+  isSummaryWanted,
+  rounds,
+  type ScriptAnswer,
+  type ScriptCall,
+  userTexts,
+} from './conversation.ts';
 
 export type SeenHandoff = {
   task: string;
@@ -47,7 +54,7 @@ export type PlannerScript = {
 /** What the planner does next. Pure. */
 export function nextPlannerTurn(script: PlannerScript, conversation: Conversation): ScriptAnswer {
   const view = viewOf(conversation);
-  if (!conversation.tools.includes('submit_plan')) return { text: memory(view).join('\n'), calls: [] };
+  if (isSummaryWanted(conversation)) return { text: memory(view).join('\n'), calls: [] };
   const looked = rounds(conversation).length > 0 || view.planned.size > 0;
   if (!looked && script.look.length > 0 && script.look.every((call) => conversation.tools.includes(call.name))) {
     return { text: 'I look at the repository first.', calls: script.look };

@@ -6,6 +6,8 @@
 import {
   type CallOutcome,
   type Conversation,
+  isLastTurn,
+  isSummaryWanted,
   rounds,
   type ScriptAnswer,
   type ScriptCall,
@@ -64,7 +66,7 @@ type Position =
 /** What the agent does next. Pure. */
 export function nextTurn(play: Play, conversation: Conversation): ScriptAnswer {
   const { position, seen } = locate(play, conversation);
-  if (!conversation.tools.includes('submit_handoff')) {
+  if (isSummaryWanted(conversation)) {
     const index = position.kind === 'step' || position.kind === 'inspect' ? position.index : play.steps.length;
     return { text: `The work goes as planned.\nSteps done: ${index}`, calls: [] };
   }
@@ -72,11 +74,10 @@ export function nextTurn(play: Play, conversation: Conversation): ScriptAnswer {
   if (position.kind === 'given-up') return handoffAnswer(position.handoff);
   const next = play.steps[position.index];
   const calls = next === undefined ? [] : position.kind === 'inspect' ? inspection(next, seen) : callsOf(next, seen);
-  const missing = calls.find((call) => !conversation.tools.includes(call.name));
-  if (next === undefined || missing !== undefined) {
+  if (next === undefined || isLastTurn(conversation)) {
     return handoffAnswer({
       status: 'partial',
-      summary: `${position.index} of ${play.steps.length} steps are done; ${missing?.name ?? 'a tool'} is no longer offered.`,
+      summary: `${position.index} of ${play.steps.length} steps are done; a limit is reached.`,
     });
   }
   return { text: position.kind === 'inspect' ? 'First I look at what is in the file.' : next.say, calls };

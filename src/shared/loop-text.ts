@@ -1,7 +1,12 @@
 /** What the agent loop itself tells a model. */
 export const LOOP_TEXT = {
   lastTurn: (reached: string, closing: string): string =>
-    `${reached} This is your last turn: call ${closing} now. Say honestly what is done and what is not.`,
+    `${reached} This is your last turn: call ${closing} now, and nothing else, as no other tool is run any more. ` +
+    'Say honestly what is done and what is not.',
+  lastTurnOnly: (closing: string): string => `Not run: in the last turn ${closing} is the only call that counts.`,
+  tooLate: (reached: string): string => `Not run. ${reached}`,
+  refusedCalls: (calls: number): string =>
+    `${calls === 1 ? 'One call' : `${calls} calls`} in front of the handoff came after the last turn had begun and were not run.`,
   limitReached: ({ what, used, limit }: { what: string; used: number; limit: number }): string =>
     `The limit of ${limit} ${what} is reached${what === 'tokens' || what === 'USD' ? ` (${round(used)} used)` : ''}.`,
   limitNear: ({ what, used, limit }: { what: string; used: number; limit: number }, closing: string): string =>

@@ -16,9 +16,10 @@ import {
   MAX_CHECK_ROUNDS,
   resultOf,
 } from '../shared/checks.ts';
+import { LOOP_TEXT } from '../shared/loop-text.ts';
 import type { RunSettings } from '../shared/settings.ts';
 import { parseArguments } from '../shared/tools.ts';
-import type { Acted, Verdict } from './agent-loop.ts';
+import type { Acted, ClosingTurn, Verdict } from './agent-loop.ts';
 
 /** Of the handoff's schema: what the host adds must fit beside what the agent says. */
 const MAX_CONCERNS = 50;
@@ -46,11 +47,11 @@ export class HandoffChecks {
     this.commands = commandsOf(options.task, options.settings.checks);
   }
 
-  /** Judges the closing call. `last`: the agent gets no further turn. */
-  async close(call: ToolCall, last: boolean): Promise<Verdict<AgentHandoff>> {
+  /** Judges the closing call. What it says of calls that were not run is not believed. */
+  async close(call: ToolCall, { last, refused }: ClosingTurn): Promise<Verdict<AgentHandoff>> {
     const parsed = parseArguments('submit_handoff', call.arguments);
     if (!parsed.ok) return parsed;
-    const handoff = await this.checked(parsed.value, last);
+    const handoff = await this.checked(refused > 0 ? unfinished(parsed.value, refused) : parsed.value, last);
     return typeof handoff === 'string' ? { ok: false, error: handoff } : { ok: true, value: handoff };
   }
 
@@ -86,4 +87,9 @@ export class HandoffChecks {
     this.runs += 1;
     return this.act(callsOf(batch, `check-${this.runs}`));
   }
+}
+
+function unfinished(handoff: AgentHandoff, refused: number): AgentHandoff {
+  const concerns = [LOOP_TEXT.refusedCalls(refused), ...handoff.concerns].slice(0, MAX_CONCERNS);
+  return { ...handoff, status: handoff.status === 'complete' ? 'partial' : handoff.status, concerns };
 }

@@ -10,7 +10,8 @@ import { rootMessage } from '../shared/failures.ts';
 import { LOOP_TEXT } from '../shared/loop-text.ts';
 import { commandActivities } from './activities.ts';
 import type { HandoffChecks } from './agent-checks.ts';
-import { type Conversation, ownChain } from './agent-loop.ts';
+import { ownChain } from './agent-ask.ts';
+import type { Conversation } from './agent-conversation.ts';
 import type { AgentSandbox } from './agent-sandbox.ts';
 
 const CHECKPOINT_EVERY = '1m';

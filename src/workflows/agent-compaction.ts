@@ -3,7 +3,8 @@ import type { Message } from '../shared/contracts/agent.ts';
 import { FailureType, failureTypeOf } from '../shared/failures.ts';
 import { LOOP_TEXT } from '../shared/loop-text.ts';
 import { shortened } from '../shared/shorten.ts';
-import { type Asker, think } from './agent-loop.ts';
+import { ROLE_TOOLS } from '../shared/tools.ts';
+import { type Asker, think } from './agent-ask.ts';
 
 /** Calls for a summary, those that were too long or said nothing included. */
 const MAX_TRIES = 6;
@@ -18,6 +19,8 @@ export async function compacted(asker: Asker, kind: { tooLong: boolean }): Promi
   const whole = talk.messages;
   let cut = kind.tooLong ? 1 : 0;
   let summary = '';
+  /** No tools are offered any more: it answered with calls, or not at all. */
+  let silent = false;
   for (let tries = 0; tries < MAX_TRIES && summary === ''; tries++) {
     if (cut > 0) talk.number += 1;
     talk.messages = [
@@ -25,8 +28,11 @@ export async function compacted(asker: Asker, kind: { tooLong: boolean }): Promi
       { role: 'user', text: LOOP_TEXT.compact },
     ];
     try {
-      summary = (await think(asker, [])).message.text.trim();
-      if (summary === '' && tries > 0) break;
+      // First with the tools as ever, which leaves the provider's cache of a long conversation in use.
+      const { text, toolCalls } = (await think(asker, silent ? [] : ROLE_TOOLS[asker.role].tools)).message;
+      if (toolCalls.length === 0 || silent) summary = text.trim();
+      if (summary === '' && silent) break;
+      silent = true;
     } catch (error) {
       if (failureTypeOf(error) !== FailureType.ContextTooLong) throw error;
       cut += 1;

@@ -8,10 +8,12 @@ import { AgentInput, AgentMessage, type AgentResult } from '../shared/contracts/
 import { messageSignal, sandboxSignal, transcriptQuery } from '../shared/messages.ts';
 import { runActivities } from './activities.ts';
 import { HandoffChecks } from './agent-checks.ts';
+import { ownChain } from './agent-ask.ts';
 import { runExternal } from './agent-command.ts';
 import { compacted } from './agent-compaction.ts';
+import { type Conversation, newConversation } from './agent-conversation.ts';
 import { AgentInbox } from './agent-inbox.ts';
-import { type Conversation, type LoopEnd, newConversation, ownChain, runAgent } from './agent-loop.ts';
+import { type LoopEnd, runAgent } from './agent-loop.ts';
 import { AgentSandbox } from './agent-sandbox.ts';
 import { parseInput, parseSignal } from './input.ts';
 
@@ -65,7 +67,7 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     ...(input.budget === undefined ? {} : { budget: input.budget }),
     inbox,
     act: (turn, calls, next) => sandbox.act(turn, calls, next),
-    close: (call, last) => checks.close(call, last),
+    close: (call, at) => checks.close(call, at),
   });
 
   if (end.kind === 'compact') {

@@ -15,7 +15,10 @@ import { checkPlan, planLimits } from '../shared/plan-rules.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
 import { parseArguments } from '../shared/tools.ts';
 import { runActivities } from './activities.ts';
-import { baselineOf, type Conversation, type LoopEnd, newConversation, ownChain, runAgent } from './agent-loop.ts';
+import { ownChain } from './agent-ask.ts';
+import { type Conversation, newConversation } from './agent-conversation.ts';
+import { baselineOf } from './agent-limits.ts';
+import { type LoopEnd, runAgent } from './agent-loop.ts';
 import type { PlannerState } from './planner-state.ts';
 import { reportTasks } from './task-records.ts';
 

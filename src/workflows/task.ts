@@ -26,7 +26,7 @@ import {
   messageSignal,
   taskOutcomeSignal,
 } from '../shared/messages.ts';
-import { ownChain } from './agent-loop.ts';
+import { ownChain } from './agent-ask.ts';
 import { parseInput, parseSignal } from './input.ts';
 import { Landing } from './landing.ts';
 import { queueNames } from './queues.ts';

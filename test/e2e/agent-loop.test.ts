@@ -4,7 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Conversation, rounds, type ScriptAnswer, userTexts } from '../../examples/scripted-model/conversation.ts';
+import {
+  type Conversation,
+  isSummaryWanted,
+  rounds,
+  type ScriptAnswer,
+  userTexts,
+} from '../../examples/scripted-model/conversation.ts';
 import { type ScriptedModel, startScriptedModel } from '../../examples/scripted-model/server.ts';
 import { handoffAnswer, write } from '../../examples/scripted-model/steps.ts';
 import type { TaskResult } from '../../src/shared/contracts/task.ts';
@@ -76,7 +82,7 @@ const long: Scenario = {
     long: (_, conversation) => {
       const before = Number(/^Files so far: (\d+)$/m.exec(userTexts(conversation).join('\n'))?.[1] ?? '0');
       const number = before + rounds(conversation).length;
-      if (!conversation.tools.includes('submit_handoff')) return { text: `Files so far: ${number}`, calls: [] };
+      if (isSummaryWanted(conversation)) return { text: `Files so far: ${number}`, calls: [] };
       return number < 6 ? say(write(`long-${number}.txt`, NOISE)) : complete('Six files.');
     },
   },

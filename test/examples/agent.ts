@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { LOOP_TEXT } from '../../src/shared/loop-text.ts';
 import { ROLE_TOOLS, parseArguments } from '../../src/shared/tools.ts';
 import type { AgentHandoff, Role } from '../../src/shared/contracts/agent.ts';
 import type { Ask, Call, Result, Said } from './model-client.ts';
@@ -30,10 +31,7 @@ export async function runToClose(run: AgentRun): Promise<{ closing: string; turn
   const { tools, closing } = ROLE_TOOLS[run.role];
   for (let turn = 1; turn <= MAX_TURNS; turn++) {
     if (turn === run.compactAt) {
-      const summary = await run.ask(
-        [...said, { role: 'user', text: 'Write a summary. Plain text, no tool call.' }],
-        [],
-      );
+      const summary = await run.ask([...said, { role: 'user', text: LOOP_TEXT.compact }], tools);
       said = [...first, { role: 'user', text: `The conversation so far was replaced by this.\n\n${summary.text}` }];
     }
     const answer = await run.ask(said, tools);

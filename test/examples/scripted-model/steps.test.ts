@@ -5,6 +5,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { exampleScript } from '../../../examples/scripted-model/example.ts';
 import { type ScriptedModel, startScriptedModel } from '../../../examples/scripted-model/server.ts';
 import { check, edit, type Play, read, step, unnumbered, write } from '../../../examples/scripted-model/steps.ts';
+import { LOOP_TEXT } from '../../../src/shared/loop-text.ts';
+import { ROLE_TOOLS } from '../../../src/shared/tools.ts';
 import { type AgentRun, handoffOf } from '../agent.ts';
 import { anthropicClient, type Ask, openAiClient, type Result } from '../model-client.ts';
 
@@ -104,14 +106,15 @@ test('a task that the script does not have is handed off as blocked', async () =
   expect(handoff.summary).toContain('nobody');
 });
 
-test('on its last turn, when only the closing tool is offered, it hands off what is done', async () => {
+test('on its last turn it hands off what is done', async () => {
   const ask = openAiClient(model.url);
   const answer = await ask(
     [
       { role: 'system', text: '# Worker' },
       { role: 'user', text: 'Task: careful\nAttempt: 1' },
+      { role: 'user', text: LOOP_TEXT.lastTurn('The limit is reached.', 'submit_handoff') },
     ],
-    ['submit_handoff'],
+    ROLE_TOOLS.worker.tools,
   );
   expect(JSON.parse(answer.calls[0]?.arguments ?? '')).toMatchObject({ status: 'partial' });
 });
