@@ -4,7 +4,7 @@ import type { Stage } from './stage.ts';
 
 export type Outcome = {
   attack: Attack;
-  /** `cannot`: the control needs root, and this is not root. `failed`: it threw, with why. */
+  /** `cannot`: it needs root, and this is not root. `failed`: it threw, with why. */
   control: 'won' | 'lost' | 'cannot' | 'failed';
   inside: 'won' | 'lost' | 'failed' | 'not tried';
   why?: string;
@@ -18,9 +18,9 @@ export async function runAttack(stage: Stage, attack: Attack): Promise<Outcome> 
     ...outcome,
     tookMs: Date.now() - began,
   });
-  if (attack.root === true && process.getuid?.() !== 0) return done({ control: 'cannot', inside: 'not tried' });
+  const canShow = attack.root !== true || process.getuid?.() === 0;
   try {
-    const control = (await attack.control(stage)) ? 'won' : 'lost';
+    const control = canShow ? ((await attack.control(stage)) ? 'won' : 'lost') : 'cannot';
     stage.endVictims();
     try {
       return done({ control, inside: (await attack.inside(stage)) ? 'won' : 'lost' });
@@ -36,13 +36,12 @@ export async function runAttack(stage: Stage, attack: Attack): Promise<Outcome> 
 
 /** Every control that could be shown has won, and nothing has inside. */
 export const holds = ({ control, inside }: Outcome): boolean =>
-  control === 'cannot' || (control === 'won' && inside === 'lost');
+  (control === 'won' || control === 'cannot') && inside === 'lost';
 
 /** Lines of a table in Markdown. */
 export function table(outcomes: readonly Outcome[]): string[] {
   const row = (name: string, of: readonly Outcome[]): string => {
-    const shown = of.filter(({ control }) => control !== 'cannot');
-    const count = (test: (outcome: Outcome) => boolean): number => shown.filter(test).length;
+    const count = (test: (outcome: Outcome) => boolean): number => of.filter(test).length;
     return `| ${name} | ${of.length} | ${count(({ control }) => control === 'won')} | ${count(({ inside }) => inside === 'won')} |`;
   };
   return [

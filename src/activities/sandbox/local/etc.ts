@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { canBeCopied } from './readable.ts';
 
 export const AGENT_UID = 1000;
 
@@ -38,6 +39,7 @@ export async function makeEtc(root: string): Promise<string> {
   for (const name of sources) {
     await cp(join('/etc', name), join(making, name), {
       recursive: true,
+      filter: canBeCopied,
       verbatimSymlinks: true,
       preserveTimestamps: true,
     });

@@ -2,8 +2,9 @@
  * What `setup` with network needs of the host's package settings: registries, proxies, certificates. Never a
  * token, password or user name: a setting is taken only if its name is on the list and its value names no one.
  */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ifReadable, isReadableFolder } from './readable.ts';
 
 export type RegistrySettings = {
   env: Record<string, string>;
@@ -29,9 +30,8 @@ type Env = Readonly<Record<string, string | undefined>>;
 export function registrySettings(env: Env, home: string): RegistrySettings {
   const settings: RegistrySettings = { env: {}, binds: [], npmrc: [], pipConf: [] };
   const bindFile = (from: string): string | undefined => {
-    if (!from.startsWith('/') || !(statSync(from, { throwIfNoEntry: false })?.isFile() ?? false)) return undefined;
-    if (!/-----BEGIN (?:TRUSTED )?CERTIFICATE-----/.test(readFileSync(from, 'utf8')) || hasPrivateKey(from))
-      return undefined;
+    const text = from.startsWith('/') ? readText(from) : '';
+    if (!/-----BEGIN (?:TRUSTED )?CERTIFICATE-----/.test(text) || text.includes('PRIVATE KEY')) return undefined;
     const known = settings.binds.find((bind) => bind.from === from);
     if (known !== undefined) return known.to;
     const to = `${CERTIFICATES}/${settings.binds.length}.pem`;
@@ -40,7 +40,7 @@ export function registrySettings(env: Env, home: string): RegistrySettings {
   };
   /** A folder of packages (wheels): bound at its own path unless it holds the home. */
   const bindFolder = (path: string): string | undefined => {
-    const isFolder = path.startsWith('/') && (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false);
+    const isFolder = path.startsWith('/') && isReadableFolder(path);
     if (
       !isFolder ||
       `${home}/`.startsWith(`${path}/`) ||
@@ -101,11 +101,11 @@ function withoutUser(value: string): string | undefined {
 const cleanValue = (value: string): string | undefined =>
   value.includes('${') || value.includes('\n') ? undefined : withoutUser(value);
 
-const hasPrivateKey = (file: string): boolean => readFileSync(file, 'utf8').includes('PRIVATE KEY');
+/** Empty for what is not there, is no file, or may not be read by this user. */
+const readText = (file: string): string => (file === '' ? '' : (ifReadable(() => readFileSync(file, 'utf8')) ?? ''));
 
 function readSettings(file: string): [string, string][] {
-  if (file === '' || !existsSync(file)) return [];
-  return readFileSync(file, 'utf8')
+  return readText(file)
     .split(/\r?\n/)
     .map((line) => /^\s*([^#;=[\s][^=]*?)\s*=\s*(.*?)\s*$/.exec(line))
     .flatMap((match) => (match?.[1] === undefined ? [] : [[match[1], match[2] ?? ''] as [string, string]]));

@@ -2,9 +2,10 @@
  * Which toolchains of the worker's PATH sandboxes get, read-only: by installation prefix, never the home. What
  * lies in /usr is there anyway.
  */
-import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
+import { ifReadable, isLink, isReadableFolder as isFolder } from './readable.ts';
 
 export type Toolchains = {
   /** Folders (or files) bound read-only at their own path. */
@@ -80,8 +81,7 @@ function looksInstalled(prefix: string): boolean {
 
 /** pyenv's shims are scripts that look versions up: the versions themselves are bound instead. */
 function pyenvVersions(root: string, env: Readonly<Record<string, string | undefined>>): string[] {
-  const file = join(root, 'version');
-  const text = env.PYENV_VERSION ?? (existsSync(file) ? readFileSync(file, 'utf8') : '');
+  const text = env.PYENV_VERSION ?? ifReadable(() => readFileSync(join(root, 'version'), 'utf8')) ?? '';
   return text
     .split(/[\s:]+/)
     .filter((version) => /^[\w.+-]+$/.test(version))
@@ -94,15 +94,13 @@ function linkedPrefixes(folder: string): Set<string> {
   const prefixes = new Set<string>();
   for (const name of readdirSync(folder).slice(0, 500)) {
     const link = join(folder, name);
-    if (!lstatSync(link).isSymbolicLink()) continue;
+    if (!isLink(link)) continue;
     const target = real(link);
     const prefix = dirname(dirname(target));
     if (basename(dirname(target)) === 'bin' && !isSystem(target) && looksInstalled(prefix)) prefixes.add(prefix);
   }
   return prefixes;
 }
-
-const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 
 function real(path: string): string {
   return existsSync(path) ? realpathSync(path) : path;
