@@ -45,7 +45,8 @@ function taskLine(task: TaskReport): string {
   const parts = [`${task.id}: ${STATUS_WORD[task.status]}`, fate(task)];
   if (task.attempts > 1) parts.push(reportText.attempts(task.attempts));
   if (task.conflicts > 0) parts.push(reportText.conflicts(task.conflicts));
-  const line = `${parts.join(', ')}: ${oneLine(task.description.trim().split('\n', 1)[0] ?? '', 80)}`;
+  const about = `${parts.join(', ')}: ${oneLine(task.description.trim().split('\n', 1)[0] ?? '', 80)}`;
+  const line = task.warning === undefined ? about : `${about} (${reportText.warning(oneLine(task.warning, 600))})`;
   return task.reason === undefined || task.branch === 'landed' ? line : `${line} (${oneLine(task.reason, 300)})`;
 }
 

@@ -74,6 +74,7 @@ export const reportText = {
   landed: (commit: string) => `landed ${commit}`,
   kept: (ref: string) => `not landed; its work is kept at ${ref}`,
   notLanded: 'not landed',
+  warning: (warning: string) => `WARNING: ${warning}`,
   attempts: (count: number) => `${count} attempts`,
   conflicts: (count: number) => `${count} ${count === 1 ? 'conflict' : 'conflicts'}`,
   numbers: 'Numbers',

@@ -1,4 +1,5 @@
 import type { Budget, Spent } from './contracts/budget.ts';
+import type { LostLines } from './contracts/guard.ts';
 import type { RunSnapshot } from './contracts/snapshot.ts';
 
 const budgetWords = (total: Budget, spent: Spent): string =>
@@ -7,9 +8,25 @@ const budgetWords = (total: Budget, spent: Spent): string =>
     ...(total.usd === undefined ? [] : [`$${spent.usd.toFixed(2)} of $${total.usd.toFixed(2)}`]),
   ].join(', ');
 
+/** `a.ts: 2 lines of run/beta.1 (first line | second line)`, one file after the other. */
+const lostWords = (lost: readonly LostLines[]): string =>
+  lost
+    .map(({ path, count, sample, from }) => {
+      const whose = from.map(({ commit, task }) => task ?? commit.slice(0, 10)).join(', ');
+      return `${path}: ${count} line${count === 1 ? '' : 's'}${whose === '' ? '' : ` of ${whose}`} (${sample.join(' | ')})`;
+    })
+    .join('; ')
+    .slice(0, 2_000);
+
 /** What a run says of its tasks, to the planner's model and to people. */
 export const RUN_TEXT = {
   landed: (id: string, commit: string): string => `Task ${id} landed as ${commit.slice(0, 10)}.`,
+  lost: (lost: readonly LostLines[]): string =>
+    `its landing removed what others had landed while it was made: ${lostWords(lost)}`,
+  held: (lost: readonly LostLines[]): string =>
+    `held, as it would remove what others have landed while it was made: ${lostWords(lost)}`,
+  landedOver: (id: string, warning: string): string =>
+    `Task ${id}: ${warning}. Look whether that is wanted; plan a task that brings it back if not.`,
   nothingLeft: (id: string): string => `Task ${id}: the branch already had all that it changed.`,
   retried: (id: string, attempt: number): string => `Task ${id} is tried again (attempt ${attempt}).`,
   failed: (id: string, attempts: number, reason: string): string =>

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { Checks } from './check-settings.ts';
 import { Limits } from './contracts/agent.ts';
 import { Budget } from './contracts/budget.ts';
+import { GuardPolicy } from './contracts/guard.ts';
 import { MergeStrategy } from './contracts/merge-strategy.ts';
 import { NetworkSetting, Registry } from './network.ts';
 
@@ -82,6 +83,8 @@ const shape = {
   author: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }),
   /** How work becomes commits of the branch. */
   strategy: MergeStrategy,
+  /** What becomes of a landing that takes away what others have landed while it was made. */
+  guard: GuardPolicy,
   /** Continue-as-new of planners after this many history events, where the server does not ask sooner. */
   historyEvents: z.number().int().min(50).max(40_000),
   /** A task that said nothing for so long is asked after, in seconds. */
@@ -113,6 +116,7 @@ export type RunSettingsInput = z.infer<typeof RunSettingsInput>;
 export const RunSettings = z.object({
   ...shape,
   strategy: MergeStrategy.default('rebase'),
+  guard: GuardPolicy.default('report'),
   setup: Setup.nullable(),
   agent: z.object({
     planner: Limits,
@@ -145,6 +149,7 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
   setup: null,
   author: { name: 'AgentSwarm', email: 'agentswarm@localhost' },
   strategy: 'rebase',
+  guard: 'report',
   historyEvents: 4_000,
   childSilenceSeconds: 120,
   compactTokens: 150_000,

@@ -27,6 +27,8 @@ export class Landing {
   async land(work: {
     commit: string;
     base: string;
+    /** Where the task's work began, if that is not `base`. */
+    since?: string;
     ref: string;
     attempt: number;
     subject: string;
@@ -46,6 +48,7 @@ export class Landing {
           priority: task.priority,
           author: run.settings.author,
           strategy: run.settings.strategy,
+          guard: run.settings.guard,
           ...what,
         },
       });

@@ -72,7 +72,7 @@ export class MergeQueueState {
         continue;
       }
       if (answer.outcome.kind === 'landed') this.landed += 1;
-      this.answered.push(answer.outcome.kind === 'conflicted' ? withFewFiles(answer, answer.outcome) : answer);
+      this.answered.push({ id: answer.id, outcome: shortened(answer.outcome) });
       this.unsent.push({ requester: entry.requester, answer });
     }
     this.landing = [];
@@ -105,7 +105,19 @@ export class MergeQueueState {
 }
 
 /** 300 of them are carried through continue-as-new; there is at least one file. */
-function withFewFiles(answer: MergeAnswer, outcome: Extract<MergeOutcome, { kind: 'conflicted' }>): MergeAnswer {
-  const files = boundedPaths(outcome.files, 600);
-  return { id: answer.id, outcome: { ...outcome, files: files.length > 0 ? files : outcome.files.slice(0, 1) } };
+function shortened(outcome: MergeOutcome): MergeOutcome {
+  switch (outcome.kind) {
+    case 'conflicted': {
+      const files = boundedPaths(outcome.files, 600);
+      return { ...outcome, files: files.length > 0 ? files : outcome.files.slice(0, 1) };
+    }
+    case 'landed':
+      return outcome.lost === undefined ? outcome : { ...outcome, lost: outcome.lost.slice(0, 1) };
+    case 'held':
+      return { ...outcome, lost: outcome.lost.slice(0, 1) };
+    case 'empty':
+    case 'refused':
+    case 'dropped':
+      return outcome;
+  }
 }

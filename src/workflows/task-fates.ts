@@ -146,6 +146,10 @@ export class TaskFates extends TaskBook {
         task.branch = nextBranchState(task.branch, 'landed');
         task.commit = outcome.commit;
         this.event(RUN_TEXT.landed(id, outcome.commit));
+        if (outcome.warning !== undefined) {
+          task.warning = outcome.warning;
+          this.trouble(RUN_TEXT.landedOver(id, outcome.warning));
+        }
         break;
       case 'none':
         task.branch = nextBranchState(nextBranchState(task.branch, 'ejected'), 'none');

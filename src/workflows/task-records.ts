@@ -31,6 +31,8 @@ export type TaskRecord = {
   commit?: string;
   ref?: string;
   reason?: string;
+  /** Of its landing. */
+  warning?: string;
   /** What a retry goes on from; `ref` is where the remote has its commit. */
   previous?: { commit?: string; ref?: string; summary: string };
 };
@@ -73,7 +75,7 @@ export function countTasks(tasks: readonly TaskRecord[]): TaskCounts {
 
 export function reportTasks(tasks: readonly TaskRecord[]): TaskReport[] {
   return tasks.map(
-    ({ spec, status, branch, attempt, conflicts, commit, ref, reason, used, subtasks, told, child }) => ({
+    ({ spec, status, branch, attempt, conflicts, commit, ref, reason, warning, used, subtasks, told, child }) => ({
       id: spec.id,
       description: spec.description,
       status,
@@ -83,6 +85,7 @@ export function reportTasks(tasks: readonly TaskRecord[]): TaskReport[] {
       ...(commit === undefined ? {} : { commit }),
       ...(ref === undefined || branch === 'landed' ? {} : { ref }),
       ...(reason === undefined ? {} : { reason }),
+      ...(warning === undefined ? {} : { warning }),
       ...used,
       ...(child === undefined ? {} : { workflow: child.workflowId }),
       ...(subtasks === undefined ? {} : { subtasks }),
@@ -100,4 +103,5 @@ export function shrink(task: TaskRecord): void {
   delete task.child;
   delete task.overtaken;
   if (task.reason !== undefined) task.reason = task.reason.slice(0, 500);
+  if (task.warning !== undefined) task.warning = task.warning.slice(0, 500);
 }

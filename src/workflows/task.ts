@@ -26,6 +26,7 @@ import {
   messageSignal,
   taskOutcomeSignal,
 } from '../shared/messages.ts';
+import { RUN_TEXT } from '../shared/run-text.ts';
 import { ownChain } from './agent-ask.ts';
 import { parseInput, parseSignal } from './input.ts';
 import { Landing } from './landing.ts';
@@ -143,7 +144,8 @@ class Task {
     const body = handoff.summary.slice(0, MAX_BODY_CHARS);
     let at: WorkAt = { commit, base, ref: this.ref };
     for (let attempt = 1; ; attempt++) {
-      const outcome = await this.landing.land({ ...at, attempt, subject: this.subject(), body });
+      const since = at.base === base ? {} : { since: base };
+      const outcome = await this.landing.land({ ...at, ...since, attempt, subject: this.subject(), body });
       if (outcome.kind !== 'conflicted') return { outcome: this.final(outcome), metrics, conflicts };
       conflicts += 1;
       let resolved: WorkAt | undefined;
@@ -195,7 +197,13 @@ class Task {
   private final(outcome: MergeOutcome): BranchOutcome {
     switch (outcome.kind) {
       case 'landed':
-        return { kind: 'landed', commit: outcome.commit };
+        return {
+          kind: 'landed',
+          commit: outcome.commit,
+          ...(outcome.lost === undefined ? {} : { warning: RUN_TEXT.lost(outcome.lost) }),
+        };
+      case 'held':
+        return { kind: 'ejected', reason: RUN_TEXT.held(outcome.lost), ref: this.ref, refused: false };
       case 'empty':
         return { kind: 'none' };
       case 'conflicted':

@@ -32,7 +32,15 @@ export function createMergeActivities(deps: {
     },
 
     landBatch(request) {
-      return heartbeating(async (signal) => landBatch(await mirrors.open(request.repo), request, { log, signal }));
+      return heartbeating(async (signal) => {
+        const result = await landBatch(await mirrors.open(request.repo), request, { log, signal });
+        for (const { id, outcome } of result.outcomes) {
+          const { kind } = outcome;
+          if ((kind !== 'landed' && kind !== 'held') || outcome.lost === undefined) continue;
+          log?.warn({ id, kind, lost: outcome.lost }, 'a landing takes away what others have landed');
+        }
+        return result;
+      });
     },
 
     answerRequesters(request) {

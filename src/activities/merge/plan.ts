@@ -3,6 +3,7 @@ import type { MergeOutcome, MergeRequest } from '../../shared/contracts/merge.ts
 import type { CommitSha } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import { GitError } from '../git/errors.ts';
+import { guardLanding, lostByLanded } from './guard.ts';
 import { commitLanding } from './landing-commits.ts';
 import { landedChanges, presentCommits } from './landed-changes.ts';
 import { mergeOnto, ancestryOf } from './merge-onto.ts';
@@ -39,7 +40,7 @@ export async function planBatch(
     const before = landed.get(change);
     const gone = missing.get(entry.commit);
     if (before !== undefined) {
-      outcomes.push({ kind: 'landed', commit: before });
+      outcomes.push({ kind: 'landed', commit: before, ...(await lostByLanded(mirror, entry, before, signal)) });
       continue;
     }
     if (gone !== undefined) {
@@ -53,11 +54,16 @@ export async function planBatch(
     } else if (merged.tree === tree) {
       outcomes.push({ kind: 'empty' });
     } else {
+      const guarded = await guardLanding(mirror, entry, { before: running, after: merged.tree }, signal);
+      if (guarded.held !== undefined) {
+        outcomes.push(guarded.held);
+        continue;
+      }
       const baseOnBranch = !astray.has(base);
       running = await commitLanding(mirror, { entry, tip: running, tree: merged.tree, baseOnBranch }, signal);
       tree = merged.tree;
       landed.set(change, running);
-      outcomes.push({ kind: 'landed', commit: running });
+      outcomes.push({ kind: 'landed', commit: running, ...guarded.told });
     }
   }
   return { tip: running, outcomes };

@@ -1,6 +1,7 @@
 /** The merge queue's messages: one queue for each repository and branch, for all runs. */
 import { z } from 'zod';
 import { Chain, CommitSha } from '../ids.ts';
+import { GuardPolicy, LostLines } from './guard.ts';
 import { MergeStrategy } from './merge-strategy.ts';
 import { RepositoryRef } from './run.ts';
 
@@ -24,12 +25,19 @@ export const MergeRequest = z.object({
   author: Author,
   /** Default: `rebase`. */
   strategy: MergeStrategy.optional(),
+  /** Where the task's work began, if that is not `base`: the commit resolves a conflict with what has landed since. */
+  since: CommitSha.optional(),
+  /** Default: `report`. */
+  guard: GuardPolicy.optional(),
 });
 export type MergeRequest = z.infer<typeof MergeRequest>;
 
 /** What became of one request. A conflict is a *content* conflict that git reported, with its files. */
 export const MergeOutcome = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('landed'), commit: CommitSha }),
+  /** `lost`: what it took away of others' work. */
+  z.object({ kind: z.literal('landed'), commit: CommitSha, lost: z.array(LostLines).min(1).optional() }),
+  /** It would take away what others have landed, and is not to: see `guard`. */
+  z.object({ kind: z.literal('held'), lost: z.array(LostLines).min(1) }),
   z.object({ kind: z.literal('conflicted'), files: z.array(z.string()).min(1), tip: CommitSha }),
   /** Nothing of it is left to land: the branch already has the same content. */
   z.object({ kind: z.literal('empty') }),

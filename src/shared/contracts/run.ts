@@ -73,6 +73,8 @@ export const TaskReport = z.object({
   costUsd: z.number().optional(),
   /** Of its agents' calls together. */
   durationMs: z.number().optional(),
+  /** Of a landing that took away what others had landed. */
+  warning: z.string().optional(),
   /** What its handoff left open. */
   concerns: z.array(z.string()).optional(),
 });

@@ -133,7 +133,8 @@ export type TaskInput = z.infer<typeof TaskInput>;
 /** What became of a task's branch, as the task tells its parent. */
 export const BranchOutcome = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('none') }),
-  z.object({ kind: z.literal('landed'), commit: CommitSha }),
+  /** `warning`: what the landing took away of others' work. */
+  z.object({ kind: z.literal('landed'), commit: CommitSha, warning: z.string().optional() }),
   z.object({ kind: z.literal('conflicted'), files: z.array(z.string()), ref: z.string() }),
   z.object({ kind: z.literal('ejected'), reason: z.string(), ref: z.string(), refused: z.boolean() }),
 ]);
