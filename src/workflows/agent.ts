@@ -2,7 +2,8 @@
  * The agent of one task, as the task's child: the loop, over whichever sandbox the task holds now. It
  * continues as new when its transcript is compacted.
  */
-import { continueAsNew, setHandler } from '@temporalio/workflow';
+import { continueAsNew, isCancellation, setHandler } from '@temporalio/workflow';
+import { agentFailure } from '../shared/agent-failure.ts';
 import { type AgentHandoff, type Message, SandboxRef } from '../shared/contracts/agent.ts';
 import { AgentInput, AgentMessage, type AgentResult } from '../shared/contracts/agent-run.ts';
 import { messageSignal, sandboxSignal, transcriptQuery } from '../shared/messages.ts';
@@ -49,8 +50,7 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
   });
   const { engine, argv } = settings.agent;
   if (engine === 'command' && argv !== undefined) {
-    const handoff = await runExternal({ input, argv, conversation, sandbox, checks });
-    return resultOf(handoff);
+    return resultOf(await paid(() => runExternal({ input, argv, conversation, sandbox, checks })));
   }
   const asker = {
     role: brief.role,
@@ -60,18 +60,20 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     maxOutputTokens: settings.maxOutputTokens,
   };
 
-  const end = await runAgent<AgentHandoff>({
-    ...asker,
-    limits: settings.agent[brief.role],
-    compactTokens: settings.compactTokens,
-    ...(input.budget === undefined ? {} : { budget: input.budget }),
-    inbox,
-    act: (turn, calls, next) => sandbox.act(turn, calls, next),
-    close: (call, at) => checks.close(call, at),
-  });
+  const end = await paid(() =>
+    runAgent<AgentHandoff>({
+      ...asker,
+      limits: settings.agent[brief.role],
+      compactTokens: settings.compactTokens,
+      ...(input.budget === undefined ? {} : { budget: input.budget }),
+      inbox,
+      act: (turn, calls, next) => sandbox.act(turn, calls, next),
+      close: (call, at) => checks.close(call, at),
+    }),
+  );
 
   if (end.kind === 'compact') {
-    const messages = await compacted(asker, end);
+    const messages = await paid(() => compacted(asker, end));
     const { turn, number, metrics, startedAt } = conversation;
     return continueAsNew<typeof agent>({
       ...input,
@@ -89,6 +91,15 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     });
   }
   return resultOf(handoffOf(end));
+
+  /** A failure says what was spent before it. */
+  async function paid<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw isCancellation(error) ? error : agentFailure(error, conversation.metrics);
+    }
+  }
 
   function resultOf(handoff: AgentHandoff): AgentResult {
     const { metrics } = conversation;

@@ -71,6 +71,13 @@ const slow: Scenario = {
   },
 };
 
+/** Its third call is one that the provider calls wrong. */
+const doomed: Scenario = {
+  plan: () => ({ tasks: [planned('doomed')], done: true }),
+  tasks: { doomed: (_, conversation) => say(write(`doomed-${rounds(conversation).length}.txt`, 'x\n')) },
+};
+const isWrong = (body: string): boolean => body.includes('Task: doomed') && body.split('"role":"assistant"').length > 2;
+
 const NOISE = 'n'.repeat(20_000);
 /** Its transcript outgrows the model's context; the summary tells how far it is. */
 const long: Scenario = {
@@ -107,6 +114,11 @@ async function withShortContext(model: ScriptedModel, limit: number) {
         );
         return;
       }
+      if (!planner && isWrong(body)) {
+        response.writeHead(400, { 'content-type': 'application/json' });
+        response.end(JSON.stringify({ error: { message: 'messages.4: not so', type: 'invalid_request_error' } }));
+        return;
+      }
       if (!planner && body !== '') passed.push(body);
       void fetch(`${model.url}${request.url}`, {
         method: request.method ?? 'GET',
@@ -131,7 +143,7 @@ describe('the agent loop', () => {
   beforeAll(async () => {
     const server = await temporal();
     client = await server.client();
-    const script = scenarioScript({ repairing, insisting, slow, long });
+    const script = scenarioScript({ repairing, insisting, slow, doomed, long });
     model = await startScriptedModel({ script });
     context = await withShortContext(model, 90_000);
     swarm = await Swarm.start({
@@ -217,6 +229,21 @@ describe('the agent loop', () => {
     },
     120_000,
   );
+
+  it('counts what an agent has used that fails for good, and keeps its work', async () => {
+    const origin = bareRepository(join(swarm.dir, 'doomed.git'));
+    const settings = { maxAttempts: 1 };
+    const report = await swarm.run('loop-doomed', { repo: origin.dir, spec: specOf('doomed'), settings });
+    const { handoff } = await resultOf('loop-doomed/doomed.1');
+    expect(handoff).toMatchObject({ status: 'failed', filesChanged: ['doomed-0.txt', 'doomed-1.txt'] });
+    expect(handoff.summary).toContain('messages.4: not so');
+    const asked = swarm.model.log.concat(model.log).filter(({ task, status }) => task === 'doomed' && status === 200);
+    expect(asked).toHaveLength(2);
+    const inputTokens = asked.reduce((sum, each) => sum + each.inputTokens, 0);
+    expect(handoff.metrics).toMatchObject({ turns: 2, toolCalls: 2, inputTokens });
+    expect(handoff.unmeasured).toBeUndefined();
+    expect(report.inputTokens).toBeGreaterThan(inputTokens);
+  }, 120_000);
 
   it('compacts a conversation that the model cannot take, keeps its brief, and goes on from the summary', async () => {
     const origin = bareRepository(join(swarm.dir, 'long.git'));
