@@ -3,6 +3,7 @@
  * sandbox back, hands off, and sees the branch landed. Never continues as new: an open lease would die.
  */
 import { getExternalWorkflowHandle, isCancellation, log, setCurrentDetails, setHandler } from '@temporalio/workflow';
+import { metricsOf } from '../shared/agent-failure.ts';
 import { type AgentBrief, AgentMessage, type AgentResult } from '../shared/contracts/agent-run.ts';
 import { MergeAnswer, type MergeOutcome } from '../shared/contracts/merge.ts';
 import { LeasedMessage, type SandboxStart } from '../shared/contracts/sandbox.ts';
@@ -124,6 +125,7 @@ class Task {
 
   private failed(error: unknown): Handoff {
     const reason = reasonOf(error);
+    const metrics = metricsOf(error);
     log.error('task failed', { task: this.input.task.id, reason });
     return {
       status: 'failed',
@@ -131,8 +133,8 @@ class Task {
       concerns: [reason],
       suggestions: [],
       filesChanged: [],
-      metrics: NO_METRICS,
-      ...(this.work.agentStarted ? { unmeasured: true } : {}),
+      metrics: metrics ?? NO_METRICS,
+      ...(this.work.agentStarted && metrics === undefined ? { unmeasured: true } : {}),
     };
   }
 
@@ -190,7 +192,7 @@ class Task {
     } catch (error) {
       if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
       log.warn('a conflict could not be resolved', { task: this.input.task.id, number, reason: rootMessage(error) });
-      return { metrics: NO_METRICS, resolved: undefined };
+      return { metrics: metricsOf(error) ?? NO_METRICS, resolved: undefined };
     }
   }
 
