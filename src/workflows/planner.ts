@@ -15,7 +15,9 @@ import { PAUSED_MEMO, pauseUpdate, resumeUpdate } from '../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../shared/run-text.ts';
 import { prepareActivities, runActivities } from './activities.ts';
 import { parseInput } from './input.ts';
-import { type CarriedState, defined, MAX_SAID_CHARS, PlanningWorkflow, refuseUnless } from './planning-workflow.ts';
+import { defined } from './place.ts';
+import { type CarriedState, PlanningWorkflow } from './planning-workflow.ts';
+import { refuseLong, refuseUnless } from './refusals.ts';
 import { reportOf } from './report.ts';
 import { keptRefs } from './task-records.ts';
 
@@ -141,7 +143,7 @@ class Planner extends PlanningWorkflow {
         validator: (said: { reason?: string } | undefined) => {
           const { reason } = said ?? {};
           refuseUnless(reason === undefined || typeof reason === 'string', PLANNER_TEXT.pauseWhat);
-          refuseUnless((reason?.length ?? 0) <= MAX_SAID_CHARS, PLANNER_TEXT.tooLong(MAX_SAID_CHARS));
+          refuseLong(reason);
           refuseUnless(this.state !== undefined && this.state.paused === undefined, PLANNER_TEXT.cannotPause);
           refuseUnless(!this.isEnding, PLANNER_TEXT.ending);
         },

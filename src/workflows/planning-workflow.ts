@@ -5,79 +5,47 @@
  */
 import {
   allHandlersFinished,
-  ApplicationFailure,
   CancellationScope,
   condition,
-  getExternalWorkflowHandle,
   isCancellation,
   log,
-  ParentClosePolicy,
   setCurrentDetails,
   setHandler,
   sleep,
-  startChild,
   TemporalFailure,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { ChainStatus } from '../shared/contracts/activities.ts';
-import type { Budget } from '../shared/contracts/budget.ts';
-import type { RunContext, SpecSource } from '../shared/contracts/run.ts';
+import type { RunContext } from '../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../shared/contracts/snapshot.ts';
-import { isDivided } from '../shared/decisions/division.ts';
 import { isFinished, shouldPlan } from '../shared/decisions/dispatch.ts';
 import { AgentMessage } from '../shared/contracts/agent-run.ts';
 import { HandoffMessage, OutcomeMessage } from '../shared/contracts/task.ts';
 import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
-import { type Chain, taskWorkflowId } from '../shared/ids.ts';
-import {
-  cancelTaskUpdate,
-  finishUpdate,
-  handoffSignal,
-  messageSignal,
-  snapshotQuery,
-  steerUpdate,
-  taskOutcomeSignal,
-  transcriptQuery,
-  WORKFLOW,
-} from '../shared/messages.ts';
+import type { Chain } from '../shared/ids.ts';
+import { handoffSignal, messageSignal, snapshotQuery, taskOutcomeSignal, transcriptQuery } from '../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../shared/run-text.ts';
-import { runActivities } from './activities.ts';
-import type { TaskStatus } from '../shared/task-machine.ts';
-import { ownChain } from './agent-loop.ts';
+import { ownChain } from './agent-ask.ts';
 import { parseSignal } from './input.ts';
+import { defined, type Place } from './place.ts';
+import { Children } from './planner-children.ts';
+import { listenToPeople } from './planner-people.ts';
 import { PlannerState } from './planner-state.ts';
-import { type CarriedPlanning, type Division, Planning } from './planning.ts';
+import { type CarriedPlanning, Planning } from './planning.ts';
 import { snapshotOf } from './report.ts';
-import type { task } from './task.ts';
-import { openChildren, silentTasks, type TaskRecord } from './task-records.ts';
+import { openChildren } from './task-records.ts';
 
 /** 10,000 signals end a workflow, and the server's suggestion does not count them. */
 const MAX_SIGNALS = 4_500;
 const MAX_CARRIED_CHARS = 512_000;
-export const MAX_SAID_CHARS = 8_000;
-/** Ended children may answer with a handoff each: few enough for one activity's result. */
-const ASKED_AT_ONCE = 20;
-
 /** What a planner carries through continue-as-new beside its input. */
 export type CarriedState = { state: unknown; planning: unknown; startedAt: number };
-
-/** Where in its run's tree a planner stands. */
-export type Place = {
-  context: RunContext;
-  spec: SpecSource;
-  /** From the root planner down to this one's parent. */
-  above: Chain[];
-  /** What it may spend, with all below it. */
-  budget: Budget;
-  /** What a subplanner divides. */
-  division?: Division;
-};
 
 export abstract class PlanningWorkflow {
   protected readonly chain: Chain = ownChain();
   protected readonly startedAt: number;
   protected place: Place | undefined;
-  protected state: PlannerState | undefined;
+  state: PlannerState | undefined;
+  children: Children | undefined;
   private planning: Planning | undefined;
   private round: Promise<void> | undefined;
   private roundScope: CancellationScope | undefined;
@@ -86,10 +54,9 @@ export abstract class PlanningWorkflow {
   private askedAt = Date.now();
   /** Something happened that the main loop has not looked at. */
   protected stirred = false;
-  private messages = 0;
-  /** Said before the run was prepared; the state takes it over. */
   /** A round found too little money while others held some: it is tried again when one of them has ended. */
   private unfunded = false;
+  /** Said before the run was prepared; the state takes it over. */
   private early: ((state: PlannerState) => void)[] = [];
 
   constructor(carried: CarriedState | undefined) {
@@ -113,6 +80,13 @@ export abstract class PlanningWorkflow {
     this.place = place;
     const limits = { ...context.settings, runId: context.root.workflowId, id: this.chain.workflowId, budget };
     this.state = new PlannerState(limits, carried?.state);
+    this.children = new Children({
+      chain: this.chain,
+      place,
+      onFailed: (id, child, reason) => {
+        if (!this.isEnding) this.hear((state) => state.found(id, child, { kind: 'failed', reason }, Date.now()));
+      },
+    });
     const planning = carried?.planning as CarriedPlanning | undefined;
     this.planning = new Planning(
       { run: context, spec, above, ...(division === undefined ? {} : { division }) },
@@ -152,7 +126,8 @@ export abstract class PlanningWorkflow {
       await condition(() => this.stirred, waits ? lookMs : 3_600_000);
       // Also in a run where something happens all the time.
       if (Date.now() - this.askedAt >= lookMs) {
-        await this.askAfterSilent(state, silenceMs);
+        this.askedAt = Date.now();
+        if (await defined(this.children).askAfterSilent(state, silenceMs)) this.stirred = true;
         await this.look();
       }
     }
@@ -223,77 +198,12 @@ export abstract class PlanningWorkflow {
   private async dispatch(state: PlannerState): Promise<void> {
     const ready = state.ready();
     for (const { spec } of ready) state.assigned(spec.id, Date.now());
-    const starts = await Promise.allSettled(ready.map((record) => this.start(state, record)));
+    const children = defined(this.children);
+    const starts = await Promise.allSettled(ready.map((record) => children.start(state, record)));
     const failed = starts.find((start) => start.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
-  }
-
-  private async start(state: PlannerState, record: TaskRecord): Promise<void> {
-    const { spec, attempt, previous } = record;
-    const budget = state.shareOf(record);
-    const { context, above, spec: source } = defined(this.place);
-    const divided = record.direct !== true && isDivided(spec, above.length, context.settings.division);
-    try {
-      const child = await startChild<typeof task>(divided ? WORKFLOW.subplanner : WORKFLOW.task, {
-        workflowId: taskWorkflowId(this.chain.workflowId, spec.id, attempt),
-        args: [
-          {
-            run: context,
-            task: spec,
-            attempt,
-            parent: this.chain,
-            ancestors: [...above, this.chain],
-            guidance: [...state.guidance],
-            ...(previous === undefined ? {} : { previous }),
-            ...(budget === undefined ? {} : { budget }),
-            ...(divided ? { spec: source } : {}),
-          },
-        ],
-        parentClosePolicy: ParentClosePolicy.ABANDON,
-        priority: { priorityKey: Math.ceil(spec.priority / 2) },
-        staticSummary: `${spec.id} (attempt ${attempt})`,
-      });
-      const chain = { workflowId: child.workflowId, firstRunId: child.firstExecutionRunId };
-      state.started(spec.id, chain);
-      // What fails without a word is known at once while this run lasts; after a continue-as-new it is asked after.
-      void child.result().then(
-        () => undefined,
-        (error: unknown) => {
-          const reason = rootMessage(error);
-          state.wound(chain);
-          if (!this.isEnding) this.hear((now) => now.found(spec.id, chain, { kind: 'failed', reason }, Date.now()));
-        },
-      );
-    } catch (error) {
-      if (isCancellation(error)) throw error;
-      log.warn('a task could not be started', { task: spec.id, attempt, reason: rootMessage(error) });
-      state.notStarted(spec.id, rootMessage(error));
-      this.stirred = true;
-    }
-  }
-
-  private async askAfterSilent(state: PlannerState, silenceMs: number): Promise<void> {
-    this.askedAt = Date.now();
-    const silent = silentTasks(state.tasks, Date.now() - silenceMs);
-    for (let from = 0; from < silent.length; from += ASKED_AT_ONCE) {
-      const asked = silent.slice(from, from + ASKED_AT_ONCE);
-      try {
-        const standings = await runActivities.describeChains({ chains: asked.map(({ child }) => child) });
-        for (const [i, { id, child }] of asked.entries()) {
-          const standing = standings[i];
-          if (standing !== undefined) state.found(id, child, standing, Date.now());
-        }
-      } catch (error) {
-        if (isCancellation(error)) throw error;
-        log.warn('tasks that are silent could not be asked after', { reason: rootMessage(error) });
-      }
-    }
-    if (state.winding.length > 0) {
-      const still = await this.stillRunning([...state.winding]);
-      for (const chain of [...state.winding]) if (!still.includes(chain)) state.wound(chain);
-      this.stirred = true;
-    }
-    if (silent.length > 0) this.stirred = true;
+    // What did not start changes what can be started.
+    if (ready.some(({ status }) => status !== 'running')) this.stirred = true;
   }
 
   private mustContinueAsNew(historyEvents: number): boolean {
@@ -327,39 +237,11 @@ export abstract class PlanningWorkflow {
     const { state } = this;
     if (state === undefined) return;
     this.roundScope?.cancel();
-    let open = [...openChildren(state.tasks), ...state.winding];
-    for (let looks = 0; open.length > 0 && looks < 60; looks++) {
-      if (looks % 10 === 0) await Promise.all(open.map((child) => this.cancelChild(child)));
-      await sleep(2_000);
-      open = await this.stillRunning(open);
-    }
-    if (open.length > 0) log.warn('tasks did not end in time', { tasks: open.map(({ workflowId }) => workflowId) });
+    await this.children?.end([...openChildren(state.tasks), ...state.winding]);
     await this.round?.catch(() => undefined);
     state.cancelOpen(reason);
     await this.leave();
     this.phase = 'done';
-  }
-
-  private async stillRunning(chains: Chain[]): Promise<Chain[]> {
-    try {
-      const standings: ChainStatus[] = [];
-      for (let from = 0; from < chains.length; from += ASKED_AT_ONCE) {
-        const asked = chains.slice(from, from + ASKED_AT_ONCE);
-        standings.push(...(await runActivities.describeChains({ chains: asked })));
-      }
-      return chains.filter((_, i) => standings[i]?.kind === 'running');
-    } catch (error) {
-      log.warn('tasks that are to end could not be asked after', { reason: rootMessage(error) });
-      return chains;
-    }
-  }
-
-  private async cancelChild(child: Chain): Promise<void> {
-    try {
-      await getExternalWorkflowHandle(child.workflowId).cancel();
-    } catch (error) {
-      log.info('a task had ended before it was cancelled', { task: child.workflowId, reason: rootMessage(error) });
-    }
   }
 
   protected listen(): void {
@@ -379,76 +261,14 @@ export abstract class PlanningWorkflow {
       const message = parseSignal(AgentMessage, raw, 'message');
       if (message !== undefined) this.hear((state) => state.steer(message.text));
     });
-    setHandler(steerUpdate, ({ text, task }) => this.steered(text, task), {
-      validator: (said: { text: string; task?: string } | undefined) => {
-        refuseUnless(typeof said?.text === 'string' && said.text.trim() !== '', PLANNER_TEXT.steerWhat);
-        refuseUnless((said?.text.length ?? 0) <= MAX_SAID_CHARS, PLANNER_TEXT.tooLong(MAX_SAID_CHARS));
-        refuseUnless(!this.isEnding, PLANNER_TEXT.ending);
-        if (said?.task !== undefined) this.refuseUnlessOpen(said.task, ['running']);
-      },
-    });
-    setHandler(cancelTaskUpdate, ({ task, reason }) => this.cancelTask(task, reason ?? PLANNER_TEXT.taskCancelled), {
-      validator: (said: { task: string; reason?: string } | undefined) => {
-        refuseUnless(typeof said?.task === 'string', PLANNER_TEXT.cancelWhat);
-        refuseUnless(said?.reason === undefined || typeof said.reason === 'string', PLANNER_TEXT.cancelWhat);
-        refuseUnless((said?.reason?.length ?? 0) <= MAX_SAID_CHARS, PLANNER_TEXT.tooLong(MAX_SAID_CHARS));
-        refuseUnless(!this.isEnding, PLANNER_TEXT.ending);
-        this.refuseUnlessOpen(said?.task ?? '', ['pending', 'running']);
-      },
-    });
-    setHandler(
-      finishUpdate,
-      () => {
-        this.hear((state) => state.closeFor('person', PLANNER_TEXT.finishedByPerson));
-        return PLANNER_TEXT.finishing;
-      },
-      {
-        validator: () => {
-          refuseUnless(this.state !== undefined, PLANNER_TEXT.notPrepared);
-          refuseUnless(!this.isEnding && this.state?.closing === undefined, PLANNER_TEXT.ending);
-        },
-      },
-    );
+    listenToPeople(this);
   }
 
-  private refuseUnlessOpen(id: string, statuses: readonly TaskStatus[]): void {
-    const task = this.state?.tasks.find(({ spec }) => spec.id === id);
-    const standing = task?.branch === 'queued' ? 'waiting to land' : task?.status;
-    refuseUnless(task !== undefined, PLANNER_TEXT.noTask(id));
-    refuseUnless(task !== undefined && statuses.includes(task.status), PLANNER_TEXT.taskIs(id, standing ?? ''));
-  }
-
-  private async steered(text: string, id: string | undefined): Promise<string> {
-    if (id === undefined) {
-      this.hear((state) => state.steer(text));
-      return PLANNER_TEXT.steered;
-    }
-    const child = this.state?.tasks.find(({ spec }) => spec.id === id)?.child;
-    this.messages += 1;
-    const message = { id: `${workflowInfo().runId}/message-${this.messages}`, text };
-    try {
-      if (child === undefined) throw new ApplicationFailure('it has not started yet');
-      await getExternalWorkflowHandle(child.workflowId).signal(messageSignal, message);
-    } catch (error) {
-      if (isCancellation(error)) throw error;
-      throw ApplicationFailure.nonRetryable(PLANNER_TEXT.notTold(id, rootMessage(error)), 'Refused');
-    }
-    this.stirred = true;
-    return PLANNER_TEXT.told(id);
-  }
-
-  private async cancelTask(id: string, reason: string): Promise<string> {
-    const child = this.state?.cancelTask(id, reason);
-    this.hear(() => undefined);
-    if (child !== undefined) await this.cancelChild(child);
-    return PLANNER_TEXT.cancellingTask(id);
-  }
-
-  protected get isEnding(): boolean {
+  get isEnding(): boolean {
     return this.phase === 'finalizing' || this.phase === 'done';
   }
 
-  protected hear(change: (state: PlannerState) => void): void {
+  hear(change: (state: PlannerState) => void): void {
     this.signals += 1;
     this.unfunded = false;
     if (this.state === undefined) this.early.push(change);
@@ -473,13 +293,4 @@ export abstract class PlanningWorkflow {
       startedAt: this.startedAt,
     });
   }
-}
-
-export function refuseUnless(holds: boolean, reason: string): void {
-  if (!holds) throw ApplicationFailure.nonRetryable(reason, 'Refused');
-}
-
-export function defined<T>(value: T | undefined): T {
-  if (value === undefined) throw terminal(FailureType.Invariant, 'the run is not prepared yet');
-  return value;
 }

@@ -12,7 +12,8 @@ import { handoffSignal } from '../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../shared/run-text.ts';
 import { parseInput } from './input.ts';
 import { endedAncestor } from './orphans.ts';
-import { type CarriedState, defined, PlanningWorkflow } from './planning-workflow.ts';
+import { defined } from './place.ts';
+import { type CarriedState, PlanningWorkflow } from './planning-workflow.ts';
 import { reportTasks } from './task-records.ts';
 
 const Input = TaskInput.extend({
