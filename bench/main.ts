@@ -4,6 +4,7 @@ import { merge } from './merge/index.ts';
 import { overhead } from './overhead/index.ts';
 import { router } from './router/index.ts';
 import { sandbox } from './sandbox/index.ts';
+import { scale } from './scale/index.ts';
 
 type Benchmark = { what: string; run: (args: readonly string[]) => Promise<void> };
 
@@ -27,6 +28,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   sandbox: {
     what: 'a fresh sandbox against `git clone -s`, a command against a bare bubblewrap, 100 sandboxes at once, memory',
     run: sandbox,
+  },
+  scale: {
+    what: '2,000 small tasks under one planner against 200: CPU and events of a task, histories, state, prompts',
+    run: scale,
   },
 };
 

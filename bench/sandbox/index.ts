@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createMirrors } from '../../src/activities/git/mirrors.ts';
 import type { Mirror } from '../../src/activities/git/contract.ts';
-import { createSpawner } from '../../src/activities/process/spawner.ts';
+import { createSpawner, type Spawner } from '../../src/activities/process/spawner.ts';
 import type { ExecResult, RunProcess } from '../../src/activities/process/run-process.ts';
 import { checkOut } from '../../src/activities/sandbox/code/checkout.ts';
 import { createLocalProvider } from '../../src/activities/sandbox/local/provider.ts';
@@ -51,7 +51,7 @@ export async function sandbox(args: readonly string[]): Promise<void> {
   const spawner = createSpawner();
   try {
     if (values.dependencies) return await printDependencies(dir, spawner.run);
-    const host = await openHost(dir, spawner.run, Number(values.files));
+    const host = await openHost(dir, spawner, Number(values.files));
     console.log(`a repository of ${values.files} files, ${values.samples} samples`);
     await ready(host, Number(values.samples));
     await commands(host, 3 * Number(values.samples));
@@ -62,13 +62,14 @@ export async function sandbox(args: readonly string[]): Promise<void> {
   }
 }
 
-async function openHost(dir: string, run: RunProcess, files: number): Promise<Host> {
+async function openHost(dir: string, spawner: Spawner, files: number): Promise<Host> {
+  const { run } = spawner;
   const origin = makeOrigin(dir, files);
   const mirrors = createMirrors({ dir: join(dir, 'mirrors'), env: process.env, run });
   const mirror = await mirrors.open({ location: origin, key: origin });
   const commit = await mirror.fetchBranch('main');
   const state = { stateDir: join(dir, 'state'), limits: LIMITS, unsafe: false };
-  const provider = await createLocalProvider({ ...state, env: process.env, run, log: quiet });
+  const provider = await createLocalProvider({ ...state, env: process.env, processes: spawner, log: quiet });
   return { dir, run, mirror, provider, records: createRecords(provider), commit };
 }
 

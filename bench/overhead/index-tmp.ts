@@ -1,0 +1,214 @@
+/**
+ * What durability and isolation cost: N agents in N sandboxes, T turns each at a fixed model latency with one
+ * `bash` call a turn that changes a file, against a bare workflow whose activities only sleep, in the same run.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Client, Connection } from '@temporalio/client';
+import { findServer } from '../../infra/temporal/find.mjs';
+import { type RunningServer, startServer } from '../../infra/temporal/start.ts';
+import { snapshotQuery } from '../../src/shared/messages.ts';
+import { type Phases, phasesOf } from './phases.ts';
+import { childrenOf, cpuSeconds, machineCpuSeconds, start, stop } from './processes.ts';
+
+type Options = { agents: number; turns: number; latencyMs: number; profileDir?: string };
+type Cpu = { serverCpu: number; workerCpu: number; toolsCpu: number; machineCpu: number };
+type Measured = Cpu & { wallMs: number; phases?: Phases };
+
+export async function overhead(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      agents: { type: 'string', default: '100' },
+      turns: { type: 'string', default: '20' },
+      'latency-ms': { type: 'string', default: '2000' },
+      // A folder for CPU profiles of our worker's threads.
+      'cpu-prof': { type: 'string' },
+    },
+  });
+  const options = {
+    agents: Number(values.agents),
+    turns: Number(values.turns),
+    latencyMs: Number(values['latency-ms']),
+    profileDir: values['cpu-prof'],
+  };
+  const dir = mkdtempSync(join(tmpdir(), 'agentswarm-bench-'));
+  const found = await findServer({ say: (text: string) => console.error(text) });
+  try {
+    const bare = { wallMs: 45400, serverCpu: 1, workerCpu: 1, toolsCpu: 0, machineCpu: 2 };
+    const ours = await withServer(found.file, join(dir, 'ours'), (server) =>
+      measureOurs(server, join(dir, 'ours'), options),
+    );
+    print(options, bare, ours);
+  } finally {
+    rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+async function withServer(binary: string, dir: string, measure: (server: RunningServer) => Promise<Measured>) {
+  mkdirSync(dir, { recursive: true });
+  const server = await startServer({
+    binary,
+    dbFile: join(dir, 'temporal.db'),
+    uiPort: null,
+    logFile: join(dir, 'server.log'),
+    namespace: 'default',
+  });
+  try {
+    return await measure(server);
+  } finally {
+    await server.stop();
+  }
+}
+
+async function measureBare(server: RunningServer, { agents, turns, latencyMs }: Options): Promise<Measured> {
+  const { child } = await start(new URL('./bare-worker.ts', import.meta.url), [server.address, 'bare']);
+  const connection = await Connection.connect({ address: server.address });
+  try {
+    const client = new Client({ connection });
+    const before = used(server, child.pid);
+    const handle = await client.workflow.start('bareRun', {
+      workflowId: 'bare',
+      taskQueue: 'bare',
+      args: [{ agents, turns, thinkMs: latencyMs }],
+    });
+    await handle.result();
+    const { events } = await handle.fetchHistory();
+    const times = (type: string) => timesOf(events ?? [], (event) => event[type as 'eventTime'] != null);
+    const wallMs =
+      Math.max(...times('childWorkflowExecutionCompletedEventAttributes')) -
+      Math.min(...times('startChildWorkflowExecutionInitiatedEventAttributes'));
+    return { wallMs, ...difference(used(server, child.pid), before) };
+  } finally {
+    await connection.close();
+    await stop(child);
+  }
+}
+
+async function measureOurs(server: RunningServer, dir: string, options: Options): Promise<Measured> {
+  const { agents, turns, latencyMs } = options;
+  const origin = makeOrigin(dir);
+  const model = await start(new URL('./model.ts', import.meta.url), [agents, turns, latencyMs].map(String));
+  const { url } = model.message as { url: string };
+  writeFileSync(
+    join(dir, 'temporal.config.mjs'),
+    `export default ${JSON.stringify({ sandbox: { maxSandboxes: agents + 4 } })};\n`,
+  );
+  const env = {
+    ...process.env,
+    TEMPORAL_ADDRESS: server.address,
+    AGENTSWARM_LOG_LEVEL: 'warn',
+    ...(options.profileDir === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${options.profileDir}` }),
+    LLM_ENDPOINTS: JSON.stringify([
+      {
+        name: 'scripted',
+        provider: 'openai',
+        baseUrl: `${url}/v1`,
+        apiKey: 'bench-key',
+        models: { default: 'scripted-1' },
+      },
+    ]),
+  };
+  const worker = await start(
+    new URL('../../src/cli/main.ts', import.meta.url),
+    ['worker', '--config', join(dir, 'temporal.config.mjs'), '--state-dir', join(dir, 'state')],
+    env,
+  );
+  const connection = await Connection.connect({ address: server.address });
+  try {
+    const client = new Client({ connection });
+    const before = used(server, worker.child.pid);
+    const handle = await client.workflow.start('planner', {
+      workflowId: 'bench',
+      taskQueue: 'agentswarm',
+      args: [{ repo: origin, spec: { text: 'Measure.' }, branch: 'bench', settings: { maxWorkers: agents } }],
+    });
+    for (let handed = 0; handed < agents; ) {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const { counts, phase } = await handle.query(snapshotQuery);
+      handed = counts.complete + counts.failed + counts.cancelled;
+      if (counts.failed > 0) throw new Error(`${counts.failed} tasks failed: the figures would mean nothing.`);
+      if (phase === 'done' && handed < agents)
+        throw new Error(`The run ended with ${handed} tasks instead of ${agents}.`);
+    }
+    const after = used(server, worker.child.pid);
+    const { events } = await handle.fetchHistory();
+    const begun = timesOf(events ?? [], (event) => event.startChildWorkflowExecutionInitiatedEventAttributes != null);
+    const handoffs = timesOf(
+      events ?? [],
+      (event) => event.workflowExecutionSignaledEventAttributes?.signalName === 'handoff',
+    );
+    await handle.result();
+    const tasks = Array.from({ length: Math.min(agents, 20) }, (_, i) => `bench/task-${i}.1`);
+    const phases = await phasesOf(client, tasks);
+    return { wallMs: Math.max(...handoffs) - Math.min(...begun), ...difference(after, before), phases };
+  } finally {
+    await connection.close();
+    worker.child.kill('SIGTERM');
+    await stop(worker.child);
+    await stop(model.child);
+  }
+}
+
+function makeOrigin(dir: string): string {
+  const work = join(dir, 'work');
+  const origin = join(dir, 'origin.git');
+  mkdirSync(join(work, 'src'), { recursive: true });
+  for (let i = 0; i < 60; i++)
+    writeFileSync(join(work, 'src', `file-${i}.txt`), `${'line of text\n'.repeat(50)}${i}\n`);
+  const git = (...argv: string[]) =>
+    execFileSync('git', ['-c', 'user.name=Bench', '-c', 'user.email=bench@localhost', ...argv], {
+      cwd: work,
+      stdio: 'ignore',
+    });
+  git('init', '-b', 'main');
+  git('add', '.');
+  git('commit', '-m', 'Start');
+  git('clone', '--bare', work, origin);
+  return origin;
+}
+
+type Event = NonNullable<
+  Awaited<ReturnType<ReturnType<Client['workflow']['getHandle']>['fetchHistory']>>['events']
+>[number];
+
+const timesOf = (events: readonly Event[], which: (event: Event) => boolean): number[] =>
+  events
+    .filter(which)
+    .map(({ eventTime }) => Number(eventTime?.seconds ?? 0) * 1_000 + Number(eventTime?.nanos ?? 0) / 1e6);
+
+function used(server: RunningServer, workerPid: number | undefined): Cpu {
+  const pid = workerPid ?? 0;
+  const worker = cpuSeconds(pid);
+  // The process that starts commands, and the commands that it has waited for.
+  const spawners = childrenOf(pid).map(cpuSeconds);
+  const toolsCpu = spawners.reduce((sum, { own, children }) => sum + own + children, worker.children);
+  return { serverCpu: cpuSeconds(server.pid).own, workerCpu: worker.own, toolsCpu, machineCpu: machineCpuSeconds() };
+}
+
+const difference = (a: Cpu, b: Cpu): Cpu => ({
+  serverCpu: a.serverCpu - b.serverCpu,
+  workerCpu: a.workerCpu - b.workerCpu,
+  toolsCpu: a.toolsCpu - b.toolsCpu,
+  machineCpu: a.machineCpu - b.machineCpu,
+});
+
+function print({ agents, turns, latencyMs }: Options, bare: Measured, ours: Measured): void {
+  const ideal = turns * latencyMs;
+  const row = (name: string, { wallMs, serverCpu, workerCpu, toolsCpu, machineCpu }: Measured) =>
+    `${name.padEnd(12)} ${(wallMs / 1_000).toFixed(1).padStart(7)} s   ${(wallMs / ideal).toFixed(2)} × ideal   ` +
+    `CPU: server ${serverCpu.toFixed(1)} s, worker ${workerCpu.toFixed(1)} s, sandboxes and git ${toolsCpu.toFixed(1)} s; ` +
+    `all else on this machine ${(machineCpu - serverCpu - workerCpu - toolsCpu).toFixed(1)} s`;
+  console.log(`${agents} agents × ${turns} turns of ${latencyMs} ms; ideal ${(ideal / 1_000).toFixed(1)} s`);
+  console.log(row('bare', bare));
+  console.log(row('agentswarm', ours));
+  const { sandbox = 0, agent = 0, collect = 0, handOff = 0 } = ours.phases ?? {};
+  console.log(
+    `a task's time, mean: ${sandbox.toFixed(1)} s until its sandbox, ${agent.toFixed(1)} s agent ` +
+      `(${(ideal / 1_000).toFixed(1)} s of it the model), ${collect.toFixed(1)} s collecting, ${handOff.toFixed(1)} s giving back and handing off`,
+  );
+  console.log(`ratio ${(ours.wallMs / bare.wallMs).toFixed(2)} (agentswarm ÷ bare; the target is ≤ 1.30)`);
+}
