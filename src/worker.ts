@@ -11,6 +11,7 @@ import { Client } from '@temporalio/client';
 import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createCommandActivities } from './activities/agent/command.ts';
+import { createCheckActivities } from './activities/checks/index.ts';
 import { createMirrors } from './activities/git/mirrors.ts';
 import { withHeartbeats } from './activities/heartbeats.ts';
 import { createThinker } from './activities/llm/activities.ts';
@@ -122,7 +123,10 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       Worker.create({
         ...leases(config.sandbox.reservedSlots),
         taskQueue: reservedQueue(taskQueue),
-        activities: { holdSandbox: sandboxes.reserved.holdSandbox },
+        activities: {
+          holdSandbox: sandboxes.reserved.holdSandbox,
+          ...createCheckActivities({ mirrors, scratch: sandboxes.scratch, log }),
+        },
       }),
       Worker.create({
         ...host,

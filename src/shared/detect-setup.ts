@@ -15,7 +15,7 @@ export type DetectedSetup = {
 };
 
 /** The files whose text is looked at, not only their name. */
-export const DETECTION_TEXTS = ['package.json', 'pyproject.toml', 'go.mod'] as const;
+export const DETECTION_TEXTS = ['package.json', 'pyproject.toml', 'go.mod', 'Makefile'] as const;
 
 export type RootFiles = {
   /** Names of all files and folders at the root. */

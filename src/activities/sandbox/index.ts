@@ -18,6 +18,7 @@ import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
 import { createPlaces } from './lease/places.ts';
 import { reapLeftovers } from './lease/reaper.ts';
 import type { ExecOptions, SandboxProvider, SandboxResult } from './provider.ts';
+import { createScratch, type Scratch } from './scratch.ts';
 import { createSetups } from './setup.ts';
 import { createJournal } from './state/journal.ts';
 import { createRecords } from './state/lease-file.ts';
@@ -46,6 +47,8 @@ export type Sandboxes = {
   activities: SandboxActivities;
   /** For the queue of reserved slots: the same lease, with places of its own. */
   reserved: Pick<SandboxActivities, 'holdSandbox'>;
+  /** Sandboxes on reserved places, each for one activity. */
+  scratch: Scratch;
   /** Runs a command in a leased sandbox of this host. @throws SandboxGone when it is not here under this epoch. */
   exec(sandbox: SandboxRef, argv: readonly string[], options: ExecOptions): Promise<SandboxResult>;
   /** Whether commands run without isolation, because the configuration said so. */
@@ -113,6 +116,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
       },
     },
     reserved: { holdSandbox: (request) => holdSandbox(holdDeps, reservedPlaces, request) },
+    scratch: createScratch({ provider, records, setups, places: reservedPlaces, held, turnstile, log }),
     async exec(sandbox, argv, options) {
       await records.expectEpoch(sandbox.id, sandbox.epoch);
       if (options.service !== undefined && provider.remote === true) {
