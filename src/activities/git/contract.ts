@@ -2,9 +2,10 @@
  * What the rest of the activities know of git: one bare mirror per repository and host. Merging and reading
  * are plumbing over the mirror; nothing here ever runs git inside a directory that an agent could write.
  */
-import type { Author } from '../../shared/contracts/merge.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import type { CommitSha } from '../../shared/ids.ts';
+import type { NewCommit } from './commit-object.ts';
+import type { Conversation } from './conversation.ts';
 
 /** A process's answer. Output is bytes: paths need not be UTF-8. */
 export type GitOutput = { stdout: Buffer; stderr: string; code: number };
@@ -24,15 +25,17 @@ export interface Mirror {
   fetchBranch(branch: string): Promise<CommitSha>;
   /** Makes sure that a commit is in the mirror, fetching `ref` from the remote when it is not. */
   ensureCommit(commit: CommitSha, ref: string): Promise<void>;
+  /** Fetches refs of the remote, of which one that is gone fails all. They get no ref in the mirror. */
+  fetchWork(refs: readonly string[]): Promise<void>;
   /** Takes a bundle written by a sandbox (untrusted) into the mirror with fsck; returns the commit it carries. */
   importBundle(bundle: Buffer, commit: CommitSha, keepRef: string): Promise<void>;
-  /** Writes a commit object by the host's author. The message is passed on stdin. */
-  commitTree(options: {
-    tree: string;
-    parents: readonly CommitSha[];
-    message: string;
-    author: Author;
-  }): Promise<CommitSha>;
+  /**
+   * Starts a git over the mirror that is asked many times; local plumbing only. undefined where git does not answer
+   * such, as was found out before.
+   */
+  converse(argv: readonly string[], signal?: AbortSignal): Conversation | undefined;
+  /** Writes a commit object by the host's author, of now unless a date is given. The message is passed on stdin. */
+  commitTree(commit: Omit<NewCommit, 'at'> & { at?: Date }): Promise<CommitSha>;
   treeOf(commit: CommitSha): Promise<string>;
   /** Paths that differ, as git names them (UTF-8 lossy). */
   changedFiles(from: CommitSha, to: CommitSha): Promise<string[]>;

@@ -3,7 +3,9 @@ import type { Author } from '../../shared/contracts/merge.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import { CommitSha } from '../../shared/ids.ts';
 import { takeBundle } from './bundle.ts';
+import { rawDate } from './commit-object.ts';
 import type { GitOutput, Mirror } from './contract.ts';
+import type { Converse } from './conversation.ts';
 import { GitError } from './errors.ts';
 import { branchRef, checkRef, tipRef } from './names.ts';
 import type { Git, GitOptions } from './run-git.ts';
@@ -13,7 +15,8 @@ import { retryOnLock } from './stale-locks.ts';
 const REFS_AT_ONCE = 200;
 const REMOTE_COMMANDS = new Set(['fetch', 'push', 'ls-remote']);
 
-export function createMirror({ dir, repo, git }: { dir: string; repo: RepositoryRef; git: Git }): Mirror {
+export function createMirror(options: { dir: string; repo: RepositoryRef; git: Git; converse: Converse }): Mirror {
+  const { dir, repo, git, converse } = options;
   const { location } = repo;
   const latestFetch = new Map<string, { waiting?: Promise<CommitSha>; running: Promise<unknown> }>();
 
@@ -51,6 +54,7 @@ export function createMirror({ dir, repo, git }: { dir: string; repo: Repository
     dir,
     repo,
     git: run,
+    converse: (argv, signal) => converse(dir, argv, signal),
 
     async readRemoteRef(ref) {
       return (await listRemote([ref])).get(ref) ?? null;
@@ -77,9 +81,7 @@ export function createMirror({ dir, repo, git }: { dir: string; repo: Repository
 
     async ensureCommit(commit, ref) {
       if (await has(commit)) return;
-      checkRef(ref);
-      // Without a ref of its own in the mirror: gc is off, so nothing prunes it.
-      await run([...FETCH, '--', location, ref]);
+      await mirror.fetchWork([ref]);
       if (await has(commit)) return;
       throw new GitError({
         argv: ['fetch', location, ref],
@@ -89,15 +91,21 @@ export function createMirror({ dir, repo, git }: { dir: string; repo: Repository
       });
     },
 
+    async fetchWork(refs) {
+      for (const ref of refs) checkRef(ref);
+      // Without refs of their own in the mirror: gc is off, so nothing prunes them.
+      await run([...FETCH, '--', location, ...refs]);
+    },
+
     async importBundle(bundle, commit, keepRef) {
       checkRef(keepRef);
       await takeBundle(run, dir, bundle, sha(commit));
       await run(['update-ref', '--', keepRef, sha(commit)]);
     },
 
-    async commitTree({ tree, parents, message, author }) {
+    async commitTree({ tree, parents, message, author, at = new Date() }) {
       const argv = ['commit-tree', sha(tree), ...parents.flatMap((parent) => ['-p', sha(parent)])];
-      return CommitSha.parse(await line(argv, { stdin: message, env: identity(author) }));
+      return CommitSha.parse(await line(argv, { stdin: message, env: identity(author, at) }));
     },
 
     async treeOf(commit) {
@@ -158,8 +166,11 @@ const PUSH = ['push', '--porcelain', '--no-verify'];
 /** Object names come from histories and models: nothing else may get into an argument. */
 const sha = (name: string): CommitSha => CommitSha.parse(name);
 
-function identity({ name, email }: Author): Record<string, string> {
+function identity({ name, email }: Author, at: Date): Record<string, string> {
+  const date = `@${rawDate(at)}`;
   return {
+    GIT_AUTHOR_DATE: date,
+    GIT_COMMITTER_DATE: date,
     GIT_AUTHOR_NAME: name,
     GIT_AUTHOR_EMAIL: email,
     GIT_COMMITTER_NAME: name,

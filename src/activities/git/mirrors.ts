@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import type { Mirror, Mirrors } from './contract.ts';
 import type { Environment, GitCredentials } from './environment.ts';
+import { createConverse } from './conversation.ts';
 import { withFolderLock } from './folder-lock.ts';
 import { createMirror } from './mirror.ts';
 import type { RunProcess } from '../process/run-process.ts';
@@ -22,6 +23,7 @@ export function createMirrors(options: {
 }): Mirrors {
   const { dir, log } = options;
   const git = createGit({ env: options.env, credentials: options.credentials, run: options.run });
+  const converse = createConverse(options.env ?? process.env);
   const opened = new Map<string, Promise<Mirror>>();
 
   async function open(repo: RepositoryRef): Promise<Mirror> {
@@ -35,7 +37,7 @@ export function createMirrors(options: {
         log?.info({ repository: repo.key, ms: Date.now() - startedAt }, 'mirrored the repository');
       });
     }
-    return createMirror({ dir: path, repo, git });
+    return createMirror({ dir: path, repo, git, converse });
   }
 
   return {

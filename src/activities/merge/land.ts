@@ -35,7 +35,7 @@ export async function landBatch(mirror: Mirror, request: LandRequest, options: L
   for (let attempt = 1; attempt <= maxTries; attempt++) {
     signal?.throwIfAborted();
     const tip = await fetchTarget(mirror, target);
-    const plan = await planBatch(mirror, tip, entries, signal);
+    const plan = await planBatch(mirror, tip, entries, { signal, log });
     const result = (outcomes: MergeOutcome[], at: CommitSha): LandResult => ({
       tip: at,
       outcomes: entries.map((entry, i) => ({ id: entry.id, outcome: outcomeAt(outcomes, i, entry) })),

@@ -3,7 +3,7 @@ import { CHANGE_TRAILER, CommitSha } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 
 /**
- * Searches what came onto the branch since the oldest of `bases` (of which some may not be in the mirror).
+ * Searches what came onto the branch since the oldest of `bases`, which are in the mirror.
  * A trailer counts in the last paragraph only and alone: landing commits get theirs from the host, after
  * everything like it was taken out of the agent's words.
  * @returns the newest commit of each change.
@@ -14,7 +14,8 @@ export async function landedChanges(
   bases: readonly CommitSha[],
   signal?: AbortSignal,
 ): Promise<Map<string, CommitSha>> {
-  const since = await commonAncestor(mirror, tip, bases, signal);
+  const since = await commonAncestor(mirror, tip, [...new Set(bases)], signal);
+  if (since === tip) return new Map();
   const format = `%H%x1f%(trailers:key=${CHANGE_TRAILER},valueonly,unfold,separator=%x1e)`;
   const range = since === null ? [tip] : [tip, `^${since}`];
   const { stdout } = await mirror.git(['log', '-z', `--format=${format}`, ...range, '--'], { signal });
@@ -33,21 +34,10 @@ async function commonAncestor(
   bases: readonly CommitSha[],
   signal?: AbortSignal,
 ): Promise<CommitSha | null> {
-  const present = await presentCommits(mirror, [...new Set(bases)], signal);
-  if (present.length === 0) return null;
-  const { stdout, code } = await mirror.git(['merge-base', '--octopus', tip, ...present], { ok: [0, 1], signal });
+  const [first] = bases;
+  if (first === undefined) return null;
+  // What the branch has and one commit has not is the same as what it has since they parted.
+  if (bases.length === 1) return first;
+  const { stdout, code } = await mirror.git(['merge-base', '--octopus', tip, ...bases], { ok: [0, 1], signal });
   return code === 0 ? CommitSha.parse(stdout.toString('latin1').trim()) : null;
-}
-
-/** Those of the commits that the mirror has, in the same order; one process for all. */
-export async function presentCommits(
-  mirror: Mirror,
-  commits: readonly CommitSha[],
-  signal?: AbortSignal,
-): Promise<CommitSha[]> {
-  if (commits.length === 0) return [];
-  const stdin = `${commits.join('\n')}\n`;
-  const { stdout } = await mirror.git(['cat-file', '--batch-check=%(objecttype)'], { stdin, signal });
-  const types = stdout.toString('latin1').split('\n');
-  return commits.filter((_, i) => types[i] === 'commit');
 }

@@ -2,6 +2,7 @@
 import { landingMessage } from '../../shared/commit-message.ts';
 import type { MergeRequest } from '../../shared/contracts/merge.ts';
 import type { CommitSha } from '../../shared/ids.ts';
+import type { NewCommit } from '../git/commit-object.ts';
 import type { Mirror } from '../git/contract.ts';
 
 /** Work of more commits than this, or with merges in it, lands as one. */
@@ -15,27 +16,33 @@ type Landing = {
   tip: CommitSha;
   /** The tree of tip and work merged. */
   tree: string;
+  /** The work's own. */
+  workTree: string;
   /** Whether the work's base is in the branch's history. */
   baseOnBranch: boolean;
+  /** Of all commits. */
+  at: Date;
 };
+type Committing = { mirror: Mirror; commit: (commit: NewCommit) => Promise<CommitSha>; signal?: AbortSignal };
 
 /** Writes them to the mirror. @returns the branch's next tip: a descendant of `tip` with exactly `tree`. */
-export async function commitLanding(mirror: Mirror, landing: Landing, signal?: AbortSignal): Promise<CommitSha> {
+export async function commitLanding(by: Committing, landing: Landing): Promise<CommitSha> {
+  const { mirror, signal } = by;
   const { entry, tip, tree, baseOnBranch } = landing;
   const one = (body = entry.body): Promise<CommitSha> =>
-    commit(mirror, entry, { tree, parents: [tip], subject: entry.subject, body });
+    commit(by, landing, { tree, parents: [tip], subject: entry.subject, body });
   switch (entry.strategy ?? 'rebase') {
     case 'rebase':
       return one();
     case 'squash':
       return one(withList(entry.body, await ownCommits(mirror, entry, signal)));
     case 'fast-forward':
-      return entry.base === tip ? replay(mirror, entry, await ownCommits(mirror, entry, signal)) : one();
+      return entry.base === tip ? replay(by, landing, await ownCommits(mirror, entry, signal)) : one();
     case 'merge-commit': {
       // Anything else would bring a history back that the branch was rewritten without.
       if (!baseOnBranch) return one();
-      const work = await replay(mirror, entry, await ownCommits(mirror, entry, signal));
-      return commit(mirror, entry, { tree, parents: [tip, work], subject: `Merge ${entry.subject}`, body: entry.body });
+      const work = await replay(by, landing, await ownCommits(mirror, entry, signal));
+      return commit(by, landing, { tree, parents: [tip, work], subject: `Merge ${entry.subject}`, body: entry.body });
     }
   }
 }
@@ -65,23 +72,30 @@ async function ownCommits(mirror: Mirror, entry: MergeRequest, signal?: AbortSig
 }
 
 /** The line again on the work's base, by the host. The last commit has the request's message. */
-async function replay(mirror: Mirror, entry: MergeRequest, line: readonly OwnCommit[]): Promise<CommitSha> {
+async function replay(by: Committing, landing: Landing, line: readonly OwnCommit[]): Promise<CommitSha> {
+  const { entry, workTree } = landing;
   let parent = entry.base;
   for (const { tree, subject, body } of line.slice(0, -1)) {
-    parent = await commit(mirror, entry, { tree, parents: [parent], subject, body });
+    parent = await commit(by, landing, { tree, parents: [parent], subject, body });
   }
   const { subject, body } = entry;
-  return commit(mirror, entry, { tree: await mirror.treeOf(entry.commit), parents: [parent], subject, body });
+  return commit(by, landing, { tree: workTree, parents: [parent], subject, body });
 }
 
 function commit(
-  mirror: Mirror,
-  { requester, author }: MergeRequest,
+  by: Committing,
+  { entry, at }: Landing,
   made: { tree: string; parents: CommitSha[]; subject: string; body: string },
 ): Promise<CommitSha> {
   const { tree, parents, subject, body } = made;
-  const message = landingMessage({ subject, body, task: requester.workflowId, change: requester.firstRunId });
-  return mirror.commitTree({ tree, parents, message, author });
+  const { workflowId: task, firstRunId: change } = entry.requester;
+  return by.commit({
+    tree,
+    parents,
+    message: landingMessage({ subject, body, task, change }),
+    author: entry.author,
+    at,
+  });
 }
 
 function withList(body: string, line: readonly OwnCommit[]): string {

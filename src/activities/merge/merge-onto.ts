@@ -1,7 +1,9 @@
 /** One three-way merge in the mirror, without a work tree: git's merge-ort through `merge-tree --write-tree`. */
 import type { CommitSha } from '../../shared/ids.ts';
+import type { NewCommit } from '../git/commit-object.ts';
 import type { Mirror } from '../git/contract.ts';
 import { GitError } from '../git/errors.ts';
+import type { CommitFacts } from '../git/read-commits.ts';
 
 export type Merged =
   | { kind: 'clean'; tree: string }
@@ -13,8 +15,10 @@ const HELPER = { name: 'AgentSwarm', email: 'agentswarm@localhost' };
 
 export type Merge = {
   tip: CommitSha;
+  tipTree: string;
   base: CommitSha;
   work: CommitSha;
+  workTree: string;
   /** Whether ancestry alone makes `base` the merge base: see ancestryOf(). */
   straight: boolean;
 };
@@ -24,15 +28,15 @@ export type Merge = {
  * @throws GitError for everything that is not a content conflict.
  */
 export async function mergeOnto(mirror: Mirror, merge: Merge, signal?: AbortSignal): Promise<Merged> {
-  const { tip, base, work, straight } = merge;
-  const [ours, theirs] = straight ? [tip, work] : await onBase(mirror, merge);
+  const { base, work } = merge;
+  const [ours, theirs] = await stoodIn(merge, (commit) => mirror.commitTree(commit));
   const argv = ['merge-tree', '--write-tree', '-z', '--name-only', '--messages', ours, theirs];
   const { stdout, code, stderr } = await mirror.git(argv, { ok: [0, 1], signal });
   const fields = stdout.toString('utf8').split('\0');
   const tree = fields[0] ?? '';
   // git also ends with 1 when it cannot resolve a name; and a tree that it cannot read counts as empty for it, which
   // would come out as a conflict, or as a clean merge that deletes everything.
-  if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(tree) || /^(?:error|fatal):/m.test(stderr)) {
+  if (!isObjectName(tree) || /^(?:error|fatal):/m.test(stderr)) {
     throw new GitError({ argv, on: mirror.dir, code, output: stderr.slice(-2_000) });
   }
   if (code === 0) return { kind: 'clean', tree };
@@ -45,37 +49,59 @@ export async function mergeOnto(mirror: Mirror, merge: Merge, signal?: AbortSign
 }
 
 /**
- * `merge-tree --merge-base` came with git 2.40. Where ancestry does not give the base (the branch was rewritten),
- * commits with the same trees on top of it stand in.
+ * The two commits to merge. `merge-tree --merge-base` came with git 2.40: where ancestry does not give the base (the
+ * branch was rewritten, or the work is several commits), commits with the same trees on top of it stand in.
  */
-async function onBase(mirror: Mirror, { tip, base, work }: Merge): Promise<[CommitSha, CommitSha]> {
-  const standIn = async (commit: CommitSha): Promise<CommitSha> =>
-    mirror.commitTree({ tree: await mirror.treeOf(commit), parents: [base], message: 'merge helper', author: HELPER });
-  return [await standIn(tip), await standIn(work)];
+export async function stoodIn(
+  { tip, tipTree, base, work, workTree, straight }: Merge,
+  commit: (helper: NewCommit) => Promise<CommitSha>,
+): Promise<[CommitSha, CommitSha]> {
+  if (straight) return [tip, work];
+  const standIn = (tree: string): Promise<CommitSha> =>
+    commit({ tree, parents: [base], message: 'merge helper\n', author: HELPER, at: new Date(0) });
+  return [await standIn(tipTree), await standIn(workTree)];
 }
 
+export type Ancestry = {
+  /**
+   * Work whose only parent is its base, while the base is on the branch: its merge base with the tip, and with all that
+   * is put on top of the tip, is the base.
+   */
+  straight: ReadonlySet<CommitSha>;
+  /** Commits, bases among them, that are not on the branch. */
+  astray: ReadonlySet<CommitSha>;
+};
+
 /**
- * `straight`: work whose only parent is its base, while the base is on the branch: its merge base with the tip, and
- * with all that is put on top of the tip, is the base. `astray`: commits, bases among them, that are not on the branch.
- * Two processes for a whole batch.
+ * One process for a whole batch.
+ * @param commits facts of all the entries' commits.
  */
 export async function ancestryOf(
   mirror: Mirror,
   tip: CommitSha,
   entries: readonly { commit: CommitSha; base: CommitSha }[],
+  commits: ReadonlyMap<CommitSha, CommitFacts>,
   signal?: AbortSignal,
-): Promise<{ straight: Set<CommitSha>; astray: Set<CommitSha> }> {
-  if (entries.length === 0) return { straight: new Set(), astray: new Set() };
-  const lines = async (argv: string[], revs: string[]): Promise<string[]> => {
-    const { stdout } = await mirror.git(argv, { stdin: `${revs.join('\n')}\n`, signal });
-    return stdout.toString('latin1').split('\n');
-  };
-  const commits = entries.map(({ commit }) => commit);
-  const parents = new Set(await lines(['rev-list', '--no-walk=unsorted', '--parents', '--stdin'], commits));
-  const astray = new Set(await lines(['rev-list', '--stdin'], [`^${tip}`, ...entries.map(({ base }) => base)]));
-  const straight = entries.filter(({ commit, base }) => parents.has(`${commit} ${base}`) && !astray.has(base));
-  return { straight: new Set(straight.map(({ commit }) => commit)), astray };
+): Promise<Ancestry> {
+  const bases = [...new Set(entries.map(({ base }) => base))].filter((base) => base !== tip);
+  const astray = new Set<CommitSha>(bases.length === 0 ? [] : await notOn(mirror, tip, bases, signal));
+  const isStraight = ({ commit, base }: { commit: CommitSha; base: CommitSha }): boolean =>
+    commits.get(commit)?.parents.join() === base && !astray.has(base);
+  return { straight: new Set(entries.filter(isStraight).map(({ commit }) => commit)), astray };
 }
+
+async function notOn(
+  mirror: Mirror,
+  tip: CommitSha,
+  commits: readonly CommitSha[],
+  signal?: AbortSignal,
+): Promise<CommitSha[]> {
+  const stdin = `${[`^${tip}`, ...commits].join('\n')}\n`;
+  const { stdout } = await mirror.git(['rev-list', '--stdin'], { stdin, signal });
+  return stdout.toString('latin1').split('\n');
+}
+
+export const isObjectName = (text: string): boolean => /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
 
 /** Messages section of `-z`: number of paths, the paths, a type, a text; and again. See git-merge-tree(1). */
 function pathsInMessages(fields: readonly string[]): string[] {

@@ -2,11 +2,14 @@
 import type { MergeOutcome, MergeRequest } from '../../shared/contracts/merge.ts';
 import type { CommitSha } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
-import { GitError } from '../git/errors.ts';
+import { type CommitFacts, readCommits } from '../git/read-commits.ts';
+import type { Log } from '../log.ts';
+import { fetchWork, type Work } from './fetch-work.ts';
 import { guardLanding, lostByLanded } from './guard.ts';
 import { commitLanding } from './landing-commits.ts';
-import { landedChanges, presentCommits } from './landed-changes.ts';
-import { mergeOnto, ancestryOf } from './merge-onto.ts';
+import { landedChanges } from './landed-changes.ts';
+import { type Ancestry, ancestryOf } from './merge-onto.ts';
+import { type Merger, oneByOne, together } from './merger.ts';
 
 export type Plan = {
   /** The tip with all that merges on top; the tip itself when there is nothing to push. */
@@ -15,30 +18,82 @@ export type Plan = {
   outcomes: MergeOutcome[];
 };
 
+export type PlanOptions = {
+  signal?: AbortSignal;
+  log?: Log;
+  /** Of all commits. Default: now. */
+  at?: Date;
+};
+
 /** In the entries' order, each onto what those before it made. Nothing leaves the mirror. */
 export async function planBatch(
   mirror: Mirror,
   tip: CommitSha,
   entries: readonly MergeRequest[],
-  signal?: AbortSignal,
+  { signal, log, at = new Date() }: PlanOptions = {},
 ): Promise<Plan> {
-  const landed = await landedChanges(
-    mirror,
-    tip,
-    entries.map(({ base }) => base),
-    signal,
-  );
+  const batch = await gather(mirror, tip, entries, signal);
+  const by = (merger: Merger): Promise<Plan> => mergeAll({ mirror, merger, at, signal }, batch);
+  if (batch.there.length > 0) {
+    try {
+      const plan = await together(mirror, by, signal);
+      if (plan !== undefined) return plan;
+    } catch (error) {
+      signal?.throwIfAborted();
+      log?.info({ err: error, tip }, 'merging with one process for all failed: once more, with one for each');
+    }
+  }
+  return by(oneByOne(mirror, signal));
+}
+
+type Batch = {
+  tip: CommitSha;
+  entries: readonly MergeRequest[];
+  /** The newest commit of each change that is on the branch. */
+  landed: ReadonlyMap<string, CommitSha>;
+  /** Entries to be merged. */
+  there: readonly MergeRequest[];
+} & Work &
+  Ancestry;
+
+/** All that is asked of the mirror before anything is merged. */
+async function gather(
+  mirror: Mirror,
+  tip: CommitSha,
+  entries: readonly MergeRequest[],
+  signal?: AbortSignal,
+): Promise<Batch> {
+  const named = [tip, ...entries.flatMap(({ commit, base }) => [commit, base])];
+  const known = await readCommits(mirror, named, signal);
+  const landed = await landedChanges(mirror, tip, basesOf(entries, known), signal);
   const open = entries.filter((entry) => !landed.has(entry.requester.firstRunId));
-  const missing = await fetchWork(mirror, open, signal);
-  const there = open.filter(({ commit }) => !missing.has(commit));
-  const { straight, astray } = await ancestryOf(mirror, tip, there, signal);
-  let running = tip;
-  let tree = await mirror.treeOf(tip);
+  const work = await fetchWork(mirror, open, known, signal);
+  const there = open.filter(({ commit }) => !work.missing.has(commit));
+  return { tip, entries, landed, there, ...work, ...(await ancestryOf(mirror, tip, there, work.commits, signal)) };
+}
+
+const basesOf = (entries: readonly MergeRequest[], known: ReadonlyMap<CommitSha, CommitFacts>): CommitSha[] =>
+  entries.map(({ base }) => base).filter((base) => known.has(base));
+
+/** Makes commits and says what becomes of each entry. Twice the same for the same batch and date. */
+async function mergeAll(
+  by: { mirror: Mirror; merger: Merger; at: Date; signal: AbortSignal | undefined },
+  batch: Batch,
+): Promise<Plan> {
+  const { mirror, merger, at, signal } = by;
+  const landed = new Map(batch.landed);
+  const treeOf = (commit: CommitSha): string => {
+    const tree = batch.commits.get(commit)?.tree;
+    if (tree === undefined) throw new Error(`${mirror.dir} has lost commit ${commit} since it was read`);
+    return tree;
+  };
+  let running = batch.tip;
+  let tree = treeOf(batch.tip);
   const outcomes: MergeOutcome[] = [];
-  for (const entry of entries) {
+  for (const entry of batch.entries) {
     const change = entry.requester.firstRunId;
     const before = landed.get(change);
-    const gone = missing.get(entry.commit);
+    const gone = batch.missing.get(entry.commit);
     if (before !== undefined) {
       outcomes.push({ kind: 'landed', commit: before, ...(await lostByLanded(mirror, entry, before, signal)) });
       continue;
@@ -48,7 +103,9 @@ export async function planBatch(
       continue;
     }
     const { commit: work, base } = entry;
-    const merged = await mergeOnto(mirror, { tip: running, base, work, straight: straight.has(work) }, signal);
+    const workTree = treeOf(work);
+    const straight = batch.straight.has(work);
+    const merged = await merger.merge({ tip: running, tipTree: tree, base, work, workTree, straight });
     if (merged.kind === 'conflict') {
       outcomes.push({ kind: 'conflicted', files: merged.files, tip: running });
     } else if (merged.tree === tree) {
@@ -59,8 +116,9 @@ export async function planBatch(
         outcomes.push(guarded.held);
         continue;
       }
-      const baseOnBranch = !astray.has(base);
-      running = await commitLanding(mirror, { entry, tip: running, tree: merged.tree, baseOnBranch }, signal);
+      const commit = merger.commit.bind(merger);
+      const landing = { entry, tip: running, tree: merged.tree, workTree, baseOnBranch: !batch.astray.has(base), at };
+      running = await commitLanding({ mirror, commit, signal }, landing);
       tree = merged.tree;
       landed.set(change, running);
       outcomes.push({ kind: 'landed', commit: running, ...guarded.told });
@@ -81,53 +139,26 @@ export async function planRefused(
   reason: string,
   signal?: AbortSignal,
 ): Promise<MergeOutcome[]> {
-  const before = await landedChanges(
+  const known = await readCommits(
     mirror,
-    tip,
     entries.map(({ base }) => base),
     signal,
   );
+  const before = await landedChanges(mirror, tip, basesOf(entries, known), signal);
+  const refused: MergeOutcome = { kind: 'refused', reason };
   const outcomes: MergeOutcome[] = [];
   for (const [i, entry] of entries.entries()) {
     const planned = plan.outcomes[i];
     const commit = before.get(entry.requester.firstRunId);
     if (commit !== undefined) {
       outcomes.push({ kind: 'landed', commit });
-    } else if (planned?.kind === 'conflicted' || planned?.kind === 'empty') {
-      const alone = await planBatch(mirror, tip, [entry], signal);
+    } else if (planned?.kind === 'conflicted' || planned?.kind === 'empty' || planned?.kind === 'held') {
+      const alone = await planBatch(mirror, tip, [entry], { signal });
       const outcome = alone.outcomes[0];
-      outcomes.push(outcome === undefined || outcome.kind === 'landed' ? { kind: 'refused', reason } : outcome);
+      outcomes.push(outcome === undefined || outcome.kind === 'landed' ? refused : outcome);
     } else {
-      outcomes.push(planned?.kind === 'dropped' ? planned : { kind: 'refused', reason });
+      outcomes.push(planned?.kind === 'dropped' ? planned : refused);
     }
   }
   return outcomes;
-}
-
-/**
- * Gets the work that is not in this host's mirror.
- * @returns why, for each commit that the remote does not have any more: one lost commit must not stop a batch.
- * @throws GitError when the remote could not be asked.
- */
-async function fetchWork(
-  mirror: Mirror,
-  entries: readonly MergeRequest[],
-  signal?: AbortSignal,
-): Promise<Map<CommitSha, string>> {
-  const lost = new Map<CommitSha, string>();
-  const wanted = entries.flatMap(({ commit, base }) => [commit, base]);
-  const present = new Set(await presentCommits(mirror, wanted, signal));
-  for (const { commit, base, ref } of entries) {
-    try {
-      if (!present.has(commit)) await mirror.ensureCommit(commit, ref);
-      // The work stands on its base, so whoever has the one got the other with it.
-      if (!present.has(base)) await mirror.ensureCommit(base, ref);
-    } catch (error) {
-      if (!(error instanceof GitError)) throw error;
-      if (error.kind !== 'not-found' && error.code !== 0) throw error;
-      const now = await mirror.readRemoteRef(ref);
-      lost.set(commit, `commit ${commit} is not on the remote any more: ${ref} is ${now ?? 'deleted'}`);
-    }
-  }
-  return lost;
 }
