@@ -35,12 +35,8 @@ export function createRunChecks({ mirrors, scratch, log }: ChecksDeps): CheckAct
       const result = await new Run(scratch, mirror, request, beats).run();
       await throwIfCancelled(beats.signal);
       const { verdict, commit, checks } = result;
-      log.info({
-        repo: mirror.repo.key,
-        commit,
-        verdict,
-        checks: checks.map(({ name, status }) => ({ name, status })),
-      });
+      const shown = checks.map(({ name, status }) => ({ name, status }));
+      log.info({ repo: mirror.repo.key, commit, verdict, checks: shown }, 'checks have run');
       return result;
     } catch (error) {
       await throwIfCancelled(beats.signal);
