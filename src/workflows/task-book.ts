@@ -14,7 +14,11 @@ import { RUN_TEXT } from '../shared/run-text.ts';
 import { nextTaskStatus } from '../shared/task-machine.ts';
 import { type CarriedBudget, PlannerBudget } from './planner-budget.ts';
 import { News, noNews } from './planner-news.ts';
+import { type PackedTask, packTasks, unpackTasks } from './task-packing.ts';
 import { shrink, type TaskRecord } from './task-records.ts';
+
+/** In characters of JSON; a planner carries its place and its conversation beside. */
+const MAX_STATE_CHARS = 420_000;
 
 export type Paused = { since: number; reason: string };
 
@@ -66,6 +70,8 @@ export type PlanningLimits = {
   maxOutputTokens?: number;
 };
 
+type CarriedTasks = Omit<PlanningState, 'tasks'> & { tasks: PackedTask[] };
+
 export class TaskBook {
   protected readonly state: PlanningState;
   protected readonly limits: PlanningLimits;
@@ -73,12 +79,15 @@ export class TaskBook {
 
   constructor(limits: PlanningLimits, carried?: unknown) {
     this.limits = limits;
-    this.state = carried === undefined ? structured(NOTHING) : structured(carried as PlanningState);
+    const { tasks, ...others } = structured((carried ?? NOTHING) as CarriedTasks);
+    this.state = { ...others, tasks: unpackTasks(tasks) };
     this.budget = new PlannerBudget(limits.budget ?? {}, limits.maxOutputTokens ?? 0, this.state.budget);
   }
 
-  toJSON(): PlanningState {
-    return { ...this.state, budget: this.budget.toJSON() };
+  /** What is carried on: tasks that have ended take what the rest leaves. */
+  toJSON(): CarriedTasks {
+    const { tasks, ...others } = { ...this.state, budget: this.budget.toJSON() };
+    return { ...others, tasks: packTasks(tasks, MAX_STATE_CHARS - JSON.stringify(others).length) };
   }
 
   get closing(): PlanningState['closing'] {
@@ -178,6 +187,6 @@ export class TaskBook {
 export const holderOf = ({ spec, attempt }: TaskRecord): string => `${spec.id}.${attempt}`;
 
 /** A copy that shares nothing with the input (the workflow sandbox has no structuredClone). */
-function structured(state: PlanningState): PlanningState {
-  return JSON.parse(JSON.stringify(state)) as PlanningState;
+function structured(state: CarriedTasks): CarriedTasks {
+  return JSON.parse(JSON.stringify(state)) as CarriedTasks;
 }
