@@ -1,5 +1,6 @@
 import type { Budget, Spent } from './contracts/budget.ts';
 import type { LostLines } from './contracts/guard.ts';
+import type { Refusal } from './contracts/merge.ts';
 import type { RunSnapshot } from './contracts/snapshot.ts';
 
 const budgetWords = (total: Budget, spent: Spent): string =>
@@ -7,6 +8,16 @@ const budgetWords = (total: Budget, spent: Spent): string =>
     ...(total.tokens === undefined ? [] : [`${spent.tokens} of ${total.tokens} tokens`]),
     ...(total.usd === undefined ? [] : [`$${spent.usd.toFixed(2)} of $${total.usd.toFixed(2)}`]),
   ].join(', ');
+
+const REFUSAL_REMEDY: Readonly<Record<Refusal, string>> = {
+  protected:
+    'The branch is protected: name another with --branch, set "deliver": "pull-request", or let the worker push.',
+  rights: 'The worker may not push there: give its user the right to, or name another branch.',
+  quota: 'It is too much for the host: raise the limit of the repository or of the request, or free some.',
+  content: 'The host refuses something in this change (others were taken, or it says so): it has to be left out.',
+  hook: 'A hook of the host says no: its words say why.',
+  other: 'The words of the host say why.',
+};
 
 /** `a.ts: 2 lines of run/beta.1 (first line | second line)`, one file after the other. */
 const lostWords = (lost: readonly LostLines[]): string =>
@@ -21,6 +32,8 @@ const lostWords = (lost: readonly LostLines[]): string =>
 /** What a run says of its tasks, to the planner's model and to people. */
 export const RUN_TEXT = {
   landed: (id: string, commit: string): string => `Task ${id} landed as ${commit.slice(0, 10)}.`,
+  refusal: (reason: string, because: Refusal | undefined): string =>
+    because === undefined ? reason : `${reason.slice(0, 1_500)}\n${REFUSAL_REMEDY[because]}`,
   lost: (lost: readonly LostLines[]): string =>
     `its landing removed what others had landed while it was made: ${lostWords(lost)}`,
   held: (lost: readonly LostLines[]): string =>
@@ -40,6 +53,24 @@ export const RUN_TEXT = {
     `Task ${id} is cancelled: it depends on ${because}, which did not land.`,
   cancelledTask: (id: string, reason: string): string =>
     `People gave up task ${id} (${reason}): it is not to be planned again.`,
+  retriedByPeople: (id: string, text: string | undefined, revived: readonly string[]): string =>
+    `People have task ${id} tried again${text === undefined || text === '' ? '' : ` (${text.slice(0, 300)})`}` +
+    `${revived.length === 0 ? '' : `, and what depends on it: ${revived.join(', ')}`}.`,
+  addedByPeople: (id: string, description: string): string =>
+    `People added task ${id}: ${description.slice(0, 500)} It is not to be planned again.`,
+  planApproved: (ids: readonly string[], reason: string): string =>
+    `People approved the tasks ${ids.join(', ')}${reason === '' ? '' : `: ${reason}`}.`,
+  planRejected: (ids: readonly string[], reason: string): string =>
+    `The plan of ${ids.join(', ')} is rejected; these tasks are cancelled. Plan otherwise. Why: ${reason}`,
+  planAsked: (tasks: readonly { id: string; description: string }[]): string =>
+    `${tasks.length} task${tasks.length === 1 ? '' : 's'}: ${tasks.map(({ id, description }) => `${id} (${(description.trim().split('\n', 1)[0] ?? '').slice(0, 80)})`).join(', ')}`,
+  mergeAsked: (subject: string, files: readonly string[]): string =>
+    `${subject}; ${files.length} file${files.length === 1 ? '' : 's'}: ${files.slice(0, 8).join(', ')}${files.length > 8 ? ', …' : ''}`,
+  notApprovedInTime: (minutes: number): string =>
+    `nobody decided on it within ${minutes} minutes, which is approval.rejectAfterMinutes`,
+  budgetChanged: (total: Budget): string =>
+    `People changed the budget: it is ${[...(total.usd === undefined ? [] : [`$${total.usd.toFixed(2)}`]), ...(total.tokens === undefined ? [] : [`${total.tokens} tokens`])].join(' and ')} now.`,
+  budgetBack: 'There is budget again: plan anew what was cancelled for want of it.',
   handoffLeftOut: (id: string): string => `Task ${id} handed off; its handoff is left out, as there were too many.`,
   dependencyFailed: (because: string): string => `depends on ${because}, which did not land`,
   lostWhileQueued: (reason: string): string =>
@@ -61,6 +92,9 @@ export const RUN_TEXT = {
   refused: (target: string, reason: string): string => `The remote refuses pushes to ${target}: ${reason}`,
 } as const;
 
+const list = (names: readonly string[]): string =>
+  `${names.slice(0, 20).join(', ')}${names.length > 20 ? ` and ${names.length - 20} more` : ''}`;
+
 /** What a planner answers to people, and shows in Temporal's Web UI. */
 export const PLANNER_TEXT = {
   steered: 'Noted. The planner reads it in its next round; tasks that start from now on are told too.',
@@ -68,16 +102,43 @@ export const PLANNER_TEXT = {
   notTold: (id: string, why: string): string => `Task ${id} could not be told: ${why}.`,
   noTask: (id: string): string => `There is no task "${id}" here.`,
   taskIs: (id: string, standing: string): string => `Task ${id} is ${standing}: it is too late for that, or too early.`,
-  cancelWhat: 'cancelTask takes a task, and a reason or none: {"task": "…", "reason": "…"}',
+  notUnderstood: (update: string, issues: string): string => `What ${update} was given is not usable:\n${issues}`,
+  notLost: (id: string, standing: string): string =>
+    `Task ${id} is ${standing}: only what failed, was cancelled or did not land is tried again.`,
+  forgotten: (id: string): string =>
+    `What task ${id} was to do is not kept any more, as many were given up since. Add it anew: \`agentswarm add\`.`,
+  dependsOnLost: (id: string, lost: string): string =>
+    `Task ${id} depends on ${lost}, which did not land: try ${lost} again, and ${id} comes with it.`,
+  saidWithRetry: (text: string): string => `The people who run this say: ${text}`,
+  retrying: (ids: readonly string[]): string => `Tried again: ${ids.join(', ')}.`,
+  notAdded: (errors: readonly string[]): string => `The task cannot be added:\n${errors.map((e) => `- ${e}`).join('\n')}`,
+  added: (id: string): string => `Task ${id} is added; it starts as soon as it can.`,
+  closing: (reason: string): string => `Nothing is begun any more: ${reason}.`,
+  spentAlready: (spent: Spent): string =>
+    `More than that is spent already: ${spent.tokens} tokens, $${spent.usd.toFixed(2)}. To begin nothing more, use finish or cancel.`,
+  notLimited: 'This run has no budget of that kind below its root, or it is held by the planner above: change that of the run.',
+  limited: 'The limits are changed.',
+  cancelling: (minutes: number): string =>
+    `Nothing more is begun. Running agents are told to hand off and have ${minutes} minutes; what waits to land lands, then the run ends.`,
+  handingOff: (id: string, minutes: number): string =>
+    `Task ${id} is told to hand off what there is and has ${minutes} minutes; it is not tried again.`,
+  cancelledBy: 'a person cancelled it',
+  nothingWaits: 'Nothing waits for approval.',
+  severalWait: (names: readonly string[]): string => `Several things wait for approval, name one: ${list(names)}.`,
+  waitsNot: (name: string, names: readonly string[]): string =>
+    `"${name}" does not wait for approval; this does: ${list(names)}.`,
+  approved: (names: readonly string[]): string => `Approved: ${list(names)}.`,
+  rejected: (name: string): string => `Rejected: ${name}.`,
+  senderGone: (name: string): string => `Who asked for ${name} has ended meanwhile: there is nothing to decide any more.`,
+  planRejected: (reason: string): string => `a person rejected its plan: ${reason}`,
+  mergeRejected: (reason: string): string => `a person rejected its landing: ${reason}`,
   taskCancelled: 'a person cancelled it',
   cancellingTask: (id: string): string => `Task ${id} is cancelled, with all below it; its work is not landed.`,
   finishedByPerson: 'a person finished it early',
   finishing: 'Nothing more is begun. What is under way lands, then the run ends.',
   notPrepared: 'The run is not prepared yet.',
-  tooLong: (chars: number): string => `At most ${chars} characters: put longer texts into the repository.`,
   ending: 'The run is at its end: it hears nothing any more.',
   pauseWhat: 'pause takes a reason or nothing: {"reason": "…"}',
-  steerWhat: 'steer needs a text: {"text": "…"}',
   pausedByPerson: 'a person paused it',
   paused: 'Paused. Calls in flight end; nothing new is started until it is resumed.',
   cannotPause: 'The run is paused already, or not prepared yet.',

@@ -211,7 +211,13 @@ class Task {
       case 'conflicted':
         return { kind: 'conflicted', files: boundedPaths(outcome.files, MAX_FILES_CHARS), ref: this.ref };
       case 'refused':
-        return { kind: 'ejected', reason: outcome.reason, ref: this.ref, refused: true };
+        return {
+          kind: 'ejected',
+          reason: RUN_TEXT.refusal(outcome.reason, outcome.because),
+          ref: this.ref,
+          // What is wrong with one change does not end the run.
+          refused: outcome.because !== 'content',
+        };
       case 'dropped':
         return { kind: 'ejected', reason: outcome.reason, ref: this.ref, refused: false };
     }

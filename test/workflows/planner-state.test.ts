@@ -133,6 +133,26 @@ describe('what a planner hears', () => {
     expect(keptRefs(state.tasks)).toEqual(['refs/x']);
   });
 
+  test('a landing that took away what others had landed is trouble for the planner, and in the report', () => {
+    const state = running('a');
+    state.handoff(says('a', handoff('complete', SHA), true), 1);
+    const warning = 'its landing removed what others had landed: a.ts: 1 line of run/b.1 (x = 1)';
+    state.outcome(ends('a', { kind: 'landed', commit: SHA, warning }), 2);
+    const { events, troubles } = state.takeNews();
+    expect(troubles).toBe(1);
+    expect(events.at(-1)).toContain(warning);
+    expect(reportTasks(state.tasks)[0]).toMatchObject({ branch: 'landed', warning });
+  });
+
+  test('a change that the remote refuses for what is in it does not end the run', () => {
+    const state = running('a');
+    state.handoff(says('a', handoff('complete', SHA), true), 1);
+    state.outcome(ends('a', { kind: 'ejected', reason: 'a secret in it', ref: 'refs/x', refused: false }), 2);
+    expect(state.refused).toBeUndefined();
+    expect(state.takeNews()).toMatchObject({ troubles: 1 });
+    expect(keptRefs(state.tasks)).toEqual(['refs/x']);
+  });
+
   test('what depends on a task that was given up is cancelled, with the reason', () => {
     const state = running('a');
     state.applyPlan({ scratchpad: SCRATCHPAD, tasks: [spec('b', ['a'])], done: true }, 1);

@@ -2,7 +2,8 @@
 
 /**
  * `network`: may go away by itself. `credentials`: the remote does not know us. `not-found`: no such repository
- * or ref. `refused`: a hook, a protected branch or missing rights. `stale`: somebody else was faster.
+ * or ref. `refused`: a hook, a protected branch, missing rights, a quota (see refusals.ts). `stale`: somebody else was
+ * faster.
  */
 export type RemoteErrorKind = 'network' | 'credentials' | 'not-found' | 'refused' | 'stale' | 'other';
 
@@ -30,7 +31,7 @@ const TRANSPORT: readonly [RemoteErrorKind, RegExp][] = [
   ['not-found', /the project you were looking for could not be found|could not find repository|no such repository/i],
   [
     'refused',
-    /returned error: 403|permission to \S+ denied|you (?:are not allowed|do not have permission) to (?:push|upload)/i,
+    /returned error: (?:403|413)|permission to \S+ denied|you (?:are not allowed|do not have permission) to (?:push|upload)/i,
   ],
   [
     'refused',

@@ -1,14 +1,16 @@
 /** The only way in which a branch moves: from the commit that was read, to one that contains it. */
 import type { CommitSha } from '../../shared/ids.ts';
 import type { Mirror } from './contract.ts';
+import type { Refusal } from '../../shared/contracts/merge.ts';
 import { GitError, remoteWords } from './errors.ts';
 import { branchRef } from './names.ts';
+import { classifyRefusal } from './refusals.ts';
 
 /** What the remote answered. Only reading the ref back tells what became of a push that is `unclear`. */
 export type PushAnswer =
   | { kind: 'pushed' }
   | { kind: 'stale' }
-  | { kind: 'refused'; reason: string }
+  | { kind: 'refused'; reason: string; because: Refusal }
   | { kind: 'unclear'; error: GitError };
 
 export type BranchMove = {
@@ -38,8 +40,9 @@ export async function pushBranch(mirror: Mirror, move: BranchMove, signal?: Abor
       case 'stale':
         return { kind: 'stale' };
       case 'refused':
+        return { kind: 'refused', reason: remoteWords(error.output), because: classifyRefusal(error.output) };
+      // A token that has run out is renewed by its helper or by its owner.
       case 'credentials':
-        return { kind: 'refused', reason: remoteWords(error.output) };
       case 'network':
       case 'not-found':
       case 'other':

@@ -1,13 +1,38 @@
 /** The activities of merge queues. */
+import { activityInfo } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Log } from '../log.ts';
 import type { MergeActivities } from '../../shared/contracts/activities.ts';
+import type { LandRequest } from '../../shared/contracts/merge.ts';
+import { FailureType, terminal } from '../../shared/failures.ts';
 import { mergeQueueWorkflowId } from '../../shared/ids.ts';
 import { enqueueSignal, WORKFLOW } from '../../shared/messages.ts';
 import type { Mirrors } from '../git/contract.ts';
+import { GitError, remoteWords } from '../git/errors.ts';
 import { heartbeating } from '../heartbeats.ts';
 import { landBatch } from './land.ts';
 import { answerRequesters } from './requesters.ts';
+
+/** About ten minutes: a token that has run out may be renewed, but nobody waits for ever for one that is not. */
+const LOGIN_TRIES = 20;
+
+/** Gives up on a remote that does not know the worker, attempt after attempt: that is the person's to mend. */
+async function loggedIn<T>({ target, repo }: LandRequest, land: () => Promise<T>): Promise<T> {
+  try {
+    return await land();
+  } catch (error) {
+    if (!(error instanceof GitError) || error.kind !== 'credentials') throw error;
+    const { attempt } = activityInfo();
+    if (attempt < LOGIN_TRIES) throw error;
+    const words = remoteWords(error.output);
+    throw terminal(
+      FailureType.PushRefused,
+      `tried ${attempt} times to land on ${target} of ${repo.location}, which does not let the worker log in: ${words}`,
+      "Renew its login (git's credential helper, an ssh agent, or AGENTSWARM_GIT_TOKEN), then start a run again.",
+      error,
+    );
+  }
+}
 
 /** All heartbeat. */
 export function createMergeActivities(deps: {
@@ -33,7 +58,9 @@ export function createMergeActivities(deps: {
 
     landBatch(request) {
       return heartbeating(async (signal) => {
-        const result = await landBatch(await mirrors.open(request.repo), request, { log, signal });
+        const result = await loggedIn(request, async () =>
+          landBatch(await mirrors.open(request.repo), request, { log, signal }),
+        );
         for (const { id, outcome } of result.outcomes) {
           const { kind } = outcome;
           if ((kind !== 'landed' && kind !== 'held') || outcome.lost === undefined) continue;

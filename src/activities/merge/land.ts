@@ -15,6 +15,7 @@ import type { Mirror } from '../git/contract.ts';
 import { GitError } from '../git/errors.ts';
 import { branchRef } from '../git/names.ts';
 import { pushBranch } from '../git/push.ts';
+import { mayBeOfOneChange } from '../git/refusals.ts';
 import { type Plan, planBatch, planRefused } from './plan.ts';
 
 export type LandOptions = {
@@ -61,8 +62,12 @@ export async function landBatch(mirror: Mirror, request: LandRequest, options: L
       continue;
     }
     switch (answer.kind) {
-      case 'refused':
-        return result(await planRefused(mirror, tip, entries, plan, answer.reason, signal), tip);
+      case 'refused': {
+        const outcomes = await planRefused(mirror, tip, entries, plan, answer, signal);
+        const refused = outcomes.filter(({ kind }) => kind === 'refused');
+        if (refused.length > 1 && mayBeOfOneChange(answer.because)) return landHalves(mirror, request, tip, options);
+        return result(outcomes, tip);
+      }
       case 'unclear':
         throw answer.error;
       case 'stale':
@@ -73,6 +78,35 @@ export async function landBatch(mirror: Mirror, request: LandRequest, options: L
   throw new Error(
     `${target} of ${mirror.repo.location} was moved by others each of ${maxTries} times between our read and push`,
   );
+}
+
+/**
+ * The remote may say no to one of them only. Where the branch moves, what is refused is refused for what is in it, not
+ * for the branch.
+ */
+async function landHalves(
+  mirror: Mirror,
+  request: LandRequest,
+  tip: CommitSha,
+  options: LandOptions,
+): Promise<LandResult> {
+  const { entries } = request;
+  const middle = Math.ceil(entries.length / 2);
+  const first = await landBatch(mirror, { ...request, entries: entries.slice(0, middle) }, options);
+  const second = await landBatch(mirror, { ...request, entries: entries.slice(middle) }, options);
+  const outcomes = [...first.outcomes, ...second.outcomes];
+  const moved = second.tip !== tip;
+  return {
+    tip: second.tip,
+    overtaken: first.overtaken + second.overtaken,
+    outcomes: outcomes.map(({ id, outcome }) => ({
+      id,
+      outcome:
+        moved && outcome.kind === 'refused' && outcome.because !== undefined && mayBeOfOneChange(outcome.because)
+          ? { ...outcome, because: 'content' }
+          : outcome,
+    })),
+  };
 }
 
 async function fetchTarget(mirror: Mirror, target: string): Promise<CommitSha> {

@@ -1,5 +1,5 @@
 /** What a batch makes of a tip: the commits to push and every entry's outcome if the push is taken. */
-import type { MergeOutcome, MergeRequest } from '../../shared/contracts/merge.ts';
+import type { MergeOutcome, MergeRequest, Refusal } from '../../shared/contracts/merge.ts';
 import type { CommitSha } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import { type CommitFacts, readCommits } from '../git/read-commits.ts';
@@ -136,7 +136,7 @@ export async function planRefused(
   tip: CommitSha,
   entries: readonly MergeRequest[],
   plan: Plan,
-  reason: string,
+  { reason, because }: { reason: string; because: Refusal },
   signal?: AbortSignal,
 ): Promise<MergeOutcome[]> {
   const known = await readCommits(
@@ -145,7 +145,7 @@ export async function planRefused(
     signal,
   );
   const before = await landedChanges(mirror, tip, basesOf(entries, known), signal);
-  const refused: MergeOutcome = { kind: 'refused', reason };
+  const refused: MergeOutcome = { kind: 'refused', reason, because };
   const outcomes: MergeOutcome[] = [];
   for (const [i, entry] of entries.entries()) {
     const planned = plan.outcomes[i];

@@ -32,6 +32,14 @@ export const MergeRequest = z.object({
 });
 export type MergeRequest = z.infer<typeof MergeRequest>;
 
+/**
+ * Why a remote refuses a push. `protected`: the branch takes none. `rights`: the worker may not push. `quota`: too much
+ * for the host. `content`: something in the change, which a later attempt can leave out. `hook`: a hook that does not
+ * say why in known words. The network, a wrong login and a moved tip are no refusals: they are tried again.
+ */
+export const Refusal = z.enum(['protected', 'rights', 'quota', 'content', 'hook', 'other']);
+export type Refusal = z.infer<typeof Refusal>;
+
 /** What became of one request. A conflict is a *content* conflict that git reported, with its files. */
 export const MergeOutcome = z.discriminatedUnion('kind', [
   /** `lost`: what it took away of others' work. */
@@ -41,7 +49,7 @@ export const MergeOutcome = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('conflicted'), files: z.array(z.string()).min(1), tip: CommitSha }),
   /** Nothing of it is left to land: the branch already has the same content. */
   z.object({ kind: z.literal('empty') }),
-  z.object({ kind: z.literal('refused'), reason: z.string() }),
+  z.object({ kind: z.literal('refused'), reason: z.string(), because: Refusal.optional() }),
   z.object({ kind: z.literal('dropped'), reason: z.string() }),
 ]);
 export type MergeOutcome = z.infer<typeof MergeOutcome>;

@@ -7,6 +7,7 @@ import { createMirrors } from '../../../src/activities/git/mirrors.ts';
 import { createMergeActivities } from '../../../src/activities/merge/index.ts';
 import { LandResult, type MergeAnswer } from '../../../src/shared/contracts/merge.ts';
 import { mergeQueueWorkflowId, repositoryKey } from '../../../src/shared/ids.ts';
+import { serveGit } from '../../support/git-http.ts';
 import { createTestLog } from '../../support/log.ts';
 import { workOn } from '../../support/merges.ts';
 import { bareRepository, temporaryFolder } from '../../support/repos.ts';
@@ -46,6 +47,25 @@ async function start(workflowId = `${taskQueue}-${++count}`) {
   const handle = await client.workflow.start(requester, { workflowId, taskQueue });
   return { handle, chain: { workflowId, firstRunId: handle.firstExecutionRunId } };
 }
+
+test('a remote that does not let the worker log in is tried for a while, then it is said what to renew', async () => {
+  const http = await serveGit(folder.dir);
+  const remote = bareRepository(join(folder.dir, 'locked.git'));
+  const location = http.url('locked.git');
+  const entry = workOn(remote, remote.tip(), 'alpha', { 'a.txt': 'a' });
+  const request = { repo: { location, key: repositoryKey(location) }, target: 'main', entries: [entry] };
+  const land = (attempt: number) =>
+    new MockActivityEnvironment({ attempt }).run(activities.landBatch, request).then(String, (error: unknown) => error);
+  http.faults = { status: { on: 'push', code: 401 } };
+  expect(await land(1)).toMatchObject({ name: 'GitError', kind: 'credentials' });
+  expect(await land(20)).toMatchObject({
+    nonRetryable: true,
+    message: expect.stringMatching(/tried 20 times to land on main of .*locked\.git[\s\S]*Renew its login/),
+  });
+  http.faults = {};
+  expect(await land(21)).not.toBeInstanceOf(Error);
+  await http.close();
+});
 
 describe('answerRequesters', () => {
   test('every requester gets its own answer', async () => {

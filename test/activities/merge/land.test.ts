@@ -474,8 +474,8 @@ describe('a push that goes wrong', () => {
     const result = await landBatch(mirror, batch(mirror, one, two, three));
     expect(result.tip).toBe(tip);
     expect(result.outcomes.map(({ outcome }) => outcome)).toEqual([
-      { kind: 'refused', reason: expect.stringContaining('no pushes on Fridays') },
-      { kind: 'refused', reason: expect.stringContaining('no pushes on Fridays') },
+      { kind: 'refused', because: 'hook', reason: expect.stringContaining('no pushes on Fridays') },
+      { kind: 'refused', because: 'hook', reason: expect.stringContaining('no pushes on Fridays') },
       { kind: 'conflicted', files: ['b.txt'], tip },
     ]);
     expect(remote.tip()).toBe(tip);
@@ -487,7 +487,27 @@ describe('a push that goes wrong', () => {
     const entry = workOn(remote, base, 'alpha', { 'a.txt': text({ 3: 'alpha\n' }) });
     http.faults = { status: { on: 'push', code: 403 } };
     const result = await landBatch(mirror, batch(mirror, entry));
-    expect(result.outcomes[0]?.outcome).toEqual({ kind: 'refused', reason: expect.stringContaining('403') });
+    expect(result.outcomes[0]?.outcome).toEqual({
+      kind: 'refused',
+      because: 'rights',
+      reason: expect.stringContaining('403'),
+    });
+    expect(remote.refs('refs/agentswarm')).toEqual([entry.ref]);
+  });
+
+  test('a hook that refuses one change of a batch: the others land, and what is refused is kept on the remote', async () => {
+    const mirror = await byPath();
+    remote.hook(
+      'pre-receive',
+      'while read old new ref; do [ $ref != refs/heads/main ] || ! git ls-tree --name-only $new | grep -q secret || { echo "no secrets" >&2; exit 1; }; done',
+    );
+    const names = ['one', 'two', 'three', 'four', 'five'];
+    const entries = names.map((name) => workOn(remote, base, name, { [name === 'four' ? 'secret' : name]: 'x\n' }));
+    const { outcomes } = await landBatch(mirror, batch(mirror, ...entries));
+    expect(outcomes.map(({ outcome }) => outcome.kind)).toEqual(['landed', 'landed', 'landed', 'refused', 'landed']);
+    expect(outcomes[3]?.outcome).toMatchObject({ because: 'content', reason: expect.stringContaining('no secrets') });
+    expect(remote.log().slice(0, 4)).toEqual(['five', 'three', 'two', 'one']);
+    expect(remote.refs('refs/agentswarm')).toEqual([entries[3]?.ref]);
   });
 
   test('work refs that cannot be deleted do not make a landing fail', async () => {
