@@ -20,7 +20,7 @@ import { type Conversation, newConversation } from './agent-conversation.ts';
 import { baselineOf } from './agent-limits.ts';
 import { type LoopEnd, runAgent } from './agent-loop.ts';
 import type { PlannerState } from './planner-state.ts';
-import { reportTasks } from './task-records.ts';
+import { tasksToResume } from './resume.ts';
 
 /** Carried through continue-as-new; absent before the first round and after a conversation that got too long. */
 export type PlanningTalk = { talk: Conversation; view: RepositoryView };
@@ -92,17 +92,11 @@ export class Planning {
       return this.current;
     }
     const begun = state.totals().planned > 0;
-    const tasks = reportTasks(state.tasks).map(({ id, description, status, branch }) => ({
-      id,
-      description: description.slice(0, 200),
-      status,
-      branch,
-    }));
     const { messages, view } = await runActivities.briefPlanner({
       run,
       spec,
       ...(this.division === undefined ? {} : { division: this.division }),
-      ...(begun ? { resume: { scratchpad: state.scratchpad, tasks } } : {}),
+      ...(begun ? { resume: { scratchpad: state.scratchpad, ...tasksToResume(state.tasks) } } : {}),
     });
     const talk = { ...newConversation(messages, Date.now()), turn: this.turns, number: this.number };
     this.current = { talk, view };

@@ -1,5 +1,5 @@
 /** What a planner's conversation begins with, and what it is told before each further plan: only what is new. */
-import type { RunActivities } from '../../shared/contracts/activities.ts';
+import type { Resume, RunActivities } from '../../shared/contracts/activities.ts';
 import type { RunContext } from '../../shared/contracts/run.ts';
 import type { Mirrors } from '../git/contract.ts';
 import { listFiles } from './commit-files.ts';
@@ -81,14 +81,13 @@ const documentSection = ({ name, text, maxBytes }: Document, what: string) => ({
   source: name,
 });
 
-type Resume = NonNullable<Parameters<RunActivities['briefPlanner']>[0]['resume']>;
-
 /** A conversation that had become too long goes on from the planner's own memory. */
-function resumeSections({ scratchpad, tasks }: Resume): (Section & { source: string })[] {
+function resumeSections({ scratchpad, tasks, older = 0 }: Resume): (Section & { source: string })[] {
   const memory = Object.entries(scratchpad).map(([part, text]) => `${part}:\n${text}`);
   const known = tasks.map(
     ({ id, status, branch, description }) => `- ${id} (${status}, branch ${branch}): ${oneLine(description)}`,
   );
+  if (older > 0) known.unshift(`(${older} further tasks are done: what still matters of them is in your scratchpad.)`);
   return [
     { heading: '### Your scratchpad', body: memory.join('\n\n'), maxBytes: SCRATCHPAD_BYTES, source: 'your last plan' },
     { heading: '### Tasks planned so far', body: known.join('\n'), maxBytes: TASKS_BYTES, source: 'your plans' },

@@ -41,6 +41,14 @@ export type PlanningNews = {
   open: { id: string; status: string; scope: string[] }[];
 };
 
+/** What a planner's new conversation goes on from. */
+export type Resume = {
+  scratchpad: Scratchpad;
+  tasks: { id: string; description: string; status: string; branch: string }[];
+  /** How many further tasks are done that are not in `tasks`: the oldest. */
+  older?: number;
+};
+
 /** How a child or ancestor stands on the server. */
 export type ChainStatus =
   | { kind: 'running' }
@@ -60,7 +68,7 @@ export interface RunActivities {
     /** Given to a subplanner: what it divides, and the attempt before it. */
     division?: { task: TaskSpec; attempt: number; previous?: { summary: string }; guidance: string[] };
     /** Given when a conversation starts anew (it had become too long): the memory to go on from. */
-    resume?: { scratchpad: Scratchpad; tasks: { id: string; description: string; status: string; branch: string }[] };
+    resume?: Resume;
   }): Promise<{ messages: Message[]; view: RepositoryView }>;
   /** The message that opens a further round of planning: only what changed. */
   briefReplan(request: {

@@ -115,8 +115,9 @@ describe('the first message of a planner', () => {
   it('goes on from the scratchpad, line by line, and from the tasks', async () => {
     const scratchpad = { goals: 'first\nsecond', state: '', reasoning: '', intelligence: '' };
     const tasks = [{ id: 'alpha', description: 'do\nit', status: 'complete', branch: 'landed' }];
-    const { messages } = await briefPlanner({ run: run(), spec: 'SPEC.md', resume: { scratchpad, tasks } });
+    const { messages } = await briefPlanner({ run: run(), spec: 'SPEC.md', resume: { scratchpad, tasks, older: 7 } });
     expect(textOf(messages[1])).toContain('goals:\nfirst\nsecond\n');
+    expect(textOf(messages[1])).toContain('7 further tasks are done');
     expect(textOf(messages[1])).toContain('- alpha (complete, branch landed): do\\nit');
   });
 
