@@ -1,6 +1,6 @@
 """Runs one command inside a sandbox for a worker that is elsewhere.
 
-Started as root with nothing but this text as its argument, so that there is no file an agent could change. Standard
+The second part of one program with disk.py. Started as root with nothing but this text as its argument, so that there is no file an agent could change. Standard
 input: one line of JSON (see runner.ts), the command's own input (`stdin` bytes of it), then one byte per sign of
 life of the worker, or "a" to abort. Standard output: frames, each a letter, four bytes of length (big endian) and
 data: H, the head of the command's output as it comes; T, its tail, where something between was cut; E, the end, as
@@ -8,15 +8,10 @@ JSON. Nothing of the command's is left when E is written: this process is the su
 starts, and waits until it has no child any more.
 """
 import base64
-import ctypes
 import errno
-import json
-import os
 import resource
 import selectors
-import signal
 import sys
-import time
 
 SET_CHILD_SUBREAPER = 36
 SET_NO_NEW_PRIVS = 38
@@ -116,6 +111,10 @@ class Run:
         self.input_left = spec["stdin"] or 0
         self.heard = time.monotonic()
         self.deadline = self.heard + spec["timeoutMs"] / 1000
+        self.disk = spec["disk"]
+        self.free = None if self.disk is None else free(self.disk)
+        self.watcher = None
+        self.held = None
         self.selector = selectors.PollSelector()
         self.start()
         self.received(rest)
@@ -182,7 +181,8 @@ class Run:
             (resource.RLIMIT_NPROC, limits["processes"]),
             (resource.RLIMIT_NOFILE, limits["openFiles"]),
         ):
-            resource.setrlimit(name, (value, value))
+            # At the hard limit of CPU time the kernel kills without the signal that says why.
+            resource.setrlimit(name, (value, value + 1 if name == resource.RLIMIT_CPU else value))
         if spec["uid"] != 0:
             os.setgroups(spec["groups"])
             os.setgid(spec["gid"])
@@ -304,6 +304,8 @@ class Run:
             if pid == self.child:
                 self.status = status
                 self.end("exit")
+            elif pid == self.watcher:
+                self.watcher = None
 
     def loop(self):
         wake, wake_end = os.pipe()
@@ -314,6 +316,10 @@ class Run:
         signal.signal(signal.SIGTERM, lambda *_: self.end("aborted"))
         self.selector.register(wake, selectors.EVENT_READ)
         silence = self.spec["silenceMs"] / 1000
+        looks = None
+        if self.disk is not None:
+            self.watcher, looks = start_watch(self.disk)
+            self.selector.register(looks, selectors.EVENT_READ)
         self.reap()
         while self.reason is None:
             now = time.monotonic()
@@ -328,7 +334,10 @@ class Run:
                 self.wanted(self.out, len(self.outgoing) < BACKLOG, selectors.EVENT_READ)
             pause = min(self.deadline, self.heard + silence) - now
             for key, _ in self.selector.select(max(0.0, pause) + 0.001):
-                self.ready(key.fd, wake)
+                if key.fd == looks:
+                    self.looked(looks)
+                else:
+                    self.ready(key.fd, wake)
             self.reap()
 
     def ready(self, fd, wake):
@@ -346,6 +355,14 @@ class Run:
             self.feed()
         elif fd in (self.out, self.err) and not self.read(fd):
             self.close_output(fd)
+
+    def looked(self, looks):
+        """The sandbox holds too much, or nobody looks any more."""
+        said = os.read(looks, CHUNK)
+        self.selector.unregister(looks)
+        if said:
+            self.held = json.loads(said)
+            self.end("aborted")
 
     def send(self):
         try:
@@ -370,6 +387,8 @@ class Run:
             time.sleep(0.002)
 
     def finish(self):
+        if self.watcher is not None:
+            send_signal([self.watcher], signal.SIGKILL)
         self.kill_all()
         for fd in (self.out, self.err):
             # Nobody has their other end any more.
@@ -377,6 +396,10 @@ class Run:
                 pass
         if self.file is not None:
             os.close(self.file)
+            drop_oldest(os.path.dirname(self.spec["outputFile"]), self.spec["outputsBytes"])
+        stopped = self.held is not None
+        if self.disk is not None and not stopped:
+            self.held = look_after(self.disk, self.free)
         tail = bytes(self.kept)
         if self.cut:
             tail = tail[len(tail) - self.spec["tailBytes"]:]
@@ -390,6 +413,8 @@ class Run:
         }
         if self.failure is not None:
             end["failure"] = self.failure
+        if self.held is not None:
+            end["held"] = {**self.held, "stopped": stopped}
         write_all(bytes(self.outgoing) + frame(b"T" if self.cut else b"H", tail) + frame(b"E", json.dumps(end).encode()))
 
 

@@ -18,6 +18,7 @@ const DATA = [
   'infra/temporal/go.mod',
   'infra/temporal/go.sum',
   'infra/modal/Dockerfile',
+  'infra/modal/disk.py',
   'infra/modal/runner.py',
 ];
 

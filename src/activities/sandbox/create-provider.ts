@@ -1,6 +1,5 @@
 /** Where sandboxes are, as the configuration says. */
 import type { Config } from '../../shared/config.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
 import type { Log } from '../log.ts';
 import type { RunProcess } from '../process/run-process.ts';
 import { createLocalProvider } from './local/provider.ts';
@@ -32,13 +31,6 @@ export async function createProvider(options: {
         ...(run === undefined ? {} : { run }),
       });
     case 'modal':
-      if (network !== 'none') {
-        throw terminal(
-          FailureType.SandboxUnavailable,
-          'sandbox.provider is "modal", where agents’ commands have no network, but sandbox.network gives them some.',
-          'Set sandbox.network to "none", or sandbox.provider to "local".',
-        );
-      }
-      return await createModalProvider({ stateDir, owner, config: config.modal, limits, env, log });
+      return await createModalProvider({ stateDir, owner, config: config.modal, limits, network, env, log });
   }
 }

@@ -28,7 +28,7 @@ export type SandboxSpec = {
   id: string;
   /** The objects folder of the host's mirror. */
   objects: string;
-  /** The most that its commands may ask for, where that is settled when it is made. Default: none. */
+  /** The most that its commands may ask for, where that is settled when it is made. Default: what agents' may. */
   network?: NetworkSetting;
 };
 

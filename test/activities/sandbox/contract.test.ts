@@ -46,7 +46,8 @@ const SUBJECTS: Subject[] = [
     name: 'modal, on a live account',
     skip: hasAccount ? undefined : 'AGENTSWARM_TEST_MODAL=1 and a token of Modal are not set',
     async start(stateDir) {
-      const options = { stateDir, owner: `test-${randomUUID()}`, config: modal, limits, log: createTestLog() };
+      const owner = `test-${randomUUID()}`;
+      const options = { stateDir, owner, config: modal, limits, network: 'none' as const, log: createTestLog() };
       return { provider: await connectTo(undefined, () => createModalProvider(options)), close: async () => {} };
     },
   },

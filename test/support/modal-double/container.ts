@@ -3,7 +3,17 @@
  * its own processes and network, root with a container's capabilities. The commands in it are real processes.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, lstatSync, mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 /** Why containers cannot be made here; undefined when they can. */
@@ -103,6 +113,7 @@ function makeRoot(root: string): void {
   for (const path of ['etc', 'tmp', 'root', 'home', 'opt', 'usr', 'proc', 'dev', 'run', 'var/tmp']) {
     mkdirSync(join(root, path), { recursive: true });
   }
+  for (const path of ['tmp', 'var/tmp']) chmodSync(join(root, path), 0o1777);
   for (const name of ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32']) {
     const stat = lstatSync(`/${name}`, { throwIfNoEntry: false });
     if (stat?.isSymbolicLink() === true) symlinkSync(readlinkSync(`/${name}`), join(root, name));

@@ -1,7 +1,14 @@
 /** One command in a sandbox on Modal: the runner is started there, fed, listened to, and told when to stop. */
 import type { ContainerProcess, Sandbox } from 'modal';
-import type { ExecResult } from '../../process/run-process.ts';
-import { BEAT_MS, commandLine, RunnerAnswer, type RunnerCommand, runnerArgv, RunnerError } from './runner.ts';
+import {
+  BEAT_MS,
+  commandLine,
+  RunnerAnswer,
+  type RunnerCommand,
+  type RunnerResult,
+  runnerArgv,
+  RunnerError,
+} from './runner.ts';
 
 type BinaryProcess = ContainerProcess<Uint8Array>;
 
@@ -11,7 +18,7 @@ const PIECE_BYTES = 1024 * 1024;
 const GRACE_MS = 90_000;
 /** How long an answer may take after an abort. */
 const ABORT_MS = 45_000;
-const ABORTED: ExecResult = {
+const ABORTED: RunnerResult = {
   stdout: Buffer.alloc(0),
   tail: Buffer.alloc(0),
   bytes: 0,
@@ -27,7 +34,7 @@ export type Command = Omit<RunnerCommand, 'stdinBytes'> & { stdin?: Buffer | str
  * Runs a command to its end; all of its processes are gone afterwards, or it throws.
  * @throws RunnerError when it could not be run or its answer was cut short, and what the SDK throws.
  */
-export async function runCommand(sandbox: Sandbox, command: Command): Promise<ExecResult> {
+export async function runCommand(sandbox: Sandbox, command: Command): Promise<RunnerResult> {
   const { stdin, signal, ...rest } = command;
   if (signal?.aborted === true) return ABORTED;
   const input = stdin === undefined ? undefined : Buffer.from(stdin);

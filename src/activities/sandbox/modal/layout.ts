@@ -19,6 +19,11 @@ export const SETUP_PARTS = { workspace: `${OURS}/setup/workspace`, home: `${OURS
 /** One file for each command that runs, so that those of a worker that died are found; root's. */
 export const REGISTRY = `${OURS}/commands`;
 
+/** What counts as the sandbox's disk: all that the agent, or a checkpoint of its work, can write. */
+export const COUNTED = [PATHS.workspace, PATHS.tmp, PATHS.home, PATHS.git, '/var/tmp'] as const;
+/** The last count of it; root's. */
+export const USAGE = `${OURS}/usage.json`;
+
 /** Above what images give to users of their own. */
 const AGENT_ID = 61_000;
 const CHECKPOINT_ID = 61_001;
@@ -35,7 +40,7 @@ export const ROOT: Identity = { uid: 0, gid: 0, groups: [] };
 export const BOOTSTRAP = `
 set -eu
 umask 022
-for program in bash git python3 setsid tar; do
+for program in bash git python3 setsid tar du; do
   command -v "$program" >/dev/null || { echo "its image has no $program" >&2; exit 3; }
 done
 version=$(git --version | sed 's/[^0-9]*\\([0-9]*\\)\\.\\([0-9]*\\).*/\\1 \\2/')

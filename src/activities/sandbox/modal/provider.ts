@@ -1,6 +1,6 @@
 /**
  * Sandboxes on Modal. What this host must know of them is in a small folder each below `<stateDir>/modal/`; all else
- * is there, and all that is done there goes through the runner (see command.ts). Isolation is Modal's (gVisor, no
+ * is there, and all that is done there goes through the runner (see command.ts). Isolation is Modal's (gVisor, the
  * network); inside, users keep the agent from what is the host's (see layout.ts).
  */
 import { randomUUID } from 'node:crypto';
@@ -8,55 +8,50 @@ import { mkdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ModalConfig, SandboxLimits } from '../../../shared/config.ts';
 import { FailureType, terminal } from '../../../shared/failures.ts';
+import type { NetworkSetting } from '../../../shared/network.ts';
 import type { Log } from '../../log.ts';
 import { gone } from '../gone.ts';
-import type { ExecOptions, ExecResult, SandboxProvider } from '../provider.ts';
+import type { SandboxProvider } from '../provider.ts';
+import { isSetupSandbox } from '../setup.ts';
 import { writeJson } from '../state/files.ts';
-import { type Command, runCommand } from './command.ts';
 import { connectModal } from './connection.ts';
 import { modalFailure, statusOf } from './errors.ts';
+import { createExecutor, outputPath } from './executor.ts';
 import { imageFingerprint, imageSource } from './image.ts';
-import { AGENT, BOOTSTRAP, CHECKPOINT, PATHS, REGISTRY, ROOT } from './layout.ts';
+import { BOOTSTRAP, PATHS } from './layout.ts';
+import { hasNetwork, modalNetwork } from './network.ts';
 import { createModalRecords, type ModalRecord } from './records.ts';
 import { createRemotes } from './remotes.ts';
 import { IMAGES_FILE, mountSetup, snapshotSetup } from './setup-images.ts';
 
 const BOOTSTRAP_MS = 10 * 60_000;
-const HELPER_MS = 60_000;
 /** A sandbox of which Modal said so recently is taken to be there. */
 const KNOWN_MS = 30_000;
-
-const ENVIRONMENT = {
-  HOME: PATHS.home,
-  TMPDIR: PATHS.tmp,
-  USER: 'agent',
-  LOGNAME: 'agent',
-  LANG: 'C.UTF-8',
-  TERM: 'dumb',
-} as const;
 
 /**
  * @param options.stateDir absolute; the records of sandboxes are below it.
  * @param options.owner names this host, for ever the same: whose sandboxes `list` finds.
  * @param options.env the worker's; MODAL_TOKEN_ID and MODAL_TOKEN_SECRET are read from it.
- * @throws SandboxUnavailable when there is no token or Modal does not take it.
+ * @param options.network what commands of agents may reach.
+ * @throws SandboxUnavailable when there is no token or Modal does not take it, or for a network that Modal has not.
  */
 export async function createModalProvider(options: {
   stateDir: string;
   owner: string;
   config: ModalConfig;
   limits: SandboxLimits;
+  network: NetworkSetting;
   env?: Readonly<Record<string, string | undefined>>;
   log: Log;
 }): Promise<SandboxProvider> {
-  const { stateDir, owner, config, limits, env = process.env, log } = options;
+  const { stateDir, owner, config, limits, network: agentNetwork, env = process.env, log } = options;
+  modalNetwork(agentNetwork, 'sandbox.network');
   const source = imageSource(config.image);
   const modal = await connectModal({ config, source, env, log });
   const { scrub } = modal;
   const records = createModalRecords(join(stateDir, 'modal'));
   const remotes = createRemotes({ modal, config, owner });
-  const worker = randomUUID();
-  const running = new Map<string, Set<AbortController>>();
+  const executor = createExecutor({ handle: remotes.handle, limits, worker: randomUUID() });
   /** When Modal last said that a sandbox is there; 0: that it is not. */
   const seen = new Map<string, number>();
 
@@ -77,63 +72,8 @@ export async function createModalProvider(options: {
     return modalFailure(`${what} in sandbox ${id} (Modal's ${record.sandboxId})`, error, scrub);
   }
 
-  async function run(
-    id: string,
-    record: ModalRecord,
-    command: Omit<Command, 'limits' | 'worker'>,
-  ): Promise<ExecResult> {
-    const stop = new AbortController();
-    const group = running.get(id) ?? new Set();
-    running.set(id, group.add(stop));
-    const signal = command.signal === undefined ? stop.signal : AbortSignal.any([command.signal, stop.signal]);
-    try {
-      return await runCommand(await remotes.handle(record.sandboxId), { ...command, signal, limits, worker });
-    } finally {
-      group.delete(stop);
-      if (group.size === 0) running.delete(id);
-    }
-  }
-
-  /** A script of ours, as root. */
-  async function helper(
-    id: string,
-    record: ModalRecord,
-    script: string,
-    args: string[],
-    stdin?: string,
-    timeoutMs = HELPER_MS,
-  ) {
-    const result = await run(id, record, {
-      argv: ['/bin/sh', '-c', script, 'sh', ...args],
-      cwd: '/',
-      env: { LC_ALL: 'C' },
-      identity: ROOT,
-      registry: undefined,
-      timeoutMs,
-      ...(stdin === undefined ? {} : { stdin }),
-    });
-    if (result.reason === 'exit' && result.exitCode === 0) return;
-    throw new Error(`it ended by ${result.reason} with ${result.exitCode}: ${result.stderr.trim().slice(-1_000)}`);
-  }
-
-  const command = (id: string, exec: ExecOptions, argv: readonly string[]): Omit<Command, 'limits' | 'worker'> => ({
-    argv,
-    cwd: exec.cwd ?? PATHS.workspace,
-    env: { ...ENVIRONMENT, ...exec.env },
-    identity: exec.git === true ? CHECKPOINT : AGENT,
-    registry: REGISTRY,
-    timeoutMs: exec.timeoutMs,
-    ...(exec.stdin === undefined ? {} : { stdin: exec.stdin }),
-    ...(exec.signal === undefined ? {} : { signal: exec.signal }),
-    ...(exec.combine === undefined ? {} : { combine: exec.combine }),
-    ...(exec.headBytes === undefined ? {} : { headBytes: exec.headBytes }),
-    ...(exec.tailBytes === undefined ? {} : { tailBytes: exec.tailBytes }),
-    ...(exec.maxBytes === undefined ? {} : { maxBytes: exec.maxBytes }),
-    ...(exec.outputFile === undefined ? {} : { outputFile: `${PATHS.output}/${fileName(exec.outputFile)}` }),
-  });
-
   async function end(id: string): Promise<void> {
-    for (const stop of running.get(id) ?? []) stop.abort();
+    executor.stop(id);
     const record = await records.read(id);
     const sandboxId = record?.sandboxId ?? (await remotes.findByName(id));
     if (sandboxId !== undefined) await remotes.terminate(sandboxId);
@@ -155,19 +95,20 @@ export async function createModalProvider(options: {
     isolated: true,
     remote: true,
     fingerprint: imageFingerprint(source),
+    agentNetwork,
     paths: () => PATHS,
     recordDir: (id) => join(records.folder(id), 'records'),
 
-    async create({ id, network = 'none' }) {
-      if (typeof network === 'object') throw unsupported('network: {"allow": […]}', 'Use "none" or "full" there');
+    async create({ id, network = agentNetwork }) {
+      const asked = modalNetwork(network, isSetupSandbox(id) ? 'setup.network' : 'sandbox.network');
       await records.open(id);
       try {
         const createdAt = Date.now();
-        const sandboxId = await remotes.create({ id, network, createdAt });
+        const sandboxId = await remotes.create({ id, network: asked, createdAt });
         const record: ModalRecord = { sandboxId, createdAt, network };
         await records.write(id, record);
         seen.set(id, createdAt);
-        await helper(id, record, BOOTSTRAP, [], undefined, BOOTSTRAP_MS);
+        await executor.helper(id, sandboxId, BOOTSTRAP, { timeoutMs: BOOTSTRAP_MS });
       } catch (error) {
         // Nothing that was begun may go on costing: what cannot be ended now is found by its tags.
         await terminate(id).catch((again: unknown) =>
@@ -182,10 +123,10 @@ export async function createModalProvider(options: {
       if (exec.registries !== undefined && exec.registries.length > 0) {
         throw unsupported('setup.registries', 'Leave them out');
       }
-      if (exec.network !== undefined && exec.network !== 'none' && exec.network !== record.network) {
+      if (!hasNetwork(record.network, exec.network ?? 'none')) {
         throw terminal(
           FailureType.Invariant,
-          `sandbox ${id} was made without network: on Modal that is settled when it is made (SandboxSpec.network)`,
+          `sandbox ${id} was made with network ${JSON.stringify(record.network)}, not ${JSON.stringify(exec.network)}: on Modal that is settled when it is made (SandboxSpec.network)`,
         );
       }
       try {
@@ -194,7 +135,7 @@ export async function createModalProvider(options: {
             ? undefined
             : await mountSetup(modal.client, await remotes.handle(record.sandboxId), exec.setup);
         try {
-          const result = await run(id, record, command(id, exec, argv));
+          const result = await executor.exec(id, record.sandboxId, argv, exec);
           seen.set(id, Date.now());
           return result;
         } finally {
@@ -207,9 +148,9 @@ export async function createModalProvider(options: {
 
     async keepFile(id, name, content) {
       const record = await recordOf(id);
-      const path = `${PATHS.output}/${fileName(name)}`;
+      const path = outputPath(name);
       try {
-        await helper(id, record, 'umask 022; cat > "$1"', [path], content);
+        await executor.helper(id, record.sandboxId, 'umask 022; cat > "$1"', { args: [path], stdin: content });
       } catch (error) {
         throw await failure(id, record, `writing ${path}`, error);
       }
@@ -275,9 +216,3 @@ const unsupported = (what: string, remedy: string): Error =>
     `sandboxes on Modal know no ${what}: the proxy that it needs is on the worker's host.`,
     `${remedy}, or set sandbox.provider to "local".`,
   );
-
-/** Names come from callers of ours; a path would write elsewhere, as root. */
-function fileName(name: string): string {
-  if (/^[\w.-]{1,200}$/.test(name) && !/^\.\.?$/.test(name)) return name;
-  throw terminal(FailureType.Invariant, `"${name}" is no name of an output file`);
-}

@@ -3,13 +3,14 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FailureType, terminal } from '../../../shared/failures.ts';
+import { NetworkSetting } from '../../../shared/network.ts';
 import { readJson, writeJson } from '../state/files.ts';
 
 const ModalRecord = z.object({
   /** Modal's own name of the sandbox. */
   sandboxId: z.string(),
   createdAt: z.number(),
-  network: z.enum(['none', 'full']),
+  network: NetworkSetting,
 });
 export type ModalRecord = z.infer<typeof ModalRecord>;
 

@@ -4,6 +4,7 @@ import type { Sandbox } from 'modal';
 import type { ModalConfig } from '../../../shared/config.ts';
 import type { ModalConnection } from './connection.ts';
 import { statusOf } from './errors.ts';
+import type { ModalNetwork } from './network.ts';
 import { isSandboxId } from './records.ts';
 
 /** Tags by which leftovers are found, whatever became of this host's records. */
@@ -13,7 +14,7 @@ const CREATED = 'agentswarm-created';
 
 export interface Remotes {
   /** Returns Modal's id. @throws the SDK's error; ALREADY_EXISTS when the app has one of that id running. */
-  create(spec: { id: string; network: 'none' | 'full'; createdAt: number }): Promise<string>;
+  create(spec: { id: string; network: ModalNetwork; createdAt: number }): Promise<string>;
   /** The one handle on a sandbox in this process: it holds the connection to the machine that runs it. */
   handle(sandboxId: string): Promise<Sandbox>;
   isRunning(sandboxId: string): Promise<boolean>;
@@ -49,7 +50,7 @@ export function createRemotes(options: { modal: ModalConnection; config: ModalCo
         tags: { ...tagged, [ID]: id, [CREATED]: String(createdAt) },
         command: ['sleep', 'infinity'],
         workdir: '/',
-        blockNetwork: network === 'none',
+        ...network,
         timeoutMs: config.lifetimeHours * 3_600_000,
         idleTimeoutMs: config.idleMinutes * 60_000,
         cpu: config.cpu,

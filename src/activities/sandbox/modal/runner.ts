@@ -1,20 +1,25 @@
-/** The worker's side of `infra/modal/runner.py`: what it is told, and what it says. */
+/** The worker's side of the runner in `infra/modal`: what it is told, and what it says. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { SandboxLimits } from '../../../shared/config.ts';
 import type { ExecReason, ExecResult } from '../../process/run-process.ts';
 import type { Identity } from './layout.ts';
 
-const SOURCE = new URL('../../../../infra/modal/runner.py', import.meta.url);
+const SOURCES = ['disk.py', 'runner.py'].map((name) => new URL(`../../../../infra/modal/${name}`, import.meta.url));
 
 /** argv of the runner. Isolated from the environment and from what is installed: an agent has no say in it. */
-export const runnerArgv = (): string[] => ['python3', '-I', '-S', '-c', readFileSync(SOURCE, 'utf8')];
+export const runnerArgv = (): string[] => {
+  const program = SOURCES.map((source) => readFileSync(source, 'utf8')).join('\n');
+  return ['python3', '-I', '-S', '-c', program];
+};
 
 /** Signs of life come this often, and a command whose worker was silent for so long ends. */
 export const BEAT_MS = 15_000;
 const SILENCE_MS = 90_000;
 const STDERR_BYTES = 8 * 1024;
 const MIB = 1024 * 1024;
+/** Outputs that were cut are kept whole, up to this part of the sandbox's disk. */
+const OUTPUT_SHARE = 1 / 8;
 
 export type RunnerCommand = {
   argv: readonly string[];
@@ -30,7 +35,12 @@ export type RunnerCommand = {
   maxBytes?: number;
   /** Absolute, inside; written by root. */
   outputFile?: string;
-  limits: Pick<SandboxLimits, 'processes' | 'openFiles' | 'fileSizeMb' | 'cpuSeconds' | 'outputMb'>;
+  limits: Pick<
+    SandboxLimits,
+    'processes' | 'openFiles' | 'fileSizeMb' | 'cpuSeconds' | 'outputMb' | 'diskMb' | 'files'
+  >;
+  /** What is counted against `diskMb` and `files`, and where the last count is kept (root's); undefined: nothing is. */
+  disk?: { folders: readonly string[]; known: string };
   /** Names this process: what others have left running in the sandbox ends first. */
   worker: string;
   /** Folder of the running commands; undefined while there is none. */
@@ -38,17 +48,20 @@ export type RunnerCommand = {
 };
 
 /** The line that tells the runner its command. */
-export function commandLine({ identity, stdinBytes, registry, outputFile, ...command }: RunnerCommand): Buffer {
+export function commandLine({ identity, stdinBytes, registry, outputFile, disk, ...command }: RunnerCommand): Buffer {
+  const { diskMb, files, outputMb } = command.limits;
   const line = {
     combine: false,
     headBytes: 8 * MIB,
     tailBytes: 0,
-    maxBytes: command.limits.outputMb * MIB,
+    maxBytes: outputMb * MIB,
     ...command,
     ...identity,
     stdin: stdinBytes ?? null,
     outputFile: outputFile ?? null,
     registry: registry ?? null,
+    disk: disk === undefined ? null : { ...disk, mb: diskMb, files },
+    outputsBytes: diskMb * MIB * OUTPUT_SHARE,
     stderrBytes: STDERR_BYTES,
     silenceMs: SILENCE_MS,
   };
@@ -64,10 +77,14 @@ const End = z.object({
   stderr: z.base64(),
   /** The command could not be started. */
   failure: Failure.optional(),
+  /** The sandbox holds more than it may; `stopped`: so the command was stopped. */
+  held: z.object({ mb: z.number(), files: z.number(), stopped: z.boolean() }).optional(),
   /** Something went wrong in the sandbox while it ran, so that nothing can be said of it. */
   fatal: Failure.optional(),
 });
 type End = z.infer<typeof End>;
+
+export type RunnerResult = ExecResult & Pick<End, 'held'>;
 
 /** The command could not be started, or its outcome is not known; `code` is the errno's name. */
 export class RunnerError extends Error {
@@ -110,9 +127,9 @@ export class RunnerAnswer {
   }
 
   /** Undefined before the end was said. @throws RunnerError when the command could not be run. */
-  result(): ExecResult | undefined {
+  result(): RunnerResult | undefined {
     if (this.end === undefined) return undefined;
-    const { reason, exitCode, bytes, truncated, stderr, failure, fatal } = this.end;
+    const { reason, exitCode, bytes, truncated, stderr, failure, held, fatal } = this.end;
     if (fatal !== undefined) throw new RunnerError(fatal.message, fatal.code);
     // As when execve itself refuses: what is too long for Linux is the caller's to know.
     if (failure?.code === 'E2BIG') throw new RunnerError(failure.message, failure.code);
@@ -125,6 +142,7 @@ export class RunnerAnswer {
       stderr: failure === undefined ? said : `${said}${failure.message}\n`,
       exitCode,
       reason,
+      ...(held === undefined ? {} : { held }),
     };
   }
 

@@ -28,9 +28,11 @@ describe('a worker that is to use Modal', () => {
     expect((await thrownBy(createProvider({ ...base, config, env: {} }))).message).toMatch(/MODAL_TOKEN_ID is not set/);
   });
 
-  test('is refused with an agents’ network that it would not have', async () => {
-    const open = { ...config, network: { allow: ['registry.example.com'] } };
-    expect((await thrownBy(createProvider({ ...base, config: open, env: {} }))).message).toMatch(/sandbox\.network/);
+  test('is refused with an agents’ network that it would not have, before anything is asked', async () => {
+    const open = { ...config, network: { allow: ['registry.example.com', 'db.example.com:5432'] } };
+    const thrown = await thrownBy(createProvider({ ...base, config: open, env: {} }));
+    expect(thrown).toMatchObject({ type: 'SandboxUnavailable', nonRetryable: true });
+    expect(thrown.message).toMatch(/sandbox\.network\.allow has "db\.example\.com:5432".* port 443 only/);
   });
 });
 
@@ -85,9 +87,26 @@ describe.skipIf(whyNoContainers() !== undefined)('sandboxes on Modal', () => {
     expect((await provider.exec(id, ['true'], { ...QUICK, network: 'full' })).exitCode).toBe(0);
     const other = await open();
     const thrown = await thrownBy(provider.exec(other, ['true'], { ...QUICK, network: 'full' }));
-    expect(thrown.message).toMatch(/made without network/);
-    const rules = { id: `setup-${randomUUID()}`, objects: OBJECTS, network: { allow: ['a.example'] } };
-    expect((await thrownBy(provider.create(rules))).message).toMatch(/allow/);
+    expect(thrown.message).toMatch(/made with network "none"/);
+  });
+
+  test('reach the names on a list, by Modal’s own means, and are asked for nothing else', async () => {
+    const rules = { allow: ['Registry.Example.com', '*.example.org:443', 'registry.example.com:443'] };
+    const id = `setup-${randomUUID()}`;
+    await provider.create({ id, objects: OBJECTS, network: rules });
+    expect(host.double.named(id).definition.networkAccess).toEqual({
+      networkAccessType: 3,
+      allowedCidrs: [],
+      allowedDomains: ['registry.example.com', '*.example.org'],
+    });
+    expect((await provider.exec(id, ['true'], { ...QUICK, network: rules })).exitCode).toBe(0);
+    const more = { allow: [...rules.allow, 'other.example.com'] };
+    expect((await thrownBy(provider.exec(id, ['true'], { ...QUICK, network: more }))).message).toMatch(/was made with/);
+    const nothing = `setup-${randomUUID()}`;
+    await provider.create({ id: nothing, objects: OBJECTS, network: { allow: [] } });
+    expect(host.double.named(nothing).definition.networkAccess.networkAccessType).toBe(2);
+    const ssh = { id: `setup-${randomUUID()}`, objects: OBJECTS, network: { allow: ['git.example.com:22'] } };
+    expect((await thrownBy(provider.create(ssh))).message).toMatch(/setup\.network\.allow has "git\.example\.com:22"/);
   });
 
   test('give whole output through streams that break, wherever they break', async () => {

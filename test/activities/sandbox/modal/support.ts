@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { createModalProvider } from '../../../../src/activities/sandbox/modal/provider.ts';
 import { Config, type ConfigInput } from '../../../../src/shared/config.ts';
+import type { NetworkSetting } from '../../../../src/shared/network.ts';
 import { createTestLog } from '../../../support/log.ts';
 import { ModalDouble } from '../../../support/modal-double/server.ts';
 import { temporaryFolder } from '../../../support/repos.ts';
@@ -22,7 +23,7 @@ export async function connectTo<T>(url: string | undefined, connect: () => Promi
   }
 }
 
-export async function modalHost(options: { modal?: ModalSetting; limits?: object } = {}) {
+export async function modalHost(options: { modal?: ModalSetting; limits?: object; network?: NetworkSetting } = {}) {
   const folder = temporaryFolder('agentswarm-modal-');
   const double = await ModalDouble.start(join(folder.dir, 'modal'), TOKEN);
   const { sandbox } = Config.parse({ sandbox: { modal: options.modal ?? {}, limits: options.limits ?? {} } });
@@ -35,6 +36,7 @@ export async function modalHost(options: { modal?: ModalSetting; limits?: object
         owner,
         config: sandbox.modal,
         limits: sandbox.limits,
+        network: options.network ?? 'none',
         env: { MODAL_TOKEN_ID: token.id, MODAL_TOKEN_SECRET: token.secret },
         log,
       }),
