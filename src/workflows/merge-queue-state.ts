@@ -12,8 +12,10 @@ import type {
 import { boundedPaths } from '../shared/handoff-size.ts';
 import type { Chain } from '../shared/ids.ts';
 
-/** One push may carry so many; more wait for the next batch, so that first answers come soon. */
-export const MAX_BATCH = 50;
+/** One push may carry so many: what a batch costs however small it is costs more than merging a hundred. */
+export const MAX_BATCH = 256;
+/** A batch is one message of at most 2 MiB; a character may take three bytes. */
+const MAX_BATCH_CHARS = 500_000;
 /** How many answers are remembered for requesters that ask again. */
 const MAX_ANSWERED = 300;
 
@@ -50,13 +52,13 @@ export class MergeQueueState {
     return this.unsent.length > 0;
   }
 
-  /** All that waits, by priority then age, up to MAX_BATCH; they are being landed from here on. */
+  /** All that waits, by priority then age, as far as it fits into one batch; they are being landed from here on. */
   takeBatch(): MergeRequest[] {
     const byPriority = this.waiting
       .map((entry, age) => ({ entry, age }))
       .sort((a, b) => a.entry.priority - b.entry.priority || a.age - b.age)
       .map(({ entry }) => entry);
-    this.landing = byPriority.slice(0, MAX_BATCH);
+    this.landing = fitting(byPriority.slice(0, MAX_BATCH));
     const taken = new Set(this.landing.map((entry) => entry.id));
     this.waiting = this.waiting.filter((entry) => !taken.has(entry.id));
     return this.landing;
@@ -120,4 +122,11 @@ function shortened(outcome: MergeOutcome): MergeOutcome {
     case 'dropped':
       return outcome;
   }
+}
+
+/** The first, and those behind it until one is too many. */
+function fitting(entries: readonly MergeRequest[]): MergeRequest[] {
+  let chars = 0;
+  const end = entries.findIndex((entry, i) => (chars += JSON.stringify(entry).length) > MAX_BATCH_CHARS && i > 0);
+  return end === -1 ? [...entries] : entries.slice(0, end);
 }

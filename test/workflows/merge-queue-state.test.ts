@@ -117,4 +117,20 @@ describe('the merge queue', () => {
     expect(answered.sort()).toEqual(ids.sort());
     expect(queue.snapshot().landed).toBe(ids.length);
   });
+
+  test('requests with long texts come in batches that fit into one message, in order, and one alone always comes', () => {
+    const queue = fresh();
+    const long = (id: string, chars: number) => ({ ...entry(id), body: '\u8a9e'.repeat(chars) });
+    for (const id of ['a', 'b', 'c']) queue.add(long(id, 200_000));
+    queue.add(long('d', 1_000_000));
+    const batches: string[][] = [];
+    while (queue.hasWork) {
+      const batch = queue.takeBatch();
+      if (batch.length > 1) expect(Buffer.byteLength(JSON.stringify(batch))).toBeLessThan(2 * 1024 * 1024);
+      batches.push(batch.map(({ id }) => id));
+      queue.decided(batch.map(({ id }) => ({ id, outcome: { kind: 'empty' } })));
+      queue.takeAnswers();
+    }
+    expect(batches).toEqual([['a', 'b'], ['c'], ['d']]);
+  });
 });
