@@ -1,7 +1,9 @@
 /** `npm run bench -- --list`, `npm run bench -- <name> [options]`. Each prints ratios against a floor of the same run. */
 import { dispatch } from './dispatch/index.ts';
+import { gate } from './gate/index.ts';
 import { merge } from './merge/index.ts';
 import { overhead } from './overhead/index.ts';
+import { planning } from './planning/index.ts';
 import { router } from './router/index.ts';
 import { sandbox } from './sandbox/index.ts';
 import { scale } from './scale/index.ts';
@@ -13,6 +15,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     what: 'streaming dispatch against batch-and-wait and a list schedule; conflicts of real merges with and without locks',
     run: dispatch,
   },
+  gate: {
+    what: 'turnaround through the speculative gate, simulated on its decision code, against one that knows every verdict',
+    run: gate,
+  },
   merge: {
     what: 'landings a second of the merge queue, against chained plumbing and a loop of porcelain',
     run: merge,
@@ -20,6 +26,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   overhead: {
     what: '100 agents in 100 sandboxes × 20 turns of 2 s, against a bare workflow whose activities only sleep',
     run: overhead,
+  },
+  planning: {
+    what: "a run of 40 replans: how much of the planner's prompts is new, against sending all that is known each time",
+    run: planning,
   },
   router: {
     what: '10,000 requests to a healthy and three bad endpoints, against round robin and one that knows the healthy one',

@@ -3,6 +3,7 @@
  * is good or bad for ever; a check fails when it holds a bad one, and by chance otherwise.
  */
 import { Gate, newGate } from '../../src/shared/decisions/gate/gate.ts';
+import { sameLine } from '../../src/shared/decisions/gate/line.ts';
 
 export type Load = {
   /** Arrivals a check time: Poisson. */
@@ -43,7 +44,7 @@ export function throughGate(requests: readonly Request[], load: Load, random: ()
     outcome.turnaround.set(id, now - (byId.get(id)?.at ?? 0));
   };
   const drive = (): void => {
-    for (let decisions = gate.decide(load.slots); decisions.length > 0; decisions = gate.decide(load.slots)) {
+    for (let decisions = gate.decide(load); decisions.length > 0; decisions = gate.decide(load)) {
       for (const decision of decisions) {
         switch (decision.kind) {
           case 'check': {
@@ -88,6 +89,27 @@ export function throughGate(requests: readonly Request[], load: Load, random: ()
     }
     drive();
   }
+}
+
+/** One slot and a batch that waits as a whole, without flakes. @returns how many checks it took, and how many again. */
+export function bisect(size: number, bad: ReadonlySet<number>): { checks: number; retries: number; ejected: number } {
+  const gate = new Gate(newGate('green'), { maxBatch: size });
+  for (let i = 0; i < size; i++) gate.add({ id: String(i), priority: 5, fix: false });
+  const counts = { checks: 0, retries: 0, ejected: 0 };
+  for (let decisions = gate.decide({ slots: 1 }); decisions.length > 0; decisions = gate.decide({ slots: 1 })) {
+    for (const decision of decisions) {
+      if (decision.kind === 'check') {
+        const again = gate.state.failed.some(({ line }) => sameLine(line, decision.line));
+        counts[again ? 'retries' : 'checks'] += 1;
+        gate.checked(decision.key, { passed: !decision.line.some((id) => bad.has(Number(id))), report: '' });
+      } else if (decision.kind === 'land') {
+        gate.landed();
+      } else if (decision.kind === 'eject') {
+        counts.ejected += 1;
+      }
+    }
+  }
+  return counts;
 }
 
 /** Knows which requests are bad and has no flaky checks: every sound one is checked at once, or in the next free slot. */
