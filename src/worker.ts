@@ -8,17 +8,18 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
-import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
-import type { Logger } from 'pino';
+import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createCommandActivities } from './activities/agent/command.ts';
 import { createCheckActivities } from './activities/checks/index.ts';
 import { createMirrors } from './activities/git/mirrors.ts';
 import { withHeartbeats } from './activities/heartbeats.ts';
 import { createThinker } from './activities/llm/activities.ts';
+import { createLlmMetrics, LLM_BUCKETS } from './activities/llm/metrics.ts';
 import { createModels } from './activities/llm/models.ts';
 import { publishEndpoints } from './activities/llm/status-file.ts';
 import { RecentMessages } from './activities/llm/recent-messages.ts';
 import { createTranscriptSource } from './activities/llm/transcript.ts';
+import { createWaitNews } from './activities/llm/wait-news.ts';
 import { createMergeActivities } from './activities/merge/index.ts';
 import { createSpawner } from './activities/process/spawner.ts';
 import { createRunActivities } from './activities/run/index.ts';
@@ -30,7 +31,9 @@ import { loadConfig } from './config.ts';
 import { connectionOptions } from './connection.ts';
 import { createLogger } from './log.ts';
 import { checkModels } from './preflight.ts';
+import { installRuntime } from './runtime.ts';
 import type { Config } from './shared/config.ts';
+import { modelWaitSignal } from './shared/messages.ts';
 import { trustedRegistries } from './shared/network.ts';
 import { hostQueue, reservedQueue, sandboxQueue } from './shared/queues.ts';
 import { startTracing } from './tracing.ts';
@@ -52,12 +55,11 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
   const { env, signal } = request;
   const { config, stateDir } = await loadConfig(request);
   const log = createLogger(env);
-  const { endpoints, unreachable, warnings } = await checkModels({ config, env, log });
-  for (const warning of warnings) log.warn({}, warning);
+  const { endpoints, unreachable } = await checkModels({ config, env, log, outage: 'wait' });
   const target = await connectionOptions({ config, env, stateDir });
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
 
-  installRuntime(log);
+  const meter = installRuntime({ log, metrics: config.metrics, histogramBuckets: LLM_BUCKETS });
   const tracing = startTracing(env);
   const spawner = createSpawner();
   const connection = await NativeConnection.connect(target.connection);
@@ -77,10 +79,19 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       client,
       chains,
       hostQueue: hostQueue(taskQueue, hostId),
-      run: spawner.run,
+      processes: spawner,
       log,
     });
-    const models = createModels({ endpoints, unreachable, config: config.llm, log });
+    const metrics = createLlmMetrics(meter);
+    const waits = createWaitNews({
+      worker: `${hostId}/${process.pid}`,
+      tell: async ({ workflowId, firstRunId }, news) =>
+        await client.workflow
+          .getHandle(workflowId, undefined, { firstExecutionRunId: firstRunId })
+          .signal(modelWaitSignal, news),
+      log,
+    });
+    const models = createModels({ endpoints, unreachable, config: config.llm, log, metrics, waits });
     const think = createThinker({
       endpoints,
       models,
@@ -139,7 +150,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       }),
     ]);
     const stopReaping = sandboxes.reapRegularly();
-    const stopPublishing = publishEndpoints({ router: models.router, stateDir, log });
+    const stopPublishing = publishEndpoints({ router: models.router, stateDir, log, metrics });
     try {
       await runAll(workers, signal, () => {
         log.info({ address: target.address, namespace, taskQueue, hostId }, 'worker is ready');
@@ -148,6 +159,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     } finally {
       stopReaping();
       await stopPublishing();
+      await waits.stop();
     }
   } finally {
     await connection.close();
@@ -209,21 +221,6 @@ async function runAll(workers: readonly Worker[], signal: AbortSignal, onReady: 
   signal.removeEventListener('abort', shutDown);
   const failed = ends.find((end) => end.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
-}
-
-/** Temporal's own log lines join ours. Once per process; signals are handled by whoever runs the worker. */
-function installRuntime(log: Logger): void {
-  Runtime.install({
-    shutdownSignals: [],
-    logger: {
-      log: (level, message, meta) => log[level.toLowerCase() as 'info'](meta ?? {}, message),
-      trace: (message, meta) => log.trace(meta ?? {}, message),
-      debug: (message, meta) => log.debug(meta ?? {}, message),
-      info: (message, meta) => log.info(meta ?? {}, message),
-      warn: (message, meta) => log.warn(meta ?? {}, message),
-      error: (message, meta) => log.error(meta ?? {}, message),
-    },
-  });
 }
 
 /** Names this host's queue: the same after a restart, so that a lease on its sandboxes can be adopted. */

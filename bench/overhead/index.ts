@@ -2,7 +2,7 @@
  * What durability and isolation cost: N agents in N sandboxes, T turns each at a fixed model latency with one
  * `bash` call a turn that changes a file, against a bare workflow whose activities only sleep, in the same run.
  */
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,10 +12,10 @@ import { findServer } from '../../infra/temporal/find.mjs';
 import { type RunningServer, startServer } from '../../infra/temporal/start.ts';
 import { snapshotQuery } from '../../src/shared/messages.ts';
 import { type Phases, phasesOf } from './phases.ts';
-import { childrenOf, cpuSeconds, machineCpuSeconds, start, stop } from './processes.ts';
+import { cpuSeconds, machineCpuSeconds, start, stop } from './processes.ts';
 
 type Options = { agents: number; turns: number; latencyMs: number; profileDir?: string };
-type Cpu = { serverCpu: number; workerCpu: number; toolsCpu: number; machineCpu: number };
+type Cpu = { serverCpu: number; workerCpu: number; modelCpu: number; machineCpu: number };
 type Measured = Cpu & { wallMs: number; phases?: Phases };
 
 export async function overhead(args: readonly string[]): Promise<void> {
@@ -69,7 +69,7 @@ async function measureBare(server: RunningServer, { agents, turns, latencyMs }: 
   const connection = await Connection.connect({ address: server.address });
   try {
     const client = new Client({ connection });
-    const before = used(server, child.pid);
+    const before = used(server, child);
     const handle = await client.workflow.start('bareRun', {
       workflowId: 'bare',
       taskQueue: 'bare',
@@ -81,7 +81,7 @@ async function measureBare(server: RunningServer, { agents, turns, latencyMs }: 
     const wallMs =
       Math.max(...times('childWorkflowExecutionCompletedEventAttributes')) -
       Math.min(...times('startChildWorkflowExecutionInitiatedEventAttributes'));
-    return { wallMs, ...difference(used(server, child.pid), before) };
+    return { wallMs, ...difference(used(server, child), before) };
   } finally {
     await connection.close();
     await stop(child);
@@ -120,7 +120,7 @@ async function measureOurs(server: RunningServer, dir: string, options: Options)
   const connection = await Connection.connect({ address: server.address });
   try {
     const client = new Client({ connection });
-    const before = used(server, worker.child.pid);
+    const before = used(server, worker.child, model.child);
     const handle = await client.workflow.start('planner', {
       workflowId: 'bench',
       taskQueue: 'agentswarm',
@@ -134,7 +134,7 @@ async function measureOurs(server: RunningServer, dir: string, options: Options)
       if (phase === 'done' && handed < agents)
         throw new Error(`The run ended with ${handed} tasks instead of ${agents}.`);
     }
-    const after = used(server, worker.child.pid);
+    const after = used(server, worker.child, model.child);
     const { events } = await handle.fetchHistory();
     const begun = timesOf(events ?? [], (event) => event.startChildWorkflowExecutionInitiatedEventAttributes != null);
     const handoffs = timesOf(
@@ -180,28 +180,27 @@ const timesOf = (events: readonly Event[], which: (event: Event) => boolean): nu
     .filter(which)
     .map(({ eventTime }) => Number(eventTime?.seconds ?? 0) * 1_000 + Number(eventTime?.nanos ?? 0) / 1e6);
 
-function used(server: RunningServer, workerPid: number | undefined): Cpu {
-  const pid = workerPid ?? 0;
-  const worker = cpuSeconds(pid);
-  // The process that starts commands, and the commands that it has waited for.
-  const spawners = childrenOf(pid).map(cpuSeconds);
-  const toolsCpu = spawners.reduce((sum, { own, children }) => sum + own + children, worker.children);
-  return { serverCpu: cpuSeconds(server.pid).own, workerCpu: worker.own, toolsCpu, machineCpu: machineCpuSeconds() };
+function used(server: RunningServer, worker: ChildProcess, model?: ChildProcess): Cpu {
+  const of = (pid: number | undefined) => (pid === undefined ? 0 : cpuSeconds(pid).own);
+  // The model's process, and this one, which asks how far the run is.
+  const modelCpu = model === undefined ? 0 : of(model.pid) + of(process.pid);
+  return { serverCpu: of(server.pid), workerCpu: of(worker.pid), modelCpu, machineCpu: machineCpuSeconds() };
 }
 
 const difference = (a: Cpu, b: Cpu): Cpu => ({
   serverCpu: a.serverCpu - b.serverCpu,
   workerCpu: a.workerCpu - b.workerCpu,
-  toolsCpu: a.toolsCpu - b.toolsCpu,
+  modelCpu: a.modelCpu - b.modelCpu,
   machineCpu: a.machineCpu - b.machineCpu,
 });
 
 function print({ agents, turns, latencyMs }: Options, bare: Measured, ours: Measured): void {
   const ideal = turns * latencyMs;
-  const row = (name: string, { wallMs, serverCpu, workerCpu, toolsCpu, machineCpu }: Measured) =>
+  const row = (name: string, { wallMs, serverCpu, workerCpu, modelCpu, machineCpu }: Measured) =>
     `${name.padEnd(12)} ${(wallMs / 1_000).toFixed(1).padStart(7)} s   ${(wallMs / ideal).toFixed(2)} × ideal   ` +
-    `CPU: server ${serverCpu.toFixed(1)} s, worker ${workerCpu.toFixed(1)} s, sandboxes and git ${toolsCpu.toFixed(1)} s; ` +
-    `all else on this machine ${(machineCpu - serverCpu - workerCpu - toolsCpu).toFixed(1)} s`;
+    `CPU: server ${serverCpu.toFixed(1)} s, worker ${workerCpu.toFixed(1)} s, scripted model ${modelCpu.toFixed(1)} s, ` +
+    // Commands in a sandbox end in namespaces of their own, where nobody sums them up.
+    `sandboxes, git and all else on this machine ${(machineCpu - serverCpu - workerCpu - modelCpu).toFixed(1)} s`;
   console.log(`${agents} agents × ${turns} turns of ${latencyMs} ms; ideal ${(ideal / 1_000).toFixed(1)} s`);
   console.log(row('bare', bare));
   console.log(row('agentswarm', ours));

@@ -49,6 +49,23 @@ const STDERR_BYTES = 8 * 1024;
 /** A descendant outside the group that keeps our pipes open is not waited for. */
 const PIPES_MS = 1_000;
 
+/** What is kept of a command's outputs and when it is stopped, with the defaults. */
+export function limitsOf(command: Omit<ProcessCommand, 'env'>): {
+  timeoutMs: number;
+  maxBytes: number;
+  out: { headBytes: number; tailBytes: number; file?: string };
+  err: { headBytes: number; tailBytes: number };
+} {
+  const { timeoutMs, headBytes = 8 * MIB, tailBytes = 0, maxBytes = 256 * MIB, outputFile: file } = command;
+  return {
+    // Timers cannot wait for longer.
+    timeoutMs: Math.min(timeoutMs, 2 ** 31 - 1),
+    maxBytes,
+    out: { headBytes, tailBytes, ...(file === undefined ? {} : { file }) },
+    err: { headBytes: 0, tailBytes: command.stderrBytes ?? STDERR_BYTES },
+  };
+}
+
 /** In this process. Ends the command's whole group on timeout, abort or too much output. */
 export const runProcess: RunProcess = (argv, options) => {
   const [command = '', ...args] = argv;
@@ -59,14 +76,9 @@ export const runProcess: RunProcess = (argv, options) => {
       detached: true,
       stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
-    const out = new OutputCollector({
-      headBytes: options.headBytes ?? 8 * MIB,
-      tailBytes: options.tailBytes ?? 0,
-      ...(options.outputFile === undefined ? {} : { file: options.outputFile }),
-    });
-    const { stderrBytes = STDERR_BYTES } = options;
-    const err = new OutputCollector({ headBytes: 0, tailBytes: stderrBytes });
-    const maxBytes = options.maxBytes ?? 256 * MIB;
+    const { timeoutMs, maxBytes, ...limits } = limitsOf(options);
+    const out = new OutputCollector(limits.out);
+    const err = new OutputCollector(limits.err);
     let reason: ExecReason | undefined;
     let failure: unknown;
 
@@ -88,7 +100,7 @@ export const runProcess: RunProcess = (argv, options) => {
       }
     };
     const onAbort = () => end('aborted');
-    const timer = setTimeout(() => end('timeout'), Math.min(options.timeoutMs, 2 ** 31 - 1));
+    const timer = setTimeout(() => end('timeout'), timeoutMs);
     let pipes: NodeJS.Timeout | undefined;
     let overdue: NodeJS.Timeout | undefined;
     if (options.signal?.aborted === true) onAbort();
@@ -137,13 +149,13 @@ export const runProcess: RunProcess = (argv, options) => {
         reject(failure instanceof Error ? failure : new Error(String(failure)));
         return;
       }
-      const { head: start, tail: rest } = err.end();
+      const { head: start, tail: rest, truncated: cut } = err.end();
       resolve({
         stdout: head,
         tail,
         bytes: out.bytes,
         truncated,
-        stderr: (err.bytes > stderrBytes ? rest : start).toString('utf8'),
+        stderr: (cut ? rest : start).toString('utf8'),
         ...(signal === null ? {} : { killedBy: signal }),
         exitCode: code ?? 128 + (signal === null ? 0 : constants.signals[signal]),
         reason: reason ?? 'exit',

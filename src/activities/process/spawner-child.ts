@@ -1,18 +1,20 @@
 /** The process behind createSpawner: starts commands and tells how they ended. It lives as long as its parent. */
-import { runProcess } from './run-process.ts';
+import { type ExecResult, runProcess } from './run-process.ts';
+import { createShells } from './shells.ts';
 import type { SpawnerReply, SpawnerRequest } from './spawner.ts';
 
 const running = new Map<number, AbortController>();
 
 const reply = (message: SpawnerReply): void => void process.send?.(message, () => undefined);
 
-async function run({ id, argv, command }: Extract<SpawnerRequest, { kind: 'run' }>): Promise<void> {
+const shells = createShells();
+
+async function answer(request: Exclude<SpawnerRequest, { kind: 'abort' }>): Promise<void> {
   const stop = new AbortController();
+  const { id } = request;
   running.set(id, stop);
   try {
-    const { stdin } = command;
-    const given = stdin instanceof Uint8Array ? { stdin: Buffer.from(stdin) } : {};
-    reply({ kind: 'ended', id, result: await runProcess(argv, { ...command, ...given, signal: stop.signal }) });
+    reply({ kind: 'ended', id, result: await run(request, stop.signal) });
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;
     reply({ kind: 'failed', id, message, ...(code === undefined ? {} : { code }) });
@@ -21,9 +23,27 @@ async function run({ id, argv, command }: Extract<SpawnerRequest, { kind: 'run' 
   }
 }
 
+async function run(
+  request: Exclude<SpawnerRequest, { kind: 'abort' }>,
+  signal: AbortSignal,
+): Promise<ExecResult | null> {
+  switch (request.kind) {
+    case 'run': {
+      const { stdin } = request.command;
+      const given = stdin instanceof Uint8Array ? { stdin: Buffer.from(stdin) } : {};
+      return runProcess(request.argv, { ...request.command, ...given, signal });
+    }
+    case 'run in shell':
+      return shells.run(request.shell, request.argv, { ...request.command, signal });
+    case 'end shells':
+      await shells.end(request.owner);
+      return null;
+  }
+}
+
 process.on('message', (request: SpawnerRequest) => {
   if (request.kind === 'abort') running.get(request.id)?.abort();
-  else void run(request);
+  else void answer(request);
 });
 // The worker has ended, however it did: sandboxed commands die with this process.
 process.on('disconnect', () => process.exit(0));

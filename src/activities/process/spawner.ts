@@ -3,26 +3,39 @@
  * forks: from a worker of 370 MB it took 6.8 ms of CPU and stopped the event loop for as long, from a process
  * of 56 MB 0.9 ms (Node 24, measured with /bin/true); a turn of an agent needs about eight.
  */
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import type { ExecResult, ProcessCommand, RunProcess } from './run-process.ts';
+import type { ShellCommand, Shells, ShellSpec } from './shells.ts';
 
 /** To the spawner. */
 export type SpawnerRequest =
   | { kind: 'run'; id: number; argv: readonly string[]; command: ProcessCommand }
+  | { kind: 'run in shell'; id: number; shell: ShellSpec; argv: readonly string[]; command: ShellCommand }
+  | { kind: 'end shells'; id: number; owner: string }
   | { kind: 'abort'; id: number };
 
 /** From the spawner. */
 export type SpawnerReply =
-  | { kind: 'ended'; id: number; result: ExecResult }
+  | { kind: 'ended'; id: number; result: ExecResult | null }
   | { kind: 'failed'; id: number; message: string; code?: string };
 
-export type Spawner = {
-  run: RunProcess;
+/** How commands are run. */
+export type Processes = { run: RunProcess; shells: Shells };
+
+export type Spawner = Processes & {
   /** Ends it, and every sandboxed command with it. */
   close(): void;
 };
 
-type Waiting = { resolve: (result: ExecResult) => void; reject: (error: Error) => void };
+type Waiting = { resolve: (result: ExecResult | null) => void; reject: (error: Error) => void };
+
+/** What the worker was started with open, whatever it is, would be open in every sandbox. 3 is the channel. */
+const WITHOUT_OTHER_FILES = `for file in /proc/self/fd/*; do
+  fd=\${file##*/}
+  [ "$fd" -le 3 ] || eval "exec $fd>&-"
+done
+exec "$@"`;
 
 /** Started at the first command, and again when it has died: what it ran then is rejected. */
 export function createSpawner(): Spawner {
@@ -32,10 +45,11 @@ export function createSpawner(): Spawner {
 
   function start(): ChildProcess {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const started = fork(new URL(`./spawner-child.${extension}`, import.meta.url), {
+    const file = fileURLToPath(new URL(`./spawner-child.${extension}`, import.meta.url));
+    const node = [process.execPath, '--max-old-space-size=256', '--disable-warning=ExperimentalWarning', file];
+    const started = spawn('/bin/bash', ['-c', WITHOUT_OTHER_FILES, 'bash', ...node], {
       // None of the worker's secrets: commands bring their own environment.
       env: { PATH: process.env.PATH },
-      execArgv: ['--max-old-space-size=256', '--disable-warning=ExperimentalWarning'],
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
@@ -57,32 +71,47 @@ export function createSpawner(): Spawner {
     return started;
   }
 
-  return {
-    run(argv, { signal, ...command }) {
-      return new Promise((resolve, reject) => {
-        const id = ids++;
-        child ??= start();
-        const to = child;
-        const abort = (): void => void to.send({ kind: 'abort', id } satisfies SpawnerRequest, () => undefined);
-        const settle = (): void => signal?.removeEventListener('abort', abort);
-        waiting.set(id, {
-          resolve: (result) => {
-            settle();
-            resolve(asBuffers(result));
-          },
-          reject: (error) => {
-            settle();
-            reject(error);
-          },
-        });
-        to.send({ kind: 'run', id, argv, command } satisfies SpawnerRequest, (error) => {
-          if (error === null) return;
-          waiting.get(id)?.reject(error);
-          waiting.delete(id);
-        });
-        if (signal?.aborted === true) abort();
-        else signal?.addEventListener('abort', abort, { once: true });
+  /** Resolves with what the child answers; an abort of `signal` is passed on. */
+  function ask(request: (id: number) => SpawnerRequest, signal?: AbortSignal): Promise<ExecResult | null> {
+    return new Promise((resolve, reject) => {
+      const id = ids++;
+      child ??= start();
+      const to = child;
+      const abort = (): void => void to.send({ kind: 'abort', id } satisfies SpawnerRequest, () => undefined);
+      const settle = (): void => signal?.removeEventListener('abort', abort);
+      waiting.set(id, {
+        resolve: (result) => {
+          settle();
+          resolve(result === null ? null : asBuffers(result));
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
       });
+      to.send(request(id), (error) => {
+        if (error === null) return;
+        waiting.get(id)?.reject(error);
+        waiting.delete(id);
+      });
+      if (signal?.aborted === true) abort();
+      else signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  return {
+    async run(argv, { signal, ...command }) {
+      const result = await ask((id) => ({ kind: 'run', id, argv, command }), signal);
+      if (result === null) throw new Error('A command ended without a result.');
+      return result;
+    },
+    shells: {
+      run: (shell, argv, { signal, ...command }) =>
+        ask((id) => ({ kind: 'run in shell', id, shell, argv, command }), signal),
+      async end(owner) {
+        // Without the process there are no shells.
+        if (child !== undefined) await ask((id) => ({ kind: 'end shells', id, owner }));
+      },
     },
     close() {
       child?.disconnect();

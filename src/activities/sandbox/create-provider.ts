@@ -1,7 +1,7 @@
 /** Where sandboxes are, as the configuration says. */
 import type { Config } from '../../shared/config.ts';
 import type { Log } from '../log.ts';
-import type { RunProcess } from '../process/run-process.ts';
+import type { Processes } from '../process/spawner.ts';
 import { createLocalProvider } from './local/provider.ts';
 import { createModalProvider } from './modal/provider.ts';
 import type { SandboxProvider } from './provider.ts';
@@ -15,9 +15,9 @@ export async function createProvider(options: {
   /** Names this host, the same after a restart. */
   owner: string;
   log: Log;
-  run?: RunProcess;
+  processes?: Processes;
 }): Promise<SandboxProvider> {
-  const { config, stateDir, env, owner, log, run } = options;
+  const { config, stateDir, env, owner, log, processes } = options;
   const { limits, unsafe, network, privateAddresses, registryTokens } = config;
   switch (config.provider) {
     case 'local':
@@ -28,7 +28,7 @@ export async function createProvider(options: {
         env,
         log,
         network: { network, privateAddresses, registryTokens },
-        ...(run === undefined ? {} : { run }),
+        ...(processes === undefined ? {} : { processes }),
       });
     case 'modal':
       return await createModalProvider({ stateDir, owner, config: config.modal, limits, network, env, log });

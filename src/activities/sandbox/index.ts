@@ -7,7 +7,7 @@ import type { SandboxRef } from '../../shared/contracts/agent.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../log.ts';
-import type { RunProcess } from '../process/run-process.ts';
+import type { Processes } from '../process/spawner.ts';
 import type { ChainWatch } from '../temporal/chains.ts';
 import { act, type ActDeps } from './act.ts';
 import { collectWork } from './collect.ts';
@@ -38,7 +38,7 @@ export type SandboxDeps = {
   hostQueue: string;
   log: Log;
   /** How processes are started; in this process unless given. */
-  run?: RunProcess;
+  processes?: Processes;
   /** Default: bubblewrap on this host. */
   provider?: SandboxProvider;
 };

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createSpawner, type Spawner } from '../../../src/activities/process/spawner.ts';
@@ -35,6 +36,22 @@ describe('the process that starts commands', () => {
     } finally {
       delete process.env.SPAWNER_CANARY;
     }
+  });
+
+  test('a command finds no file open that the worker was started with', async () => {
+    const spawnerFile = new URL('../../../src/activities/process/spawner.ts', import.meta.url).href;
+    const program = `
+      const { createSpawner } = await import('${spawnerFile}');
+      const spawner = createSpawner();
+      const { stdout } = await spawner.run(['/bin/ls', '/proc/self/fd'], { env: {}, timeoutMs: 10_000 });
+      process.stdout.write(process.argv[1] + stdout.toString().replaceAll('\\n', ' '));
+      spawner.close();`;
+    // A positive control: a command of bash itself has it.
+    const outer = 'exec 77</etc/passwd; exec "$0" -e "$1" --input-type=module "$(ls /proc/self/fd | tr "\\n" " ")| "';
+    const ran = spawnSync('/bin/bash', ['-c', outer, process.execPath, program], { encoding: 'utf8' });
+    const [before = '', inside = ''] = ran.stdout.split('| ');
+    expect(before, ran.stderr).toContain('77');
+    expect(inside.trim()).toBe('0 1 2 3');
   });
 
   test('many at once are told apart', async () => {

@@ -105,8 +105,11 @@ export type Mounts = {
   objects: string;
   git: boolean;
   setup?: string;
-  binds: readonly { from: string; to: string }[];
+  binds: readonly Bind[];
 };
+
+/** Read-only. */
+export type Bind = { from: string; to: string };
 
 export function bwrapArgs(
   bwrap: string,

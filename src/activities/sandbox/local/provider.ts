@@ -3,20 +3,31 @@
  * are workspace, tmp and home (the agent's), output and git (ours, mounted read-only or not at all), and records.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { appendFile, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { arch, homedir, release } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Config, SandboxLimits } from '../../../shared/config.ts';
 import { FailureType, terminal } from '../../../shared/failures.ts';
 import type { Log } from '../../log.ts';
 import { gone } from '../gone.ts';
 import { createSandboxNetwork, type NetworkSession, type SandboxNetworkDeps } from '../network/index.ts';
-import { type ProcessOptions, type RunProcess, runProcess } from '../../process/run-process.ts';
+import { type ProcessOptions, runProcess } from '../../process/run-process.ts';
+import { canBeTold, createShells } from '../../process/shells.ts';
+import type { Processes } from '../../process/spawner.ts';
 import type { ExecOptions, SandboxPaths, SandboxProvider } from '../provider.ts';
 import { isSetupSandbox } from '../setup.ts';
 import { makeEtc } from './etc.ts';
-import { bwrapArgs, INSIDE, INSTALL_BUBBLEWRAP, NODE_INSIDE, probeIsolation, systemArgs } from './isolation.ts';
+import { makeShell, SHELL_INSIDE } from './shell.ts';
+import {
+  type Bind,
+  bwrapArgs,
+  INSIDE,
+  INSTALL_BUBBLEWRAP,
+  NODE_INSIDE,
+  probeIsolation,
+  systemArgs,
+} from './isolation.ts';
 import { createGuard } from './limits/guard.ts';
 import { createLimiter, type Limiter } from './limits/limiter.ts';
 import { deleteTree, removeTree } from './remove.ts';
@@ -40,14 +51,15 @@ export async function createLocalProvider(options: {
   unsafe: boolean;
   env?: Readonly<Record<string, string | undefined>>;
   log: Log;
-  /** How processes are started; in this process unless given. */
-  run?: RunProcess;
+  /** How processes are started, and shells kept; in this process unless given. */
+  processes?: Processes;
   /** What commands of agents may reach, and what the worker's owner allows. Default: nothing. */
   network?: NetworkRules;
   /** Default: by what this machine has. */
   limiter?: Limiter;
 }): Promise<SandboxProvider> {
-  const { stateDir, limits, unsafe, env = process.env, log, run = runProcess } = options;
+  const { stateDir, limits, unsafe, env = process.env, log } = options;
+  const { run, shells } = options.processes ?? { run: runProcess, shells: createShells() };
   const probe = await probeIsolation(env);
   if (!probe.ok && !unsafe) {
     throw terminal(
@@ -66,7 +78,7 @@ export async function createLocalProvider(options: {
   const toolchains = findToolchains(env, [stateDir], home);
   const nodeOfOurs = /^\/usr\//.test(process.execPath) ? undefined : process.execPath;
   const limiter = options.limiter ?? createLimiter(limits);
-  const guard = createGuard({ limits, limiter, run, log, ...(probe.ok ? { bwrap: probe.bwrap } : {}) });
+  const guard = createGuard({ limits, limiter, run, shells, log, ...(probe.ok ? { bwrap: probe.bwrap } : {}) });
   const seccomp = probe.ok ? await loadSeccomp(probe.bwrap, stateDir) : undefined;
   if (seccomp?.ok === false) log.warn({ reason: seccomp.reason }, 'sandboxes run without a filter of system calls');
   const filter = seccomp?.ok === true ? { fd: SECCOMP_FD, file: seccomp.file } : undefined;
@@ -76,6 +88,7 @@ export async function createLocalProvider(options: {
     : [];
   const nodeFolder = nodeOfOurs === undefined ? [] : [probe.ok ? NODE_INSIDE : dirname(nodeOfOurs)];
   const path = [...nodeFolder, ...toolchains.path].join(':');
+  const shell = probe.ok ? makeShell(stateDir) : undefined;
   const running = new Map<string, Set<AbortController>>();
   void emptyTrash(trash, log);
 
@@ -161,6 +174,15 @@ export async function createLocalProvider(options: {
     }
   }
 
+  /** Which folders are mounted: a kept shell still has those that were there when it was started. */
+  function placeOf(folder: string): string {
+    try {
+      return ['workspace', 'git'].map((name) => statSync(join(folder, name)).ino).join(' ');
+    } catch (error) {
+      throw existsSync(folder) ? error : gone(basename(folder), error);
+    }
+  }
+
   /** The sandbox's clean environment: nothing of the worker's but PATH. */
   function environment(id: string, extra: Readonly<Record<string, string>> = {}): Record<string, string> {
     const paths = pathsOf(id);
@@ -202,26 +224,36 @@ export async function createLocalProvider(options: {
       const folder = folderOf(id);
       const objects = objectsOf(id);
       const session = await openNetwork(id, folder, exec);
-      const cwd = exec.cwd ?? pathsOf(id).workspace;
-      const mounts = {
-        folder,
-        objects,
-        git: exec.git ?? false,
-        binds: session?.binds ?? [],
-        ...(exec.setup === undefined ? {} : { setup: exec.setup }),
+      const { workspace } = pathsOf(id);
+      const cwd = exec.cwd ?? workspace;
+      const isolation = (binds: readonly Bind[], at: string): string[] => {
+        if (!probe.ok) return [];
+        const { git = false, setup } = exec;
+        const mounts = { folder, objects, git, binds, ...(setup === undefined ? {} : { setup }) };
+        const argv = bwrapArgs(probe.bwrap, system, mounts, {
+          network: session?.shared === true ? 'shared' : 'own',
+          cwd: at,
+          memoryMb: limits.memoryMb,
+          ...(filter === undefined ? {} : { seccompFd: filter.fd }),
+        });
+        return [...argv, ...limiter.inside];
       };
-      const isolate = probe.ok
-        ? [
-            ...bwrapArgs(probe.bwrap, system, mounts, {
-              network: session?.shared === true ? 'shared' : 'own',
-              cwd,
-              memoryMb: limits.memoryMb,
-              ...(filter === undefined ? {} : { seccompFd: filter.fd }),
-            }),
-            ...limiter.inside,
-            ...(session?.start ?? []),
-          ]
-        : [];
+      // What needs the network, input or a setup's files has a bubblewrap of its own.
+      const keeps =
+        shell !== undefined &&
+        session === undefined &&
+        exec.stdin === undefined &&
+        exec.setup === undefined &&
+        canBeTold(argv, exec.env ?? {});
+      const kept = keeps
+        ? {
+            argv: [...isolation([{ from: shell, to: SHELL_INSIDE }], workspace), SHELL_INSIDE, '-s'],
+            env: environment(id),
+            place: placeOf(folder),
+            own: exec.git ?? false,
+            command: { env: exec.env ?? {}, ...(cwd === workspace ? {} : { cwd }) },
+          }
+        : undefined;
       const stop = new AbortController();
       const group = running.get(id) ?? new Set();
       running.set(id, group.add(stop));
@@ -230,7 +262,9 @@ export async function createLocalProvider(options: {
         const result = await guard.run({
           id,
           folder,
-          argv: [...isolate, ...argv],
+          argv,
+          isolate: [...isolation(session?.binds ?? [], cwd), ...(session?.start ?? [])],
+          ...(kept === undefined ? {} : { shell: kept }),
           wrap: { combine: exec.combine ?? false, ...(filter === undefined ? {} : { open: filter }) },
           options: {
             ...processOptions(exec),
@@ -255,6 +289,7 @@ export async function createLocalProvider(options: {
     async terminate(id) {
       const folder = folderOf(id);
       for (const stop of running.get(id) ?? []) stop.abort();
+      await shells.end(id);
       const groups = await groupsOf(id);
       await removeTree(folder, trash, run);
       guard.forget(id);
@@ -275,6 +310,7 @@ export async function createLocalProvider(options: {
 
     async archive(id, folder) {
       await mkdir(dirname(folder), { recursive: true });
+      await shells.end(id);
       const groups = await groupsOf(id);
       await rename(folderOf(id), folder);
       guard.forget(id);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { SandboxLimits } from '../../../../shared/config.ts';
 import type { Log } from '../../../log.ts';
 import type { ExecResult, ProcessOptions, RunProcess } from '../../../process/run-process.ts';
+import type { ShellCommand, Shells, ShellSpec } from '../../../process/shells.ts';
 import type { SandboxResult } from '../../provider.ts';
 import type { Limiter, WrapOptions } from './limiter.ts';
 import { limitText, resourceLimitHit } from './text.ts';
@@ -17,9 +18,20 @@ export type GuardedCommand = {
   id: string;
   /** The sandbox's own, on the host. */
   folder: string;
+  /** The command, and what makes its sandbox. */
   argv: readonly string[];
+  isolate: readonly string[];
   options: ProcessOptions;
   wrap: Pick<WrapOptions, 'combine' | 'open'>;
+  /** A kept shell that may run it; absent: none may. */
+  shell?: {
+    /** What makes its sandbox, and the shell. */
+    argv: readonly string[];
+    env: ShellSpec['env'];
+    place: string;
+    own: boolean;
+    command: Pick<ShellCommand, 'cwd' | 'env'>;
+  };
 };
 
 export interface Guard {
@@ -32,25 +44,41 @@ export function createGuard(deps: {
   limits: SandboxLimits;
   limiter: Limiter;
   run: RunProcess;
+  shells: Shells;
   log: Log;
   bwrap?: string;
 }): Guard {
-  const { limits, limiter, run, log } = deps;
+  const { limits, limiter, run, shells, log } = deps;
   const usage = createDiskUsage(deps);
   let commands = 0;
 
+  const pidFileOf = (folder: string, name: string): string | undefined =>
+    limiter.kind === 'rlimit' ? join(folder, 'records', `pid-${process.pid}-${name}`) : undefined;
+
+  async function inShell(command: GuardedCommand, options: ProcessOptions): Promise<ExecResult | null> {
+    const { id, folder, argv, shell, wrap } = command;
+    if (shell === undefined) return null;
+    const pidFile = pidFileOf(folder, shell.own ? 'own-shell' : 'shell');
+    const wrapped = limiter.wrap(id, shell.argv, { ...wrap, combine: false, ...(pidFile && { pidFile }) });
+    const { env, place, own } = shell;
+    const spec = { owner: id, argv: wrapped, cwd: folder, env, place, own };
+    const { cwd: _, stdin: __, ...kept } = options;
+    return shells.run(spec, argv, { ...kept, ...shell.command, combine: wrap.combine });
+  }
+
   async function runGuarded(command: GuardedCommand): Promise<SandboxResult> {
-    const { id, folder, argv, options, wrap } = command;
+    const { id, folder, argv, isolate, options, wrap } = command;
     const stop = new AbortController();
     const { signal } = options;
-    const pidFile = limiter.kind === 'rlimit' ? join(folder, 'records', `pid-${process.pid}-${++commands}`) : undefined;
+    const pidFile = pidFileOf(folder, String(++commands));
     const ownLimit = options.maxBytes === undefined;
     const before = limiter.events(id);
     let stopped: string | undefined;
+    let looked = pidFileOf(folder, command.shell?.own === true ? 'own-shell' : 'shell');
     const watch = startWatch({
       limits,
       look: () => usage.look(id, folder),
-      ...(pidFile === undefined ? {} : { pidFile }),
+      ...(looked && { pidFile: () => looked ?? '' }),
       stop(why) {
         stopped = why;
         stop.abort();
@@ -58,15 +86,23 @@ export function createGuard(deps: {
       onError: (error) => log.warn({ sandbox: id, error: String(error) }, 'a running command could not be watched'),
     });
     try {
-      const wrapped = limiter.wrap(id, argv, { ...wrap, ...(pidFile === undefined ? {} : { pidFile }) });
-      const result = await run(wrapped, {
+      const limited = {
         ...options,
         maxBytes: options.maxBytes ?? limits.outputMb * MIB,
         signal: signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]),
-      });
+      };
+      let result = await inShell(command, limited);
+      if (result === null) {
+        looked = pidFile;
+        const wrapped = limiter.wrap(id, [...isolate, ...argv], { ...wrap, ...(pidFile && { pidFile }) });
+        result = await run(wrapped, limited);
+      }
       watch.end();
       if (result.truncated && options.outputFile !== undefined) await dropOldest(join(folder, 'output'));
-      if (stopped !== undefined && signal?.aborted !== true) return { ...result, limits: [stopped] };
+      if (stopped !== undefined && signal?.aborted !== true) {
+        await shells.end(id);
+        return { ...result, limits: [stopped] };
+      }
       const met = [
         ...(ownLimit && result.reason === 'output-limit' ? [limitText.output(limits)] : []),
         ...countedByGroups(result, before, limiter.events(id)),
@@ -74,6 +110,8 @@ export function createGuard(deps: {
       ];
       const resource = met.length > 0 ? undefined : resourceLimitHit(limits, result, limiter.kind === 'rlimit');
       const all = resource === undefined ? met : [resource];
+      // Memory that outlives its processes goes with the shell's namespaces.
+      if (all.length > 0) await shells.end(id);
       return all.length === 0 ? result : { ...result, limits: all };
     } finally {
       watch.end();

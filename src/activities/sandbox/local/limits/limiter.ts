@@ -14,7 +14,7 @@ export interface Limiter {
   readonly kind: Groups['kind'];
   /** Makes the groups unless this process has; returns the folders of those that are new. */
   open(id: string): string[];
-  /** Resolves when its groups are gone, and those that other processes made (`folders`); what still runs in them must have been killed. */
+  /** Resolves when its groups are gone, and those that other processes made (`folders`); what still runs in them, a shell that another worker of this host keeps, is killed. */
   close(id: string, folders: readonly string[]): Promise<void>;
   /** argv that starts `argv` within the limits. */
   wrap(id: string, argv: readonly string[], options: WrapOptions): string[];
@@ -80,6 +80,7 @@ export function createLimiter(limits: SandboxLimits, groups: Groups = findGroups
             const { code } = error as NodeJS.ErrnoException;
             if (code === 'ENOENT') break;
             if (code !== 'EBUSY' || tries >= 40) throw error;
+            killAll(dir);
             await sleep(25);
           }
         }
@@ -117,6 +118,16 @@ export function createLimiter(limits: SandboxLimits, groups: Groups = findGroups
             groupsOf(id).map(({ dir }) => dir),
           ),
   };
+}
+
+function killAll(group: string): void {
+  for (const pid of readFileSync(join(group, 'cgroup.procs'), 'utf8').split('\n')) {
+    try {
+      if (pid !== '') process.kill(Number(pid), 'SIGKILL');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
 }
 
 /** The kernel's least limit of a pid namespace. */

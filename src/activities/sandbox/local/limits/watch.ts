@@ -77,13 +77,13 @@ export function overLimits(limits: SandboxLimits, { mb, files }: Usage): string[
 }
 
 /**
- * Looks until `end`. @param options.pidFile where the command's process id will be written, where its processes are
+ * Looks until `end`. @param options.pidFile where its first process's id will be written, where its processes are
  * to be counted. `stop` is called at most once, with what is said to the agent; `onError` too, and looking goes on.
  */
 export function startWatch(options: {
   limits: SandboxLimits;
   look: () => Promise<Usage>;
-  pidFile?: string;
+  pidFile?: () => string;
   stop: (why: string) => void;
   onError: (error: unknown) => void;
 }): { end(): void } {
@@ -115,7 +115,7 @@ export function startWatch(options: {
 
   async function judge(): Promise<string | undefined> {
     if (pidFile !== undefined) {
-      const pid = Number(await readFile(pidFile, 'utf8').catch(() => ''));
+      const pid = Number(await readFile(pidFile(), 'utf8').catch(() => ''));
       const { threads, memoryMb } =
         pid > 0 ? await countProcesses(pid, { files: ++looks % LOOKS_PER_FILES === 0 }) : { threads: 0, memoryMb: 0 };
       if (threads > limits.processes) return limitText.processes(limits);

@@ -1,0 +1,340 @@
+/**
+ * Shells that are kept between commands. A command in a fresh bubblewrap costs three process starts and a set of
+ * namespaces (some 9 ms of CPU); in a shell that is there already, a fork and the command's own start. A shell
+ * runs one command at a time and is given its text on standard input:
+ *
+ *   tell BEGUN; (cd DIR && exec COMMAND) </dev/null ...; kill all that is left; print MARK on both outputs; tell the status
+ *
+ * The mark is new for each command and ends its output: the status comes on a descriptor of its own when nothing
+ * but the shell is left, so what is before the mark is whole. A command that ends its shell ends as the shell did.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:os';
+import type { Socket } from 'node:net';
+import { OutputCollector } from './output.ts';
+import { type ExecReason, type ExecResult, limitsOf, type ProcessCommand, type ProcessOptions } from './run-process.ts';
+
+/** A shell that waits for commands; plain data. */
+export type ShellSpec = {
+  /** Shells of one owner end together. */
+  owner: string;
+  /** Starts a POSIX shell with `-s`, alone in a pid namespace but for the namespace's init. */
+  argv: readonly string[];
+  /** Of what starts it. */
+  cwd: string;
+  /** Changes when what is mounted under the same path is another folder. */
+  place: string;
+  env: Readonly<Record<string, string>>;
+  /** Nobody else's code runs in it: scripts for /bin/sh are run by the shell itself. */
+  own: boolean;
+};
+export type ShellCommand = Omit<ProcessCommand, 'stdin' | 'termGraceMs'> & {
+  /** As seen by the shell; default: where it is. */
+  cwd?: string;
+  /** Beyond the shell's own. */
+  env: Readonly<Record<string, string>>;
+  /** Standard error into standard output. */
+  combine: boolean;
+};
+
+/** Half of what Linux takes in one argument. */
+const MAX_TEXT = 64 * 1024;
+
+/** Whether a command can be told to a shell: a variable's name may be none to it, and too long a text is for execve to refuse. */
+export const canBeTold = (argv: readonly string[], env: Readonly<Record<string, string>>): boolean =>
+  Object.keys(env).every((name) => /^[A-Za-z_]\w*$/.test(name)) &&
+  [...argv, ...Object.values(env)].every((text) => !text.includes('\0')) &&
+  [...argv, ...Object.values(env)].reduce((sum, text) => sum + text.length, 0) <= MAX_TEXT;
+
+export interface Shells {
+  /** Resolves with null when that shell is busy, cannot be started or has ended: nothing was run then. */
+  run(
+    spec: ShellSpec,
+    argv: readonly string[],
+    command: ShellCommand & Pick<ProcessOptions, 'signal'>,
+  ): Promise<ExecResult | null>;
+  /** Ends an owner's shells; resolves when their processes are gone. */
+  end(owner: string): Promise<void>;
+}
+
+/** A shell that is not used for so long ends: it is some 1 MB. */
+const IDLE_MS = 60_000;
+/** The one that has waited longest ends when there are more. */
+const MOST_SHELLS = 256;
+
+export function createShells(): Shells {
+  /** In order of use. */
+  const shells = new Map<string, Shell>();
+  return {
+    run(spec, argv, command) {
+      const key = JSON.stringify(spec);
+      const found = shells.get(key);
+      if (found?.busy === true) return Promise.resolve(null);
+      const shell = found ?? new Shell(spec, () => shells.get(key) === shell && shells.delete(key));
+      shells.delete(key);
+      shells.set(key, shell);
+      if (shells.size > MOST_SHELLS) [...shells.values()].find((each) => !each.busy)?.kill();
+      return shell.run(argv, command);
+    },
+    async end(owner) {
+      const ended = [...shells.values()].filter((shell) => shell.spec.owner === owner);
+      for (const shell of ended) shell.kill();
+      await Promise.all(ended.map((shell) => shell.closed));
+    },
+  };
+}
+
+type Running = {
+  mark: Buffer;
+  out: MarkedStream;
+  err: MarkedStream;
+  status?: number;
+  reason?: ExecReason;
+  failure?: unknown;
+  begun: boolean;
+  finish: (ended: { code: number | null; signal: NodeJS.Signals | null }) => void;
+};
+
+const BEGUN = 'begun';
+/**
+ * A shell that is not among the first of a pid namespace is in none of its own: what CLEAN kills there would be the
+ * host's. Standard error is on 6 meanwhile: the shell's own words ("Killed") are nobody's.
+ */
+const OPENING = '[ $$ -lt 10 ] || exit 1; exec 6>&2 2>/dev/null\n';
+/** What the shell's namespaces would keep: processes; files in memory. */
+const CLEAN = `n=0; while kill -9 -1; do n=$((n+1)); [ $n -lt 2000 ] || { n=0; /bin/sleep 0.01; }; done
+for f in /dev/shm/* /dev/shm/.[!.]* /dev/shm/..?*; do [ ! -e "$f" ] && [ ! -L "$f" ] || { rm -rf -- /dev/shm/* /dev/shm/.[!.]* /dev/shm/..?*; break; }; done`;
+
+class Shell {
+  readonly spec: ShellSpec;
+  readonly closed: Promise<void>;
+  private readonly child: ChildProcess;
+  private readonly onGone: () => void;
+  private running: Running | undefined;
+  private idle: NodeJS.Timeout | undefined;
+  private said = '';
+  private dead = false;
+
+  constructor(spec: ShellSpec, onGone: () => void) {
+    this.spec = spec;
+    this.onGone = onGone;
+    const [command = '', ...args] = spec.argv;
+    this.child = spawn(command, args, {
+      cwd: spec.cwd,
+      env: spec.env,
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe', 'ignore', 'pipe'],
+    });
+    const { child } = this;
+    // A command that is not begun is run otherwise, and meets the same error there.
+    child.on('error', () => undefined);
+    // What it could not be told shows by its end.
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.write(OPENING);
+    child.stdout?.on('data', (chunk: Buffer) => this.take('out', chunk));
+    child.stderr?.on('data', (chunk: Buffer) => this.take('err', chunk));
+    this.statusPipe?.on('data', (chunk: Buffer) => this.takeStatus(chunk));
+    this.statusPipe?.on('error', () => undefined);
+    this.closed = new Promise((resolve) => {
+      child.once('exit', () => {
+        this.gone();
+        // What it left in its group; the kernel has seen to its namespace.
+        this.signal();
+      });
+      child.once('close', (code, signal) => {
+        this.gone();
+        this.running?.finish({ code, signal });
+        resolve();
+      });
+    });
+  }
+
+  get busy(): boolean {
+    return this.running !== undefined;
+  }
+
+  run(argv: readonly string[], command: ShellCommand & Pick<ProcessOptions, 'signal'>): Promise<ExecResult | null> {
+    clearTimeout(this.idle);
+    this.hold(true);
+    const limits = limitsOf(command);
+    const mark = Buffer.from(randomBytes(16).toString('hex'));
+    return new Promise((resolve, reject) => {
+      const end = (why: ExecReason): void => {
+        if (running.reason !== undefined) return;
+        running.reason = why;
+        this.kill();
+      };
+      const onAbort = (): void => end('aborted');
+      const timer = setTimeout(() => end('timeout'), limits.timeoutMs);
+      const running: Running = {
+        mark,
+        begun: false,
+        out: new MarkedStream(mark, new OutputCollector(limits.out), (bytes) => {
+          if (bytes > limits.maxBytes) end('output-limit');
+        }),
+        err: new MarkedStream(mark, new OutputCollector(limits.err)),
+        finish: ({ code, signal }) => {
+          clearTimeout(timer);
+          command.signal?.removeEventListener('abort', onAbort);
+          this.running = undefined;
+          const { head, tail, truncated } = running.out.end();
+          const { head: errHead, tail: errTail, truncated: errCut } = running.err.end();
+          if (!running.begun && running.reason === undefined) {
+            resolve(null);
+            return;
+          }
+          if (running.failure !== undefined) {
+            reject(running.failure instanceof Error ? running.failure : new Error(String(running.failure)));
+            return;
+          }
+          const killed = running.status === undefined && signal !== null ? { killedBy: signal } : {};
+          resolve({
+            stdout: head,
+            tail,
+            bytes: running.out.bytes,
+            truncated,
+            stderr: (errCut ? errTail : errHead).toString('utf8'),
+            ...killed,
+            exitCode: running.status ?? code ?? 128 + (signal === null ? 0 : constants.signals[signal]),
+            reason: running.reason ?? 'exit',
+          });
+        },
+      };
+      this.running = running;
+      if (command.signal?.aborted === true) onAbort();
+      else command.signal?.addEventListener('abort', onAbort, { once: true });
+      this.child.stdin?.write(this.script(argv, command, mark));
+    });
+  }
+
+  kill(): void {
+    this.gone();
+    this.signal();
+  }
+
+  private script(argv: readonly string[], { cwd, env, combine }: ShellCommand, mark: Buffer): string {
+    const [program = '', flag, script = '', name = '', ...args] = argv;
+    const body =
+      this.spec.own && program === '/bin/sh' && flag === '-c' && name === 'sh'
+        ? `set -- ${args.map(quoted).join(' ')}; eval ${quoted(script)}`
+        : `exec ${argv.map(quoted).join(' ')}`;
+    const before = [
+      ...Object.entries(env).map(([key, value]) => `export ${key}=${quoted(value)};`),
+      ...(cwd === undefined ? [] : [`cd ${quoted(cwd)} &&`]),
+    ];
+    return [
+      `echo ${BEGUN} >&4`,
+      `(${before.join(' ')} ${body}) </dev/null ${combine ? '2>&1' : '2>&6'} 3<&- 4>&- 6>&-; s=$?`,
+      this.spec.own ? '' : CLEAN,
+      `printf ${mark}; printf ${mark} >&6; echo $s >&4\n`,
+    ].join('\n');
+  }
+
+  private take(which: 'out' | 'err', chunk: Buffer): void {
+    const { running } = this;
+    // Between commands nothing is there to write.
+    if (running === undefined) return;
+    try {
+      running[which].push(chunk);
+    } catch (error) {
+      // The host's disk is full or the folder is gone: the command's result would be a lie.
+      running.failure ??= error;
+      this.kill();
+    }
+    this.check(running);
+  }
+
+  private takeStatus(chunk: Buffer): void {
+    this.said += chunk.toString('latin1');
+    const lines = this.said.split('\n');
+    this.said = lines.pop() ?? '';
+    for (const line of lines) {
+      if (this.running === undefined) return;
+      if (line === BEGUN) this.running.begun = true;
+      else this.running.status = Number(line);
+    }
+    if (this.running !== undefined) this.check(this.running);
+  }
+
+  private check(running: Running): void {
+    if (running.status === undefined || !running.out.marked || !running.err.marked) return;
+    // Once it is to be killed, its end is awaited.
+    if (running.reason !== undefined || running.failure !== undefined) return;
+    this.idle = setTimeout(() => this.kill(), IDLE_MS).unref();
+    this.hold(false);
+    running.finish({ code: null, signal: null });
+  }
+
+  /** Not to be used any more. */
+  private gone(): void {
+    if (this.dead) return;
+    this.dead = true;
+    clearTimeout(this.idle);
+    this.hold(true);
+    this.onGone();
+  }
+
+  private signal(): void {
+    if (this.child.pid === undefined) return;
+    try {
+      process.kill(-this.child.pid, 'SIGKILL');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+
+  private get statusPipe(): Socket | undefined {
+    return (this.child.stdio[4] ?? undefined) as Socket | undefined;
+  }
+
+  /** An idle shell does not keep this process alive. */
+  private hold(alive: boolean): void {
+    const { child, statusPipe } = this;
+    const handles = [child, child.stdin, child.stdout, child.stderr, statusPipe] as ({
+      ref(): void;
+      unref(): void;
+    } | null)[];
+    for (const handle of handles) {
+      if (alive) handle?.ref();
+      else handle?.unref();
+    }
+  }
+}
+
+/** A stream that ends with a mark, which is not part of what is collected. */
+class MarkedStream {
+  private held: Buffer = Buffer.alloc(0);
+  private readonly mark: Buffer;
+  private readonly collector: OutputCollector;
+  private readonly onBytes: (bytes: number) => void;
+
+  constructor(mark: Buffer, collector: OutputCollector, onBytes: (bytes: number) => void = () => undefined) {
+    this.mark = mark;
+    this.collector = collector;
+    this.onBytes = onBytes;
+  }
+
+  get bytes(): number {
+    return this.collector.bytes;
+  }
+
+  get marked(): boolean {
+    return this.held.equals(this.mark);
+  }
+
+  push(chunk: Buffer): void {
+    const all = this.held.length === 0 ? chunk : Buffer.concat([this.held, chunk]);
+    const known = Math.max(0, all.length - this.mark.length);
+    this.held = all.subarray(known);
+    if (known > 0) this.collector.push(all.subarray(0, known));
+    this.onBytes(this.collector.bytes);
+  }
+
+  end(): ReturnType<OutputCollector['end']> {
+    if (!this.marked && this.held.length > 0) this.collector.push(this.held);
+    return this.collector.end();
+  }
+}
+
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;

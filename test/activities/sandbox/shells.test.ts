@@ -1,0 +1,134 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ExecOptions } from '../../../src/activities/sandbox/provider.ts';
+import { type TestHost, testHost } from './support.ts';
+
+describe('a shell that is kept between commands', () => {
+  let host: TestHost;
+  let id: string;
+  beforeAll(async () => {
+    host = await testHost({ limits: { memoryMb: 200, processes: 60, minFreeDiskMb: 0 } });
+    id = await host.open();
+  });
+  afterAll(() => host.close());
+
+  const exec = (command: string, options: Partial<ExecOptions> = {}) =>
+    host.provider.exec(id, ['/bin/bash', '-c', command], { timeoutMs: 30_000, ...options });
+  const said = async (command: string, options?: Partial<ExecOptions>) =>
+    (await exec(command, options)).stdout.toString();
+
+  it('runs one command after the other in the same place', async () => {
+    const namespaces = await Promise.resolve(said('readlink /proc/self/ns/pid'));
+    expect(await said('readlink /proc/self/ns/pid')).toBe(namespaces);
+  });
+
+  it('gives each its own streams, whole and in bytes, and its status', async () => {
+    const result = await exec('printf "a\\0\\xff\\n\\n"; printf "no line" >&2; exit 7');
+    expect(result.stdout).toEqual(Buffer.from('a\0\xff\n\n', 'latin1'));
+    expect(result).toMatchObject({ stderr: 'no line', exitCode: 7, reason: 'exit' });
+    expect(await exec('true')).toMatchObject({ stderr: '', exitCode: 0, bytes: 0 });
+    const long = await exec('head -c 3000000 /dev/zero | tr "\\0" x; echo end', { headBytes: 10, tailBytes: 4 });
+    expect(long).toMatchObject({ bytes: 3_000_004, truncated: true });
+    expect(long.tail.toString()).toBe('end\n');
+    expect((await exec('echo out; echo err >&2', { combine: true })).stdout.toString()).toBe('out\nerr\n');
+  });
+
+  it('tells a signal as any shell does, and says nothing of its own', async () => {
+    expect(await exec('kill -SEGV $$')).toMatchObject({ exitCode: 139, stderr: '' });
+  });
+
+  it('leaves no process of a command to the next, whatever it was told to outlive', async () => {
+    await exec('(trap "" TERM HUP; setsid sleep 300 & nohup sleep 301 & disown -a) >/dev/null 2>&1');
+    expect(await said('ls /proc | grep -c "^[0-9]"; cat /proc/[0-9]*/comm')).not.toContain('sleep');
+    // A process that makes others faster than they end.
+    await exec('f() { (sleep 0.01; f) & }; f; f; f');
+    expect(await said('cat /proc/[0-9]*/comm | sort | uniq -c')).not.toMatch(/[2-9] bash/);
+  });
+
+  it('leaves no file in memory to the next', async () => {
+    await exec(
+      'echo mine > /dev/shm/a; echo mine > /dev/shm/.b; mkdir -p "/dev/shm/c d/e"; ln -s nowhere /dev/shm/..f',
+    );
+    expect(await said('ls -A /dev/shm')).toBe('');
+  });
+
+  it('keeps variables, folder and descriptors of one command from the next', async () => {
+    expect(
+      await said('export LEFT=1; cd /tmp; umask 000; echo "$GIVEN in $PWD"', { env: { GIVEN: "it's" }, cwd: '/tmp' }),
+    ).toBe("it's in /tmp\n");
+    expect(await said('echo "[$LEFT$GIVEN] $PWD $(umask)"')).toBe('[] /workspace 0022\n');
+    expect(await said('ls /proc/self/fd | grep "^[4-9]$"')).toBe('');
+  });
+
+  it('is no file that a command can read, nor a process that it can look into', async () => {
+    const shell = 'shell=$(grep -lx sh /proc/[0-9]*/comm | head -1 | xargs dirname)';
+    expect(await said(`${shell}; echo $shell`)).toMatch(/^\/proc\/\d\n$/);
+    for (const what of ['cat $shell/mem', 'ls -l $shell/fd', 'cat $shell/environ', 'echo x > $shell/mem'])
+      expect(await exec(`${shell}; ${what}`)).toMatchObject({ stderr: expect.stringMatching(/denied|not permitted/) });
+    expect((await exec('cat /run/shell/sh; cp /run/shell/sh /tmp/')).stderr).toMatch(/denied/);
+    expect((await exec('echo x >&4')).stderr).toContain('Bad file descriptor');
+  });
+
+  it('ends with a command that ends it, and the next one has another', async () => {
+    const result = await exec('echo before; kill -9 -1; sleep 300');
+    expect(result.stdout.toString()).toBe('before\n');
+    expect(result.exitCode).not.toBe(0);
+    expect(await said('echo again')).toBe('again\n');
+  });
+
+  it('ends with a command that takes too long or is told to stop', async () => {
+    expect(await exec('echo begun; sleep 300', { timeoutMs: 700 })).toMatchObject({ reason: 'timeout', bytes: 6 });
+    const signal = AbortSignal.timeout(500);
+    expect(await exec('sleep 300', { signal })).toMatchObject({ reason: 'aborted' });
+    expect(await exec('yes', { maxBytes: 100_000 })).toMatchObject({ reason: 'output-limit' });
+    expect(await said('echo again')).toBe('again\n');
+  });
+
+  it('ends after a command that met a limit: memory may outlive its processes', async () => {
+    const before = await said('readlink /proc/self/ns/pid');
+    const result = await exec('head -c 300000000 /dev/zero > /dev/shm/big; tail -c 300000000 /dev/zero | wc -c');
+    expect(result.limits).toBeDefined();
+    expect(await said('readlink /proc/self/ns/pid')).not.toBe(before);
+  });
+
+  it('runs commands side by side, those that find it busy elsewhere', async () => {
+    const all = await Promise.all([1, 2, 3].map((n) => said(`sleep 0.3; echo ${n}`)));
+    expect(all).toEqual(['1\n', '2\n', '3\n']);
+  });
+
+  it("is not the one in which the host's own git folder is mounted", async () => {
+    const own = await host.provider.exec(id, ['/bin/sh', '-c', 'ls -d "$1"/HEAD', 'sh', '/run/checkpoint'], {
+      timeoutMs: 10_000,
+      git: true,
+    });
+    expect(own.stdout.toString()).toBe('/run/checkpoint/HEAD\n');
+    expect(await said('ls /run/checkpoint 2>&1')).toContain('cannot access');
+  });
+
+  it('is left behind when the work tree is another folder', async () => {
+    const folder = join(host.stateDir, 'sandboxes', id);
+    await exec('echo old > only-here');
+    renameSync(join(folder, 'workspace'), join(folder, 'was'));
+    mkdirSync(join(folder, 'workspace'));
+    expect(await said('cat only-here 2>&1')).toContain('No such file');
+  });
+
+  it('is gone when its sandbox is', async () => {
+    const another = await host.open();
+    await host.provider.exec(another, ['/bin/true'], { timeoutMs: 10_000 });
+    await host.provider.terminate(another);
+    const left = readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .filter((pid) => commandLine(pid).includes(another));
+    expect(left).toEqual([]);
+  });
+});
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}
