@@ -111,7 +111,8 @@ function shortened(outcome: MergeOutcome): MergeOutcome {
   switch (outcome.kind) {
     case 'conflicted': {
       const files = boundedPaths(outcome.files, 600);
-      return { ...outcome, files: files.length > 0 ? files : outcome.files.slice(0, 1) };
+      const { kind, tip } = outcome;
+      return { kind, tip, files: files.length > 0 ? files : outcome.files.slice(0, 1) };
     }
     case 'landed':
       return outcome.lost === undefined ? outcome : { ...outcome, lost: outcome.lost.slice(0, 1) };

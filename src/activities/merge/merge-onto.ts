@@ -7,8 +7,8 @@ import type { CommitFacts } from '../git/read-commits.ts';
 
 export type Merged =
   | { kind: 'clean'; tree: string }
-  /** A content conflict as git reports it. At least one file. */
-  | { kind: 'conflict'; files: string[] };
+  /** A content conflict as git reports it. At least one file. `sides`: what was merged. */
+  | { kind: 'conflict'; files: string[]; sides: { ours: CommitSha; theirs: CommitSha } };
 
 /** The committer of the helper commits below, which no ref ever has. */
 const HELPER = { name: 'AgentSwarm', email: 'agentswarm@localhost' };
@@ -45,7 +45,7 @@ export async function mergeOnto(mirror: Mirror, merge: Merge, signal?: AbortSign
   // Some directory renames conflict without any one file that does: the messages then name the paths.
   const files = listed.length > 0 ? listed : pathsInMessages(fields.slice(end + 1));
   const known = files.length > 0 ? files : await mirror.changedFiles(base, work);
-  return { kind: 'conflict', files: [...new Set(known)] };
+  return { kind: 'conflict', files: [...new Set(known)], sides: { ours, theirs } };
 }
 
 /**

@@ -45,7 +45,7 @@ export async function together<T>(
         const [ours, theirs] = await stoodIn(merge, commit);
         git.send(`${CommitSha.parse(ours)} ${CommitSha.parse(theirs)}`);
         // Which paths a conflict without a file is about is read from the messages of a process of its own.
-        return (await readMerged(git)) ?? (await mergeOnto(mirror, merge, signal));
+        return (await readMerged(git, { ours, theirs })) ?? (await mergeOnto(mirror, merge, signal));
       },
     });
     await git.end();
@@ -56,7 +56,7 @@ export async function together<T>(
 }
 
 /** Fields of one answer, see git-merge-tree(1). @returns null for a conflict that names no file. */
-async function readMerged(git: Conversation): Promise<Merged | null> {
+async function readMerged(git: Conversation, sides: { ours: CommitSha; theirs: CommitSha }): Promise<Merged | null> {
   const status = await git.next();
   const tree = await git.next();
   if (!['0', '1'].includes(status) || !isObjectName(tree)) {
@@ -68,9 +68,9 @@ async function readMerged(git: Conversation): Promise<Merged | null> {
     if (files.length > 0) throw new Error(`a clean merge of git merge-tree --stdin names ${files.join(', ')}`);
     return { kind: 'clean', tree };
   }
-  // Messages: number of paths, the paths, a type, a text.
-  for (let count = await git.next(); count !== ''; count = await git.next()) {
+  // Messages: number of paths, the paths, a type, a text. The end of an answer is empty, or advice about submodules.
+  for (let count = await git.next(); /^\d+$/.test(count); count = await git.next()) {
     for (let left = Number.parseInt(count, 10) + 2; left > 0; left--) await git.next();
   }
-  return files.length === 0 ? null : { kind: 'conflict', files: [...new Set(files)] };
+  return files.length === 0 ? null : { kind: 'conflict', files: [...new Set(files)], sides };
 }

@@ -5,6 +5,7 @@ import type { Mirror } from '../git/contract.ts';
 import { type CommitFacts, readCommits } from '../git/read-commits.ts';
 import type { Log } from '../log.ts';
 import { fetchWork, type Work } from './fetch-work.ts';
+import { describeConflicts, plainPath } from './conflicts.ts';
 import { guardLanding, lostByLanded } from './guard.ts';
 import { commitLanding } from './landing-commits.ts';
 import { landedChanges } from './landed-changes.ts';
@@ -107,7 +108,14 @@ async function mergeAll(
     const straight = batch.straight.has(work);
     const merged = await merger.merge({ tip: running, tipTree: tree, base, work, workTree, straight });
     if (merged.kind === 'conflict') {
-      outcomes.push({ kind: 'conflicted', files: merged.files, tip: running });
+      const { sides } = merged;
+      const files = [...new Set(merged.files.map((file) => plainPath(file, sides)))];
+      outcomes.push({
+        kind: 'conflicted',
+        files,
+        conflicts: await describeConflicts(mirror, sides, signal),
+        tip: running,
+      });
     } else if (merged.tree === tree) {
       outcomes.push({ kind: 'empty' });
     } else {

@@ -1,6 +1,7 @@
 /** The merge queue's messages: one queue for each repository and branch, for all runs. */
 import { z } from 'zod';
 import { Chain, CommitSha } from '../ids.ts';
+import { Conflict } from './conflict.ts';
 import { GuardPolicy, LostLines } from './guard.ts';
 import { MergeStrategy } from './merge-strategy.ts';
 import { RepositoryRef } from './run.ts';
@@ -46,7 +47,13 @@ export const MergeOutcome = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('landed'), commit: CommitSha, lost: z.array(LostLines).min(1).optional() }),
   /** It would take away what others have landed, and is not to: see `guard`. */
   z.object({ kind: z.literal('held'), lost: z.array(LostLines).min(1) }),
-  z.object({ kind: z.literal('conflicted'), files: z.array(z.string()).min(1), tip: CommitSha }),
+  z.object({
+    kind: z.literal('conflicted'),
+    files: z.array(z.string()).min(1),
+    /** The first of them, with what happened to each. */
+    conflicts: z.array(Conflict).optional(),
+    tip: CommitSha,
+  }),
   /** Nothing of it is left to land: the branch already has the same content. */
   z.object({ kind: z.literal('empty') }),
   z.object({ kind: z.literal('refused'), reason: z.string(), because: Refusal.optional() }),
