@@ -1,4 +1,5 @@
 import type { Budget, Spent } from './contracts/budget.ts';
+import { type Conflict, conflictWords } from './contracts/conflict.ts';
 import type { LostLines } from './contracts/guard.ts';
 import type { Refusal } from './contracts/merge.ts';
 import type { RunSnapshot } from './contracts/snapshot.ts';
@@ -46,8 +47,11 @@ export const RUN_TEXT = {
     `Task ${id} failed for good after ${attempts} attempt${attempts === 1 ? '' : 's'}: ${reason.slice(0, 500)}`,
   notDivided: (id: string): string => `Task ${id} was not worth dividing: one agent does it.`,
   blocked: (id: string): string => `Task ${id} is blocked; see its handoff. It is not tried again by itself.`,
-  conflicted: (id: string, files: readonly string[]): string =>
-    `Task ${id} conflicts with what has landed in ${files.slice(0, 10).join(', ')}, and nobody could resolve it. Its work did not land.`,
+  conflicted: (id: string, files: readonly string[], conflicts: readonly Conflict[] = []): string => {
+    const told = conflicts.slice(0, 10).map(conflictWords);
+    const others = files.filter((file) => !conflicts.some(({ path }) => path === file)).slice(0, 10 - told.length);
+    return `Task ${id} conflicts with what has landed in ${[...told, ...others].join(', ')}, and nobody could resolve it. Its work did not land.`;
+  },
   ejected: (id: string, reason: string): string => `Task ${id} did not land: ${reason.slice(0, 500)}`,
   cancelled: (id: string, because: string): string =>
     `Task ${id} is cancelled: it depends on ${because}, which did not land.`,

@@ -113,8 +113,8 @@ async function firstMessages({ run, task, brief }: AgentInput): Promise<Message[
     const { attempt, previous, guidance } = brief;
     return (await runActivities.briefWorker({ run, task, attempt, previous, guidance })).messages;
   }
-  const { handoff, base, tip, files } = brief;
-  return (await runActivities.briefConflict({ run, task, handoff, base, tip, files })).messages;
+  const { handoff, base, tip, files, conflicts } = brief;
+  return (await runActivities.briefConflict({ run, task, handoff, base, tip, files, conflicts })).messages;
 }
 
 function handoffOf(end: Exclude<LoopEnd<AgentHandoff>, { kind: 'compact' }>): AgentHandoff {

@@ -158,7 +158,7 @@ export class TaskFates extends TaskBook {
       case 'conflicted':
         task.branch = nextBranchState(task.branch, 'conflicted');
         task.ref = outcome.ref;
-        task.reason = RUN_TEXT.conflicted(id, outcome.files);
+        task.reason = RUN_TEXT.conflicted(id, outcome.files, outcome.conflicts);
         this.trouble(task.reason);
         break;
       case 'ejected':

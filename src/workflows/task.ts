@@ -45,6 +45,9 @@ type WorkAt = { commit: string; base: string; ref: string };
 /** A merge queue carries the requests of all runs through continue-as-new. */
 const MAX_BODY_CHARS = 4_000;
 const MAX_FILES_CHARS = 10_000;
+const MAX_CONFLICTS_TOLD = 10;
+
+type Conflicted = Extract<MergeOutcome, { kind: 'conflicted' }>;
 
 class Task {
   private readonly chain = ownChain();
@@ -152,8 +155,7 @@ class Task {
       conflicts += 1;
       let resolved: WorkAt | undefined;
       while (resolved === undefined && conflicts <= settings.conflictTries) {
-        const files = boundedPaths(outcome.files, MAX_FILES_CHARS);
-        const tried = await this.resolve(handoff, at, files, conflicts, addMetrics(handoff.metrics, metrics));
+        const tried = await this.resolve(handoff, at, outcome, conflicts, addMetrics(handoff.metrics, metrics));
         metrics = addMetrics(metrics, tried.metrics);
         resolved = tried.resolved;
         if (resolved === undefined) conflicts += 1;
@@ -166,13 +168,15 @@ class Task {
   }
 
   /** One try of a conflict agent, in a fresh sandbox with the merge in progress, on a reserved slot. */
-  private async resolve(handoff: Handoff, at: WorkAt, files: string[], number: number, before: AgentMetrics) {
+  private async resolve(handoff: Handoff, at: WorkAt, conflict: Conflicted, number: number, before: AgentMetrics) {
+    const files = boundedPaths(conflict.files, MAX_FILES_CHARS);
+    const { conflicts } = conflict;
     // A ref of its own: a try that fails must not replace the work that it was to save.
     const ref = `${this.ref}.conflict-${number}`;
     try {
       const work = await this.work.run({
         start: { kind: 'merge', theirs: at.commit, ref: at.ref },
-        brief: (leased) => ({ role: 'conflict', handoff, base: at.base, tip: leased.base, files }),
+        brief: (leased) => ({ role: 'conflict', handoff, base: at.base, tip: leased.base, files, conflicts }),
         agentId: conflictAgentWorkflowId(this.chain.workflowId, number),
         queue: queueNames().reserved,
         ref,
@@ -209,7 +213,12 @@ class Task {
       case 'empty':
         return { kind: 'none' };
       case 'conflicted':
-        return { kind: 'conflicted', files: boundedPaths(outcome.files, MAX_FILES_CHARS), ref: this.ref };
+        return {
+          kind: 'conflicted',
+          files: boundedPaths(outcome.files, MAX_FILES_CHARS),
+          conflicts: outcome.conflicts?.slice(0, MAX_CONFLICTS_TOLD),
+          ref: this.ref,
+        };
       case 'refused':
         return {
           kind: 'ejected',

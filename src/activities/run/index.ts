@@ -5,10 +5,12 @@ import type { RunActivities } from '../../shared/contracts/activities.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../log.ts';
 import { createBriefPlanner, createBriefReplan } from './brief-planner.ts';
-import { createBriefConflict, createBriefWorker } from './brief-task.ts';
+import { createBriefConflict } from './brief-conflict.ts';
+import { createBriefWorker } from './brief-task.ts';
 import { createDescribeChains } from './describe-chains.ts';
 import { createFinishRun } from './finish.ts';
 import { createInspect } from './inspect.ts';
+import { createReadLandedWork } from './landed-work.ts';
 import { createPrepareRun } from './prepare.ts';
 import { loadPrompts } from './prompts.ts';
 
@@ -33,7 +35,7 @@ export function createRunActivities(deps: {
     briefPlanner: createBriefPlanner({ mirrors, prompts }),
     briefReplan: createBriefReplan({ mirrors }),
     briefWorker: createBriefWorker({ mirrors, prompts }),
-    briefConflict: createBriefConflict({ mirrors, prompts }),
+    briefConflict: createBriefConflict({ mirrors, prompts, landedWork: createReadLandedWork({ client, log }) }),
     inspect: createInspect({ mirrors, log }),
     describeChains: createDescribeChains({ client }),
     finishRun: createFinishRun({ mirrors, log }),

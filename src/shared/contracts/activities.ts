@@ -16,6 +16,7 @@ import type {
 } from './agent.ts';
 import type { CommandRequest, CommandResult } from './agent-command.ts';
 import type { ChecksRequest, ChecksResult } from './checks.ts';
+import type { Conflict } from './conflict.ts';
 import type { AnswerRequest, LandRequest, LandResult, MergeRequest } from './merge.ts';
 import type { Scratchpad } from './plan.ts';
 import type { PlannerInput, PreparedRun, RunContext, SpecSource } from './run.ts';
@@ -93,6 +94,8 @@ export interface RunActivities {
     base: CommitSha;
     tip: CommitSha;
     files: string[];
+    /** Of the first of these files, what each side did. */
+    conflicts?: Conflict[] | undefined;
   }): Promise<{ messages: Message[] }>;
   /** A planner's read-only tools, over the mirror at one commit. */
   inspect(request: { run: RunContext; commit: CommitSha; calls: ToolCall[] }): Promise<{ results: ToolResult[] }>;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Chain, CommitSha } from '../ids.ts';
 import { AgentHandoff, Checkpoint, Message, SandboxRef } from './agent.ts';
 import { Budget } from './budget.ts';
+import { Conflict } from './conflict.ts';
 import { RunContext } from './run.ts';
 import { AgentMetrics, CheckResult, Handoff, TaskSpec } from './task.ts';
 
@@ -21,6 +22,7 @@ export const AgentBrief = z.discriminatedUnion('role', [
     base: CommitSha,
     tip: CommitSha,
     files: z.array(z.string()),
+    conflicts: z.array(Conflict).optional(),
   }),
 ]);
 export type AgentBrief = z.infer<typeof AgentBrief>;

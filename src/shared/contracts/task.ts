@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Chain, CommitSha, TaskId } from '../ids.ts';
 import { Budget } from './budget.ts';
+import { Conflict } from './conflict.ts';
 import { RunContext, SpecSource, TaskReport } from './run.ts';
 
 export const AcceptanceCriterion = z.object({
@@ -135,7 +136,12 @@ export const BranchOutcome = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('none') }),
   /** `warning`: what the landing took away of others' work. */
   z.object({ kind: z.literal('landed'), commit: CommitSha, warning: z.string().optional() }),
-  z.object({ kind: z.literal('conflicted'), files: z.array(z.string()), ref: z.string() }),
+  z.object({
+    kind: z.literal('conflicted'),
+    files: z.array(z.string()),
+    conflicts: z.array(Conflict).optional(),
+    ref: z.string(),
+  }),
   z.object({ kind: z.literal('ejected'), reason: z.string(), ref: z.string(), refused: z.boolean() }),
 ]);
 export type BranchOutcome = z.infer<typeof BranchOutcome>;

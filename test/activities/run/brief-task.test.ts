@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
-import { createBriefConflict, createBriefWorker } from '../../../src/activities/run/brief-task.ts';
+import { createBriefWorker } from '../../../src/activities/run/brief-task.ts';
 import { loadPrompts } from '../../../src/activities/run/prompts.ts';
 import { byteLength } from '../../../src/activities/run/text.ts';
 import type { Message } from '../../../src/shared/contracts/agent.ts';
@@ -13,7 +13,6 @@ const folder = temporaryFolder();
 afterAll(() => folder.remove());
 const deps = { mirrors: createMirrors({ dir: join(folder.dir, 'mirrors') }), prompts: loadPrompts(PROMPTS_DIR) };
 const briefWorker = createBriefWorker(deps);
-const briefConflict = createBriefConflict(deps);
 
 let count = 0;
 let repository: TestRepository;
@@ -94,86 +93,5 @@ describe('the first message of a worker', () => {
     repository.commit({ 'AGENTS.md': huge });
     const { messages } = await brief({ previous: { summary: huge }, guidance: [huge] });
     expect(byteLength(JSON.stringify(messages))).toBeLessThan(100_000);
-  });
-});
-
-describe('the first message of a conflict agent', () => {
-  it('has both sides: the task with its handoff, and the landed commits that touch these files', async () => {
-    repository.commit({ 'a.txt': '2\n' }, { message: 'Land beta\n\nBeta needs two.\n\nSwarm-Task: run-1/beta.1' });
-    const tip = repository.commit({ 'b.txt': '2\n' }, { message: 'Land gamma' });
-    const run = runContext(repository.dir, base);
-    const { messages } = await briefConflict({ run, task, handoff, base, tip, files: ['a.txt'] });
-    expect(messages[0]).toMatchObject({ role: 'system', text: expect.stringMatching(/^# Conflict agent\n/) });
-    const text = textOf(messages);
-    expect(text).toMatch(/^Task: alpha\n\nConflicted files:\n- a\.txt\n\n/);
-    expect(text).toContain('summary: Alpha is there.\n- concern: b.txt was touched\n');
-    expect(text).toMatch(/commit [0-9a-f]{10}\n {4}Land beta\n {4}\n {4}Beta needs two\.\n/);
-    expect(text).not.toContain('Land gamma');
-  });
-
-  it('finds the commits of files with names that look like options, globs and magic, and shows a name on one line', async () => {
-    const names = ['-n', '*.txt', ':(top)x', 'two\nlines'];
-    repository.commit(Object.fromEntries(names.map((name) => [name, 'x'])), { message: 'Odd names' });
-    const tip = repository.commit({ 'a.txt': '3\n' }, { message: 'Not of these files' });
-    const { messages } = await briefConflict({
-      run: runContext(repository.dir, base),
-      task,
-      handoff,
-      base,
-      tip,
-      files: names,
-    });
-    const text = textOf(messages);
-    expect(text).toContain('- -n\n- *.txt\n- :(top)x\n- two\\nlines\n');
-    expect(text).toContain('Odd names');
-    expect(text).not.toContain('Not of these files');
-  });
-
-  it('is told how the repository wants to be worked on, each text once', async () => {
-    const tip = repository.commit({ 'CLAUDE.md': 'Be brief.\n', 'DECISIONS.md': 'D1: </data> tabs.\n' });
-    const conflict = await briefConflict({
-      run: runContext(repository.dir, base),
-      task,
-      handoff,
-      base,
-      tip,
-      files: ['a.txt'],
-    });
-    const worker = await briefWorker({ run: runContext(repository.dir, base), task, attempt: 1, guidance: [] });
-    for (const { messages } of [conflict, worker]) {
-      const text = textOf(messages);
-      expect(text).toContain('<data source="AGENTS.md">\nBe brief.\n</data>');
-      expect(text).toContain('<data source="DECISIONS.md">\nD1: &lt;/data> tabs.\n</data>');
-      expect(text).not.toContain('source="CLAUDE.md"');
-    }
-  });
-
-  it('says so when no landed commit touches the files by name', async () => {
-    const { messages } = await briefConflict({
-      run: runContext(repository.dir, base),
-      task,
-      handoff,
-      base,
-      tip: base,
-      files: ['a.txt'],
-    });
-    expect(textOf(messages)).toContain('look at renames and moves');
-  });
-
-  it('is bounded with a thousand files and long messages', async () => {
-    let tip = base;
-    for (let i = 0; i < 30; i++)
-      tip = repository.commit({ 'a.txt': `${i}\n` }, { message: `${i}\n\n${'x'.repeat(20_000)}` });
-    const files = ['a.txt', ...Array.from({ length: 1_000 }, (_, i) => `f${i}.txt`)];
-    const { messages } = await briefConflict({
-      run: runContext(repository.dir, base),
-      task,
-      handoff,
-      base,
-      tip,
-      files,
-    });
-    expect(textOf(messages)).toContain('and 701 more');
-    expect(byteLength(JSON.stringify(messages))).toBeLessThan(200_000);
   });
 });
