@@ -89,6 +89,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         await client.workflow
           .getHandle(workflowId, undefined, { firstExecutionRunId: firstRunId })
           .signal(modelWaitSignal, news),
+      toldAfterMs: config.llm.tellWaitSeconds * 1_000,
       log,
     });
     const models = createModels({ endpoints, unreachable, config: config.llm, log, metrics, waits });

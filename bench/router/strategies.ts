@@ -50,6 +50,7 @@ export function viaRouter(endpoints: readonly Endpoint[], random: () => number):
     const { completion, endpoint } = await models.complete({
       ...body(ask),
       role: 'worker',
+      run: { workflowId: 'bench', firstRunId: '1' },
       conversation: ask.conversation,
       abandoned: never,
       gate: () => Promise.resolve(),

@@ -20,11 +20,11 @@ const dependencies: Dependencies = {
   version: version(),
   findServer: async (say) => (await findServer({ say })).file,
   startServer,
-  async preflight({ config, env }) {
+  async preflight({ config, env, outage }) {
     // The models' packages take half of the time to start, and most commands have no use for them.
     const { checkIsolation, checkModels } = await import('../preflight.ts');
     const isolation = await checkIsolation({ config, env });
-    const { endpoints, warnings } = await checkModels({ config, env, log: quiet });
+    const { endpoints, warnings } = await checkModels({ config, env, log: quiet, outage });
     return {
       ready: cliText.endpoints(endpoints.map(({ name }) => name)),
       warnings: [...isolation.warnings, ...warnings],

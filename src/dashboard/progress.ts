@@ -1,8 +1,9 @@
 /** What a person sees of a run that goes on: a block of lines, and what has happened since. Pure. */
+import { MODEL_WAIT_EVERY_MS } from '../shared/contracts/model-wait.ts';
 import type { TaskReport } from '../shared/contracts/run.ts';
 import type { RunSnapshot } from '../shared/contracts/snapshot.ts';
 import { formatBudget, formatCount, formatDuration, formatUsd, oneLine } from './format.ts';
-import { eventText, PHASE_WORD, progressText, STATUS_WORD } from './text.ts';
+import { endpointText, eventText, PHASE_WORD, progressText, STATUS_WORD } from './text.ts';
 
 /** Most tasks that are named in the block. */
 const NAMED_TASKS = 8;
@@ -12,6 +13,8 @@ export function progressLines(snapshot: RunSnapshot, { now, width }: { now: numb
   const elapsed = formatDuration(now - snapshot.startedAt);
   const lines = [progressText.head(snapshot.run, PHASE_WORD[snapshot.phase], elapsed)];
   if (snapshot.paused !== undefined) lines.push(progressText.paused(snapshot.paused.reason));
+  const model = modelLine(snapshot, now);
+  if (model !== null) lines.push(model);
   lines.push(countsLine(snapshot.counts));
   lines.push(progressText.landing(snapshot.landed, snapshot.queued, snapshot.target));
   lines.push(costLine(snapshot));
@@ -24,6 +27,14 @@ export function progressLines(snapshot: RunSnapshot, { now, width }: { now: numb
   if (running.length > NAMED_TASKS) lines.push(progressText.more(running.length - NAMED_TASKS));
   if (snapshot.unsafe) lines.push(progressText.unsafe);
   return lines.map((line) => clip(line, width));
+}
+
+/** null: no call waits, as far as is known now. Also for who looks at the run's workers themselves. */
+export function modelLine({ waitingForModel }: RunSnapshot, now: number): string | null {
+  if (waitingForModel === undefined || now - waitingForModel.heardAt > 2 * MODEL_WAIT_EVERY_MS) return null;
+  const { calls, since, why } = waitingForModel;
+  const age = formatDuration(now - since);
+  return endpointText.waiting(calls, new Date(since).toISOString(), age, oneLine(why, 200));
 }
 
 /** One line with the figures, for logs and pipes. */
@@ -51,6 +62,10 @@ export function eventLines(before: RunSnapshot | null, after: RunSnapshot): stri
     lines.push(eventText.paused(oneLine(after.paused.reason, 400)));
   }
   if (after.paused === undefined && before?.paused !== undefined) lines.push(eventText.resumed);
+  if (after.waitingForModel !== undefined && before?.waitingForModel === undefined) {
+    lines.push(eventText.waitsForModel(oneLine(after.waitingForModel.why, 400)));
+  }
+  if (after.waitingForModel === undefined && before?.waitingForModel !== undefined) lines.push(eventText.hasModel);
   return lines;
 }
 

@@ -50,6 +50,8 @@ export const eventText = {
   phase: (phase: string) => `phase: ${phase}`,
   paused: (reason: string) => `paused: ${reason}`,
   resumed: 'goes on',
+  waitsForModel: (why: string) => `waiting for a model: ${why}`,
+  hasModel: 'no call waits for a model any more',
   planned: (id: string, description: string) => `task ${id}: planned: ${description}`,
   started: (id: string, attempt: number) => `task ${id}: started${attempt > 1 ? `, attempt ${attempt}` : ''}`,
   failed: (id: string, reason: string | undefined) => `task ${id}: failed${reason === undefined ? '' : `: ${reason}`}`,

@@ -139,6 +139,18 @@ export const Config = z.strictObject({
       idleSeconds: z.number().positive().default(120),
       /** The same for one that is kept alive without a word of the answer. */
       firstTokenSeconds: z.number().positive().default(600),
+      /** A run is told of calls that have waited for a model for so long: limits, outages. */
+      tellWaitSeconds: z.number().positive().default(30),
+    })
+    .prefault({}),
+  metrics: z
+    .strictObject({
+      prometheus: z
+        .strictObject({
+          /** host:port that a worker answers `/metrics` on; one worker each. */
+          bindAddress: z.string().regex(/^(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}$/, 'an address is host:port'),
+        })
+        .optional(),
     })
     .prefault({}),
   run: RunSettingsInput.prefault({}),

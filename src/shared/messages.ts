@@ -7,6 +7,7 @@ import type { Message, SandboxRef, TranscriptRange } from './contracts/agent.ts'
 import type { AgentMessage } from './contracts/agent-run.ts';
 import type { MergeAnswer, MergeQueueSnapshot, MergeRequest } from './contracts/merge.ts';
 import type { LeasedMessage } from './contracts/sandbox.ts';
+import type { ModelWait } from './contracts/model-wait.ts';
 import type { RunSnapshot } from './contracts/snapshot.ts';
 import type { HandoffMessage, OutcomeMessage } from './contracts/task.ts';
 
@@ -34,6 +35,9 @@ export const cancelTaskUpdate = defineUpdate<string, [{ task: string; reason?: s
 export const finishUpdate = defineUpdate<string, []>('finish');
 export const pauseUpdate = defineUpdate<string, [{ reason?: string }]>('pause');
 export const resumeUpdate = defineUpdate<string, []>('resume');
+
+/** A worker to the root planner of a run whose calls it makes. */
+export const modelWaitSignal = defineSignal<[ModelWait]>('modelWait');
 
 export const snapshotQuery = defineQuery<RunSnapshot>('snapshot');
 export const mergeQueueSnapshotQuery = defineQuery<MergeQueueSnapshot>('snapshot');

@@ -19,13 +19,22 @@ import type { RunContext } from '../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../shared/contracts/snapshot.ts';
 import { isFinished, shouldPlan } from '../shared/decisions/dispatch.ts';
 import { AgentMessage } from '../shared/contracts/agent-run.ts';
+import { ModelWait } from '../shared/contracts/model-wait.ts';
 import { HandoffMessage, OutcomeMessage } from '../shared/contracts/task.ts';
 import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
 import type { Chain } from '../shared/ids.ts';
-import { handoffSignal, messageSignal, snapshotQuery, taskOutcomeSignal, transcriptQuery } from '../shared/messages.ts';
+import {
+  handoffSignal,
+  messageSignal,
+  modelWaitSignal,
+  snapshotQuery,
+  taskOutcomeSignal,
+  transcriptQuery,
+} from '../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../shared/run-text.ts';
 import { ownChain } from './agent-ask.ts';
 import { parseSignal } from './input.ts';
+import { ModelWaits } from './model-waits.ts';
 import { defined, type Place } from './place.ts';
 import { Children } from './planner-children.ts';
 import { listenToPeople } from './planner-people.ts';
@@ -57,6 +66,7 @@ export abstract class PlanningWorkflow {
   /** A round found too little money while others held some: it is tried again when one of them has ended. */
   private unfunded = false;
   /** Said before the run was prepared; the state takes it over. */
+  private readonly modelWaits = new ModelWaits();
   private early: ((state: PlannerState) => void)[] = [];
 
   constructor(carried: CarriedState | undefined) {
@@ -253,6 +263,10 @@ export abstract class PlanningWorkflow {
       const message = parseSignal(OutcomeMessage, raw, 'outcome');
       if (message !== undefined) this.hear((state) => state.outcome(message, Date.now()));
     });
+    setHandler(modelWaitSignal, (raw) => {
+      const news = parseSignal(ModelWait, raw, 'modelWait');
+      if (news !== undefined) this.modelWaits.heard(news);
+    });
     setHandler(snapshotQuery, () => this.snapshot());
     setHandler(transcriptQuery, (range) =>
       (this.planning?.current?.talk.messages ?? []).slice(range?.from ?? 0, range?.to),
@@ -282,7 +296,8 @@ export abstract class PlanningWorkflow {
   }
 
   protected snapshot(): RunSnapshot {
-    return snapshotOf({
+    const waitingForModel = this.modelWaits.all();
+    const snapshot = snapshotOf({
       run: this.chain.workflowId,
       phase: this.phase,
       planning: this.round !== undefined,
@@ -292,5 +307,6 @@ export abstract class PlanningWorkflow {
       state: this.state,
       startedAt: this.startedAt,
     });
+    return waitingForModel === undefined ? snapshot : { ...snapshot, waitingForModel };
   }
 }

@@ -170,3 +170,16 @@ test('elsewhere there are plain lines only, and the figures once it has been qui
   expect(out).toContain('r1 running 10.0 s; ');
   expect(out).not.toContain('\u001B');
 });
+
+test('calls that wait for a model are shown, until nothing was heard of them for ten minutes', () => {
+  const since = Date.UTC(2026, 0, 1, 12);
+  const waitingForModel = { since, calls: 3, why: 'no LLM endpoint answers: ECONNREFUSED', heardAt: since + 30_000 };
+  const lines = (now: number): string => progressLines(snapshot({ waitingForModel }), { now, width: 200 }).join('\n');
+  expect(lines(since + 60_000)).toContain(
+    '3 calls are waiting for a model since 2026-01-01T12:00:00.000Z (1 min 00 s): no LLM endpoint answers: ECONNREFUSED',
+  );
+  expect(lines(since + 30_000 + 601_000)).not.toContain('waiting for a model');
+  const said = (before: RunSnapshot, after: RunSnapshot): string => eventLines(before, after).join('\n');
+  expect(said(snapshot(), snapshot({ waitingForModel }))).toContain('waiting for a model: no LLM endpoint answers');
+  expect(said(snapshot({ waitingForModel }), snapshot())).toBe('no call waits for a model any more');
+});

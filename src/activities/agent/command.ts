@@ -41,6 +41,7 @@ export function createCommandActivities({ exec, models, chains, log }: CommandDe
       const token = randomBytes(24).toString('hex');
       const conversation = JSON.stringify([asked.agent.workflowId, asked.agent.firstRunId]);
       const attempt = `${context.info.activityId}.${context.info.attempt}`;
+      const [root = asked.agent] = asked.ancestors;
       let calls = 0;
       const gateway = createModelGateway({
         token,
@@ -52,6 +53,7 @@ export function createCommandActivities({ exec, models, chains, log }: CommandDe
           calls += 1;
           return models.complete({
             ...request,
+            run: root,
             role: asked.role,
             conversation,
             idempotencyKey: `${asked.agent.workflowId}/${asked.agent.firstRunId}/${attempt}.${calls}`,

@@ -54,7 +54,9 @@ export function createThinker(deps: LlmDeps): Thinker {
       log.info({ ...fields, endpoint: journalled.endpoint }, 'LLM answer taken from the journal: not asked again');
       return journalled;
     }
+    const [run = request.agent] = request.ancestors;
     const answered = await models.complete({
+      run,
       role: request.role,
       conversation: JSON.stringify([request.agent.workflowId, request.agent.firstRunId]),
       messages,

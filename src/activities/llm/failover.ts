@@ -45,6 +45,8 @@ export type FailoverDeps = {
   router: Router;
   providers: ReadonlyMap<Endpoint, Provider>;
   log: Log;
+  /** Told of each request that failed. */
+  onFailure?: (lease: Lease, kind: ProviderFailure['kind']) => void;
   /** In [0, 1): spreads the back-off, so that a hundred agents do not come back at once. */
   random?: () => number;
 };
@@ -135,9 +137,11 @@ class Call {
     }
   }
 
-  #failed({ endpoint, model }: Lease, failure: ProviderFailure): void {
-    const { router, log, random = Math.random } = this.#deps;
+  #failed(lease: Lease, failure: ProviderFailure): void {
+    const { router, log, onFailure, random = Math.random } = this.#deps;
+    const { endpoint, model } = lease;
     const { kind, status, message } = failure;
+    onFailure?.(lease, kind);
     const fields = { endpoint: endpoint.name, model, kind, status, attempts: this.#attempts };
     log.warn(fields, `LLM call failed: ${message}`);
     switch (kind) {

@@ -1,8 +1,9 @@
-/** Keeps `<state folder>/endpoints/<pid>.json` as the router stands, for `agentswarm endpoints`. */
+/** Keeps `<state folder>/endpoints/<pid>.json` as the router stands, for `agentswarm endpoints`, and the metrics. */
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ENDPOINTS_EVERY_MS, ENDPOINTS_FOLDER, type WorkerEndpoints } from '../../shared/contracts/endpoint-status.ts';
 import type { Log } from '../log.ts';
+import type { LlmMetrics } from './metrics.ts';
 import type { Router } from './router/router.ts';
 import { statusOf } from './router/status.ts';
 
@@ -10,8 +11,13 @@ import { statusOf } from './router/status.ts';
  * Writes at once and every two seconds, each time the whole file. What cannot be written is logged once and costs
  * nothing else. The function it gives ends that and removes the file.
  */
-export function publishEndpoints(options: { router: Router; stateDir: string; log: Log }): () => Promise<void> {
-  const { router, stateDir, log } = options;
+export function publishEndpoints(options: {
+  router: Router;
+  stateDir: string;
+  log: Log;
+  metrics?: LlmMetrics;
+}): () => Promise<void> {
+  const { router, stateDir, log, metrics } = options;
   const folder = join(stateDir, ENDPOINTS_FOLDER);
   const file = join(folder, `${process.pid}.json`);
   const startedAt = Date.now();
@@ -19,9 +25,11 @@ export function publishEndpoints(options: { router: Router; stateDir: string; lo
   let writing: Promise<void> = Promise.resolve();
 
   async function write(): Promise<void> {
+    const now = endpointsNow(router, startedAt);
+    metrics?.stand(now);
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      const text = JSON.stringify(endpointsNow(router, startedAt));
+      const text = JSON.stringify(now);
       await writeFile(`${file}.partial`, text, { mode: 0o600 });
       await rename(`${file}.partial`, file);
     } catch (error) {

@@ -1,17 +1,24 @@
-/** What a call that has no model to ask says of itself, in its heartbeats. */
+/** What a call that has no model to ask says of itself: in its heartbeats, and to its run. */
 import type { Waiting } from './router/router.ts';
 
-export function waitingText({ why, since, until, lastFailure }: Waiting, now: number): string {
-  const waiting = `waiting for a model since ${new Date(since).toISOString()}`;
+export function waitingText(waiting: Waiting, now: number): string {
+  const { why, since, until } = waiting;
+  const head = `waiting for a model since ${new Date(since).toISOString()}`;
+  // When slots or tokens are free again nobody knows.
+  const next = why === 'limit' ? '' : `; next try in ${Math.max(1, Math.ceil((until - now) / 1_000))} s`;
+  return `${head}${next}; ${waitingReason(waiting)}`;
+}
+
+/** The same without times: it stays as it is while the cause does. */
+export function waitingReason({ why, lastFailure }: Pick<Waiting, 'why' | 'lastFailure'>): string {
   const last = lastFailure === undefined ? '' : `: ${lastFailure}`;
-  const next = `next try in ${Math.max(1, Math.ceil((until - now) / 1_000))} s`;
   switch (why) {
     case 'outage':
     case 'backoff':
-      return `${waiting}; no LLM endpoint answers, ${next}${last}`;
+      return `no LLM endpoint answers${last}`;
     case 'throttled':
-      return `${waiting}; the provider asks for time, ${next}${last}`;
+      return `the provider asks for time${last}`;
     case 'limit':
-      return `${waiting}; the limits of the LLM endpoints are reached`;
+      return 'the limits of the LLM endpoints are reached';
   }
 }

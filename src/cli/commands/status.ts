@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { formatDuration } from '../../dashboard/format.ts';
 import { waitingLine } from '../../dashboard/endpoints.ts';
-import { progressLines } from '../../dashboard/progress.ts';
+import { modelLine, progressLines } from '../../dashboard/progress.ts';
 import { renderReport } from '../../dashboard/report.ts';
 import { externalTarget } from '../../connection.ts';
 import type { CommonOptions } from '../dependencies.ts';
@@ -100,7 +100,8 @@ async function show({ io, options }: SessionContext, session: Session, run: stri
   if (snapshot === null) throw new CliError(cliText.notLooked(run, nextCommand(options, 'attach', run)));
   if (json) return printLine(io.stdout, JSON.stringify(snapshot, null, 2));
   for (const line of progressLines(snapshot, { now: Date.now(), width: 200 })) printLine(io.stdout, line);
-  // Of this host's workers only: a run does not know what its agents' calls wait for.
+  // Of this host's workers, at once; a run is told of waits of half a minute.
+  if (modelLine(snapshot, Date.now()) !== null) return printLine(io.stdout, linkLine(session, run));
   for (const worker of readWorkerEndpoints(session.loaded.stateDir)) {
     const line = waitingLine(worker, Date.now());
     if (line !== null) printLine(io.stdout, line);

@@ -1,5 +1,6 @@
 /** Query `snapshot` of a planner: everything that a person watching needs, as plain JSON. */
 import type { Budget, Spent } from './budget.ts';
+import type { WaitingForModel } from './model-wait.ts';
 import type { TaskReport } from './run.ts';
 import type { Scratchpad } from './plan.ts';
 
@@ -28,4 +29,6 @@ export type RunSnapshot = {
   notes: string[];
   unsafe: boolean;
   budget?: { total: Budget; spent: Spent };
+  /** Calls of its agents that have had no model to ask for 30 s or more, as its workers say. */
+  waitingForModel?: WaitingForModel;
 };

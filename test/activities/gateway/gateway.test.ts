@@ -47,6 +47,7 @@ async function setUp(
       models.complete({
         ...request,
         role: 'worker',
+        run: { workflowId: 'run', firstRunId: 'root-1' },
         conversation: 'c',
         idempotencyKey: 'k',
         abandoned: new AbortController().signal,

@@ -100,7 +100,7 @@ test('a web page is no endpoint', async () => {
   expect(await refusal([endpointTo(server, 'openai')])).toContain('Is its base URL right?');
 });
 
-test('an endpoint that is away is a warning while another works, and an error when none does', async () => {
+test('an endpoint that is away is a warning while another works; when none does, an error for what is new only', async () => {
   const works = await serve();
   const gone = await serve();
   await gone.close();
@@ -109,6 +109,9 @@ test('an endpoint that is away is a warning while another works, and an error wh
   expect(warnings).toEqual([expect.stringContaining('"away"')]);
   expect(unreachable).toEqual(new Set(['away']));
   expect(await refusal([away])).toMatch(/No LLM endpoint can be reached.*"away".*ECONNREFUSED/s);
+  const waited = await checkEndpoints([away], { log: createTestLog(), outage: 'wait' });
+  expect(waited.unreachable).toEqual(new Set(['away']));
+  expect(waited.warnings[0]).toContain('agents wait until one is back');
 });
 
 test('a silent endpoint holds nobody up for longer than the time limit', async () => {

@@ -32,6 +32,7 @@ async function setUp(protocol: Protocol, answer: ScriptedAnswer = { text: WHOLE 
   const models = createModels({ endpoints, config: LIMITS, log: createTestLog(), random: () => 0 });
   const request: ModelRequest = {
     role: 'worker',
+    run: { workflowId: 'run', firstRunId: 'root-1' },
     conversation: 'c',
     messages: [{ role: 'user', text: 'Count.' }],
     tools: toolDefinitions(['bash']),

@@ -1,0 +1,111 @@
+/**
+ * Tells runs that calls of theirs wait for a model, so that their snapshots show it: one signal when a wait has
+ * lasted for `toldAfterMs`, one when nobody has waited for 10 s, and one every five minutes between.
+ */
+import { MODEL_WAIT_EVERY_MS, type ModelWait } from '../../shared/contracts/model-wait.ts';
+import type { Chain } from '../../shared/ids.ts';
+import type { Log } from '../log.ts';
+import { type Clock, systemClock } from './router/router.ts';
+
+const OVER_AFTER_MS = 10_000;
+const LOOK_EVERY_MS = 5_000;
+
+/** One call. */
+export type Wait = {
+  /** It has no model to ask; `since` in ms since the epoch. */
+  waits(since: number, why: string): void;
+  /** It has one, or has ended. May be called again. */
+  over(): void;
+};
+
+export interface WaitNews {
+  /** Of the run with this root planner. */
+  of(run: Chain): Wait;
+  /** Says what is over, as nobody will afterwards. */
+  stop(): Promise<void>;
+}
+
+type Waiting = { since: number; why: string };
+type Run = { root: Chain; waits: Map<symbol, Waiting>; toldAt: number | undefined; quietSince: number | undefined };
+
+/** `tell` signals the root; what it throws is logged, and tried again. */
+export function createWaitNews(options: {
+  worker: string;
+  tell: (root: Chain, news: ModelWait) => Promise<void>;
+  toldAfterMs: number;
+  log: Log;
+  clock?: Clock;
+}): WaitNews {
+  const { worker, tell, toldAfterMs, log, clock = systemClock } = options;
+  const runs = new Map<string, Run>();
+  let cancelLook: (() => void) | undefined;
+  let stopped = false;
+
+  async function say(run: Run, waiting: ModelWait['waiting']): Promise<void> {
+    const at = clock.now();
+    run.toldAt = waiting === undefined ? undefined : at;
+    try {
+      await tell(run.root, { worker, at, ...(waiting === undefined ? {} : { waiting }) });
+    } catch (error) {
+      log.warn({ run: run.root.workflowId, err: error }, 'a run could not be told that its calls wait for a model');
+      // The end of a wait that could not be told is found out by its age.
+      if (waiting !== undefined) run.toldAt = undefined;
+    }
+  }
+
+  async function look(): Promise<void> {
+    const now = clock.now();
+    const news: Promise<void>[] = [];
+    for (const [key, run] of runs) {
+      const waits = [...run.waits.values()].toSorted((a, b) => a.since - b.since);
+      const [longest] = waits;
+      if (longest === undefined) {
+        run.quietSince ??= now;
+        if (run.toldAt === undefined) runs.delete(key);
+        else if (now - run.quietSince >= OVER_AFTER_MS) {
+          runs.delete(key);
+          news.push(say(run, undefined));
+        }
+        continue;
+      }
+      run.quietSince = undefined;
+      const due =
+        run.toldAt === undefined ? now - longest.since >= toldAfterMs : now - run.toldAt >= MODEL_WAIT_EVERY_MS;
+      if (due) news.push(say(run, { since: longest.since, calls: waits.length, why: longest.why.slice(0, 1_000) }));
+    }
+    await Promise.all(news);
+  }
+
+  function lookLater(): void {
+    if (stopped || cancelLook !== undefined || runs.size === 0) return;
+    cancelLook = clock.after(Math.min(LOOK_EVERY_MS, toldAfterMs), () => {
+      void look().finally(() => {
+        cancelLook = undefined;
+        lookLater();
+      });
+    });
+  }
+
+  return {
+    of(root) {
+      const id = Symbol(root.workflowId);
+      const key = JSON.stringify(root);
+      return {
+        waits(since, why) {
+          const run = runs.get(key) ?? { root, waits: new Map(), toldAt: undefined, quietSince: undefined };
+          runs.set(key, run);
+          run.waits.set(id, { since, why });
+          lookLater();
+        },
+        over: () => void runs.get(key)?.waits.delete(id),
+      };
+    },
+    async stop() {
+      stopped = true;
+      cancelLook?.();
+      await Promise.all(
+        [...runs.values()].filter(({ toldAt }) => toldAt !== undefined).map((run) => say(run, undefined)),
+      );
+    },
+  };
+}
