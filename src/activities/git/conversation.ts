@@ -26,17 +26,18 @@ const ANSWER_MS = 900_000;
 const STDERR_CHARS = 4_000;
 
 /** For local plumbing only: no credentials, no configuration of user or system. */
-export function createConverse(env: Environment): Converse {
+export function createConverse(env: Environment, firstAnswerMs = FIRST_ANSWER_MS): Converse {
   let answers = true;
   return (dir, argv, signal) => {
     if (!answers) return undefined;
-    return converse(dir, argv, { env, signal, onUnanswered: () => (answers = false) });
+    return converse(dir, argv, { env, signal, firstAnswerMs, onUnanswered: () => (answers = false) });
   };
 }
 
-type Options = { env: Environment; signal: AbortSignal | undefined; onUnanswered: () => void };
+type Options = { env: Environment; signal: AbortSignal | undefined; firstAnswerMs: number; onUnanswered: () => void };
 
-function converse(dir: string, argv: readonly string[], { env, signal, onUnanswered }: Options): Conversation {
+function converse(dir: string, argv: readonly string[], options: Options): Conversation {
+  const { env, signal, firstAnswerMs, onUnanswered } = options;
   const credentials = { helper: false, sshAgent: false, token: false };
   // Before 2.49 git keeps the answers of `merge-tree --stdin` in its buffer when its output is a pipe.
   const child: ChildProcessWithoutNullStreams = spawn('stdbuf', ['-o0', 'git', ...argv], {
@@ -74,7 +75,7 @@ function converse(dir: string, argv: readonly string[], { env, signal, onUnanswe
   const stop = (): void => void child.kill('SIGKILL');
 
   async function answer(): Promise<void> {
-    const ms = answered ? ANSWER_MS : FIRST_ANSWER_MS;
+    const ms = answered ? ANSWER_MS : firstAnswerMs;
     const timer = setTimeout(() => {
       if (!answered) onUnanswered();
       failed(`did not answer for ${ms} ms`);
@@ -96,8 +97,9 @@ function converse(dir: string, argv: readonly string[], { env, signal, onUnanswe
     async end() {
       child.stdin.end();
       await closed;
-      if (child.exitCode !== 0 || stderr !== '' || fields.length > 0 || rest !== '') {
-        throw failure ?? new Error(`git ${argv.join(' ')} on ${dir} did not end well: ${stderr.trim()}`);
+      if (child.exitCode !== 0 || stderr !== '') throw failure ?? new Error('unreachable: it has closed');
+      if (fields.length > 0 || rest !== '') {
+        throw new Error(`git ${argv.join(' ')} on ${dir} said more than it was asked: ${fields[0] ?? rest}`);
       }
     },
     stop,
