@@ -31,6 +31,8 @@ export type LlmDeps = {
   config: Pick<Config['llm'], 'idleSeconds' | 'firstTokenSeconds'>;
   /** Shared with `act` of the same process, which saves most queries. */
   recent?: RecentMessages;
+  /** Aborted: the worker stops. What is on the wire is finished, what waits ends, long before its grace is over. */
+  stopping?: AbortSignal;
   log: Log;
 };
 
@@ -42,7 +44,7 @@ export type Thinker = (request: ThinkRequest, added?: readonly Message[]) => Pro
  * run is paused. It wants a heartbeat timeout (of 20 s or more) and a long startToClose.
  */
 export function createThinker(deps: LlmDeps): Thinker {
-  const { chains, recent = new RecentMessages(), log, models = createModels(deps) } = deps;
+  const { chains, recent = new RecentMessages(), stopping, log, models = createModels(deps) } = deps;
   const transcripts = new Transcripts(deps.transcript);
   const journal = createJournal(deps.journalDir, log);
   const flights = new Flights<ThinkResult>();
@@ -107,6 +109,8 @@ export function createThinker(deps: LlmDeps): Thinker {
       });
     };
     const timer = setInterval(beat, HEARTBEAT_MS);
+    const leave = (): void => ticket?.release(attemptEnded());
+    stopping?.addEventListener('abort', leave, { once: true });
     try {
       const transcript = await transcripts.get({
         ...workflowExecution,
@@ -124,11 +128,13 @@ export function createThinker(deps: LlmDeps): Thinker {
       status = 'starting';
       ticket = flights.join(key, (flight) => answer(request, messages, key, flight));
       followCancellation(context, ticket, request, chains);
+      if (stopping?.aborted === true) leave();
       const result = await ticket.answer;
       recent.add(workflowExecution, result.message);
       return result;
     } finally {
       clearInterval(timer);
+      stopping?.removeEventListener('abort', leave);
       ticket?.release(attemptEnded());
     }
   };

@@ -223,6 +223,23 @@ test('a worker that shuts down finishes the call that is on the wire', async () 
   expect(server.requests).toHaveLength(1);
 });
 
+test('a worker that is told to stop in an outage does not wait for its end, and finishes what is on the wire', async () => {
+  const stopping = new AbortController();
+  const activities = worker({ stopping: stopping.signal });
+  server.answer = () => ({ text: 'paid for', delayMs: 400 });
+  const onTheWire = attempt(activities);
+  await expect.poll(() => server.requests.length).toBe(1);
+  const gone = await startLlmServer();
+  await gone.close();
+  const waits = worker({ stopping: stopping.signal, endpoints: [endpointTo(gone, 'openai')] });
+  const inVain = attempt(waits, { turn: 2 });
+  await expect.poll(() => inVain.beats.length + log.lines.length, { timeout: 6_000 }).toBeGreaterThan(0);
+  stopping.abort();
+  await expect(inVain.result).rejects.toThrow('this attempt has ended');
+  expect((await onTheWire.result).message.text).toBe('paid for');
+  expect((await attempt(waits, { turn: 3 }).result.catch(String)) as string).toContain('this attempt has ended');
+});
+
 test('a worker that shuts down asks no second endpoint when the first one fails', async () => {
   const second = await startLlmServer();
   try {
