@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createCommandActivities } from './activities/agent/command.ts';
-import { createCheckActivities } from './activities/checks/index.ts';
+import { createCheckActivities, createSweepActivities } from './activities/checks/index.ts';
 import { createMirrors } from './activities/git/mirrors.ts';
 import { withHeartbeats } from './activities/heartbeats.ts';
 import { createThinker } from './activities/llm/activities.ts';
@@ -103,13 +103,14 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       recent,
       log,
     });
+    const promptsDir = fileURLToPath(new URL('../prompts', import.meta.url));
     const { act } = sandboxes.activities;
     const { run, sandbox } = remembering(recent, {
       run: createRunActivities({
         mirrors,
         client,
         config,
-        promptsDir: fileURLToPath(new URL('../prompts', import.meta.url)),
+        promptsDir,
         sandboxUnsafe: sandboxes.unsafe,
         log,
       }),
@@ -125,6 +126,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
           ...withHeartbeats(run),
           think,
           ...createMergeActivities({ mirrors, client, taskQueue, log }),
+          ...withHeartbeats(createSweepActivities({ mirrors, promptsDir, log })),
         },
       }),
       Worker.create({

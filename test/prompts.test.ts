@@ -12,6 +12,7 @@ const FIRST_LINES = {
   subplanner: '# Subplanner',
   worker: '# Worker',
   conflict: '# Conflict agent',
+  reconciler: '# Reconciler',
 } as const;
 
 /** Fenced JSON with the name of the schema it is an example of: "json submit_plan". */

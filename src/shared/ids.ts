@@ -70,6 +70,11 @@ export const taskRef = (runId: string, workflowId: string): string =>
 
 export const runRefPrefix = (runId: string): string => `${RUN_REFS}/${refComponent(runId)}/`;
 
+/** Names the newest commit of a branch that is known to pass its checks. */
+export const greenRef = (branch: string): string => `refs/agentswarm/green/${branch}`;
+
+export const reconcilerWorkflowId = (runId: string): string => `${runId}/reconciler`;
+
 export const defaultBranch = (runId: string): string => `agentswarm/${refComponent(runId)}`;
 
 /** Trailers of every landing commit. Only `Swarm-Change` decides that something has already landed. */

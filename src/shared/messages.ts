@@ -9,6 +9,7 @@ import type { MergeAnswer, MergeQueueSnapshot, MergeRequest } from './contracts/
 import type { LeasedMessage } from './contracts/sandbox.ts';
 import type { ModelWait } from './contracts/model-wait.ts';
 import type { RunSnapshot } from './contracts/snapshot.ts';
+import type { SweptMessage } from './contracts/sweep.ts';
 import type { HandoffMessage, OutcomeMessage } from './contracts/task.ts';
 
 /** Task to planner. */
@@ -23,6 +24,9 @@ export const enqueueSignal = defineSignal<[MergeRequest]>('enqueue');
 export const leasedSignal = defineSignal<[LeasedMessage]>('leased');
 /** Task to its agent: work goes on in this sandbox. */
 export const sandboxSignal = defineSignal<[SandboxRef]>('sandbox');
+
+/** Reconciler to planner. */
+export const sweptSignal = defineSignal<[SweptMessage]>('swept');
 
 /** Planner to task, task to its agent. */
 export const messageSignal = defineSignal<[AgentMessage]>('message');
@@ -50,6 +54,7 @@ export const WORKFLOW = {
   task: 'task',
   agent: 'agent',
   mergeQueue: 'mergeQueue',
+  reconciler: 'reconciler',
 } as const;
 
 /** Key of the root's memo that says since when and why a run is paused; `think` waits while it is set. */

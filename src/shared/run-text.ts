@@ -42,6 +42,8 @@ export const RUN_TEXT = {
   landedOver: (id: string, warning: string): string =>
     `Task ${id}: ${warning}. Look whether that is wanted; plan a task that brings it back if not.`,
   nothingLeft: (id: string): string => `Task ${id}: the branch already had all that it changed.`,
+  fixAdded: (id: string, description: string): string =>
+    `The checks of the branch fail; task ${id} mends that and goes first: ${(description.trim().split('\n', 1)[0] ?? '').slice(0, 200)} It is not to be planned again.`,
   retried: (id: string, attempt: number): string => `Task ${id} is tried again (attempt ${attempt}).`,
   failed: (id: string, attempts: number, reason: string): string =>
     `Task ${id} failed for good after ${attempts} attempt${attempts === 1 ? '' : 's'}: ${reason.slice(0, 500)}`,

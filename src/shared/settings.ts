@@ -78,6 +78,8 @@ const shape = {
     }),
   /** What the repository calls well. */
   checks: Checks,
+  /** Whether the branch's checks are run while tasks land and at the end, and what they show is mended. */
+  sweeps: z.enum(['auto', 'off']),
   setup: SetupSetting,
   /** Author and committer of the landing commits. */
   author: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }),
@@ -126,6 +128,7 @@ export const RunSettings = z.object({
     argv: ENGINE.argv.optional(),
   }),
   checks: Checks.default([]),
+  sweeps: z.enum(['auto', 'off']).default('off'),
   budget: Budget.default({}),
   division: Division.default({ scope: 4, depth: 0, subtasks: 10 }),
 });
@@ -144,6 +147,7 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
     engine: 'loop',
   },
   checks: [],
+  sweeps: 'auto',
   budget: { usd: 25 },
   division: { scope: 4, depth: 3, subtasks: 10 },
   setup: null,

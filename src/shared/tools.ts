@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { AgentHandoff, type Role } from './contracts/agent.ts';
 import { Plan } from './contracts/plan.ts';
+import { Fixes } from './contracts/sweep.ts';
 
 const path = z
   .string()
@@ -66,6 +67,11 @@ export const TOOLS = {
       'End this round of planning: the scratchpad, rewritten whole; the new tasks (none is allowed); done when nothing is left to plan.',
     schema: Plan,
   },
+  submit_fixes: {
+    description:
+      'End the search: the tasks that mend the branch, at most 5; none when changing the repository cannot mend it.',
+    schema: Fixes,
+  },
 } as const;
 
 export type ToolName = keyof typeof TOOLS;
@@ -80,6 +86,7 @@ export const ROLE_TOOLS: Readonly<Record<Role, { tools: readonly ToolName[]; clo
   subplanner: { tools: ['read', 'grep', 'find', 'ls', 'log', 'submit_plan'], closing: 'submit_plan' },
   worker: { tools: [...SANDBOX_TOOLS, 'submit_handoff'], closing: 'submit_handoff' },
   conflict: { tools: [...SANDBOX_TOOLS, 'submit_handoff'], closing: 'submit_handoff' },
+  reconciler: { tools: ['read', 'grep', 'find', 'ls', 'log', 'submit_fixes'], closing: 'submit_fixes' },
 };
 
 export type ParsedArguments<N extends ToolName> = { ok: true; value: ToolArguments<N> } | { ok: false; error: string };

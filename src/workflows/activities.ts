@@ -10,6 +10,7 @@ import type {
   MergeActivities,
   RunActivities,
   SandboxActivities,
+  SweepActivities,
   TurnActivities,
 } from '../shared/contracts/activities.ts';
 
@@ -17,6 +18,14 @@ const RETRY = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '
 
 /** Activities that read and prepare: given up after half an hour of failures that might pass. */
 export const runActivities = proxyActivities<Omit<RunActivities, 'prepareRun'>>({
+  startToCloseTimeout: '10m',
+  heartbeatTimeout: '20s',
+  scheduleToCloseTimeout: '30m',
+  retry: { ...RETRY, maximumAttempts: 10 },
+});
+
+/** Around a sweep: given up after half an hour, and swept again later. */
+export const sweepActivities = proxyActivities<SweepActivities>({
   startToCloseTimeout: '10m',
   heartbeatTimeout: '20s',
   scheduleToCloseTimeout: '30m',

@@ -21,6 +21,7 @@ const LEAST_PART = 0.01;
 /** A brief and the tools' schemas, in tokens. */
 const BRIEF_TOKENS = 8_000;
 const PLANNER = '(planner)';
+const SWEEP = '(sweep)';
 
 export type CarriedBudget = { ledger: Ledger; warned: boolean };
 
@@ -80,6 +81,18 @@ export class PlannerBudget {
     const share = shareOf(this.ledger, alone ? 1 : 2, this.least);
     if (share !== null) this.ledger = reserve(this.ledger, PLANNER, share);
     return share;
+  }
+
+  /** The share of one sweep's search for fixes: a part of what is free; null when too little is. */
+  sweep(): Budget | null {
+    const share = shareOf(this.ledger, 4, this.least) ?? shareOf(this.ledger, 1, this.least);
+    if (share !== null) this.ledger = reserve(this.ledger, SWEEP, share);
+    return share;
+  }
+
+  swept(metrics: AgentMetrics | 'unknown'): void {
+    if (metrics !== 'unknown') this.ledger = spend(this.ledger, SWEEP, spentOf(metrics));
+    this.ledger = release(this.ledger, SWEEP, metrics === 'unknown' ? 'unknown' : 'free');
   }
 
   planned(metrics: AgentMetrics): void {

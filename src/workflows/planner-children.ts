@@ -57,6 +57,7 @@ export class Children {
             guidance: [...state.guidance],
             ...(previous === undefined ? {} : { previous }),
             ...(budget === undefined ? {} : { budget }),
+            ...(record.fix === true ? { fix: true } : {}),
             ...(divided ? { spec: source } : {}),
           },
         ],

@@ -11,6 +11,7 @@ import { nextBranchState } from '../shared/task-machine.ts';
 import { News, noNews } from './planner-news.ts';
 import { holderOf } from './task-book.ts';
 import { TaskFates } from './task-fates.ts';
+import type { CarriedSweeps } from './planner-sweeps.ts';
 import type { TaskRecord } from './task-records.ts';
 
 const MAX_GUIDANCE = 10;
@@ -120,6 +121,46 @@ export class PlannerState extends TaskFates {
   roundSpent(metrics: AgentMetrics): void {
     this.budget.planned(metrics);
     this.spent(metrics);
+  }
+
+  // Sweeps.
+
+  /** What is known of them; plain JSON that its caller may change. */
+  sweeps(first: CarriedSweeps): CarriedSweeps {
+    this.state.sweeps ??= first;
+    return this.state.sweeps;
+  }
+
+  /** The share of a sweep's search for fixes; null when too little is free, undefined where nothing is limited. */
+  beginSweep(): Budget | null | undefined {
+    return this.budget.isLimited ? this.budget.sweep() : undefined;
+  }
+
+  sweepEnded(metrics: AgentMetrics | 'unknown'): void {
+    this.budget.swept(metrics);
+    if (metrics !== 'unknown') this.spent(metrics);
+  }
+
+  /** Something that wants an answer of the planner's model. */
+  sweepSaid(text: string): void {
+    this.trouble(text);
+  }
+
+  /** Tasks that mend the branch: they start before all others. */
+  addFixes(specs: readonly TaskSpec[], now: number): void {
+    for (const spec of specs) {
+      const digest = workDigest(spec.description);
+      const common = { status: 'pending', branch: 'none', attempt: 1, heardAt: now, conflicts: 0 } as const;
+      this.state.tasks.push({ ...common, spec, digest, fix: true });
+      this.event(RUN_TEXT.fixAdded(spec.id, spec.description));
+    }
+  }
+
+  /** There is nothing to plan: the run only mends what its sweeps find. */
+  planNothing(): void {
+    this.state.unplanned = true;
+    this.state.done = true;
+    this.state.planned = Math.max(1, this.state.planned);
   }
 
   /** What a task's attempt may spend; undefined where nothing is limited. */

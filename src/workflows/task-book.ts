@@ -14,6 +14,7 @@ import { RUN_TEXT } from '../shared/run-text.ts';
 import { nextTaskStatus } from '../shared/task-machine.ts';
 import { type CarriedBudget, PlannerBudget } from './planner-budget.ts';
 import { News, noNews } from './planner-news.ts';
+import type { CarriedSweeps } from './planner-sweeps.ts';
 import { type PackedTask, packTasks, unpackTasks } from './task-packing.ts';
 import { shrink, type TaskRecord } from './task-records.ts';
 
@@ -40,6 +41,10 @@ export type PlanningState = {
   closing?: { by: 'budget' | 'planning' | 'person'; reason: string };
   /** Workflows of tasks that were cancelled and have not ended yet. */
   winding?: Chain[];
+  /** Of the root. */
+  sweeps?: CarriedSweeps;
+  /** There is nothing to plan: the run only mends what its sweeps find. */
+  unplanned?: boolean;
   /** Set when the remote refuses pushes: nothing more is started, and the run ends with this reason. */
   refused?: string;
 };
@@ -118,8 +123,8 @@ export class TaskBook {
   }
 
   planningInput(): PlanningInput {
-    const { tasks, done, planned, news } = this.state;
-    return {
+    const { tasks, done, planned, news, unplanned } = this.state;
+    const input = {
       planned,
       done,
       active: tasks.filter(isActive).length,
@@ -131,6 +136,7 @@ export class TaskBook {
       steering: news.steering.length,
       replanAfter: this.limits.replanAfter,
     };
+    return unplanned === true ? { ...input, newHandoffs: 0, newTroubles: 0, steering: 0 } : input;
   }
 
   totals(): Pick<PlanningState, 'planned' | 'retries' | 'conflicts' | 'peak' | 'done'> {

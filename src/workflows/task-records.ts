@@ -24,6 +24,8 @@ export type TaskRecord = {
   overtaken?: number;
   /** One agent does it, whatever its scope. */
   direct?: boolean;
+  /** It mends the branch: made by the reconciler. */
+  fix?: boolean;
   /** Of a division. */
   subtasks?: TaskReport[];
   /** Of its newest handoff. */
@@ -59,6 +61,13 @@ export function keptRefs(tasks: readonly TaskRecord[]): string[] {
     ...(ref !== undefined && branch !== 'landed' ? [ref] : []),
     ...subtasks.flatMap((below) => below.ref ?? []),
   ]);
+}
+
+/** How many tasks have landed, those of divisions included. */
+export function landedWork(tasks: readonly TaskRecord[]): number {
+  const below = (reports: readonly TaskReport[]): number =>
+    reports.reduce((sum, { branch, subtasks = [] }) => sum + (branch === 'landed' ? 1 : 0) + below(subtasks), 0);
+  return tasks.reduce((sum, { branch, subtasks = [] }) => sum + (branch === 'landed' ? 1 : 0) + below(subtasks), 0);
 }
 
 export type TaskCounts = Record<TaskStatus, number> & { landed: number; queued: number };

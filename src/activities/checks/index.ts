@@ -1,8 +1,22 @@
-/** The checks of one commit, and the ref that names the newest commit which passed them. */
-import type { CheckActivities } from '../../shared/contracts/activities.ts';
+/** The checks of one commit, the ref that names the newest which passed, and what their agent begins with. */
+import type { CheckActivities, SweepActivities } from '../../shared/contracts/activities.ts';
+import type { Mirrors } from '../git/contract.ts';
+import type { Log } from '../log.ts';
+import { loadPrompts } from '../run/prompts.ts';
+import { createBriefReconciler } from './brief.ts';
+import { createMoveGreen, createReadTip } from './green.ts';
 import { createRunChecks, type ChecksDeps } from './run-checks.ts';
 
 /** On the reserved queue: each takes a sandbox. */
 export function createCheckActivities(deps: ChecksDeps): CheckActivities {
   return { runChecks: createRunChecks(deps) };
+}
+
+/** On the run's queue. @throws when a prompt is missing. */
+export function createSweepActivities(deps: { mirrors: Mirrors; promptsDir: string; log: Log }): SweepActivities {
+  return {
+    readTip: createReadTip(deps),
+    moveGreen: createMoveGreen(deps),
+    briefReconciler: createBriefReconciler({ mirrors: deps.mirrors, prompts: loadPrompts(deps.promptsDir) }),
+  };
 }

@@ -36,9 +36,11 @@ export const NO_ENDPOINT_HELP =
   'ANTHROPIC_MODEL, or LLM_ENDPOINTS (a JSON list of {name, provider, baseUrl, apiKeyEnv, models}), or ' +
   'llm.endpoints in temporal.config.ts.';
 
-/** The model of a role, or undefined when the endpoint does not serve it. A subplanner's is the planner's, unless named. */
+/** The model of a role, or undefined when the endpoint does not serve it. That of those who plan for it is the planner's, unless named. */
 export const modelFor = (endpoint: Endpoint, role: Role): string | undefined =>
-  endpoint.models[role] ?? (role === 'subplanner' ? endpoint.models.planner : undefined) ?? endpoint.models.default;
+  endpoint.models[role] ??
+  (role === 'subplanner' || role === 'reconciler' ? endpoint.models.planner : undefined) ??
+  endpoint.models.default;
 
 /**
  * Finds the endpoints. The result may hold endpoints without a model: `checkEndpoints` refuses these with the list

@@ -8,6 +8,7 @@ export const PROMPT_FILES: Readonly<Record<Role, string>> = {
   subplanner: 'subplanner.md',
   worker: 'worker.md',
   conflict: 'conflict.md',
+  reconciler: 'reconciler.md',
 };
 
 export type Prompts = Readonly<Record<Role, string>>;
@@ -29,5 +30,6 @@ export function loadPrompts(dir: string): Prompts {
     subplanner: load('subplanner'),
     worker: load('worker'),
     conflict: load('conflict'),
+    reconciler: load('reconciler'),
   };
 }

@@ -15,12 +15,13 @@ import type {
   ToolResult,
 } from './agent.ts';
 import type { CommandRequest, CommandResult } from './agent-command.ts';
-import type { ChecksRequest, ChecksResult } from './checks.ts';
+import type { CheckError, CheckRun, ChecksRequest, ChecksResult } from './checks.ts';
 import type { Conflict } from './conflict.ts';
 import type { AnswerRequest, LandRequest, LandResult, MergeRequest } from './merge.ts';
 import type { Scratchpad } from './plan.ts';
-import type { PlannerInput, PreparedRun, RunContext, SpecSource } from './run.ts';
+import type { PlannerInput, PreparedRun, RepositoryRef, RunContext, SpecSource } from './run.ts';
 import type { AdoptRequest, CollectRequest, CollectResult, HoldRequest, HoldResult } from './sandbox.ts';
+import type { TriedFix } from './sweep.ts';
 import type { Handoff, TaskResult, TaskSpec } from './task.ts';
 
 /** What a planner's conversation has already been told about the repository. */
@@ -126,6 +127,26 @@ export interface SandboxActivities {
   adoptSandbox(request: AdoptRequest): Promise<HoldResult>;
   act(request: ActRequest): Promise<ActResult>;
   collectWork(request: CollectRequest): Promise<CollectResult>;
+}
+
+/** On the run's task queue. */
+export interface SweepActivities {
+  /** As the remote has them now: a branch's tip, and what its green ref names. */
+  readTip(request: { repo: RepositoryRef; branch: string }): Promise<{ tip: CommitSha; green: CommitSha | null }>;
+  /**
+   * Moves the green ref to a commit that has passed, by compare-and-swap and never back.
+   * @returns what it names then: this commit, or one that stands on it.
+   */
+  moveGreen(request: { repo: RepositoryRef; branch: string; commit: CommitSha }): Promise<{ green: CommitSha }>;
+  /** The first messages of the reconciler's agent. `since`: the newest commit that is known to be sound. */
+  briefReconciler(request: {
+    run: RunContext;
+    commit: CommitSha;
+    since: CommitSha;
+    errors: CheckError[];
+    checks: CheckRun[];
+    tried: TriedFix[];
+  }): Promise<{ messages: Message[] }>;
 }
 
 /** On the reserved queue: takes one of its slots for as long as it runs. */

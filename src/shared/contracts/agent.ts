@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { Chain, CommitSha } from '../ids.ts';
 
-export const ROLES = ['planner', 'subplanner', 'worker', 'conflict'] as const;
+export const ROLES = ['planner', 'subplanner', 'worker', 'conflict', 'reconciler'] as const;
 export const Role = z.enum(ROLES);
 export type Role = z.infer<typeof Role>;
 

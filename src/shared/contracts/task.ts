@@ -126,6 +126,8 @@ export const TaskInput = z.object({
   guidance: z.array(z.string()).default([]),
   /** Its share of the run's budget, conflict agents and subtasks included. */
   budget: Budget.optional(),
+  /** It mends the branch, and may land while that is red. */
+  fix: z.boolean().optional(),
   /** Of the run; given to a subplanner. */
   spec: SpecSource.optional(),
 });

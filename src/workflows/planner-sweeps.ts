@@ -1,0 +1,235 @@
+/**
+ * A run's sweeps: when one is due, and what its result changes. While tasks land they come at an interval that the
+ * verdicts set; at the end the newest verdict is about the newest work. One at a time.
+ */
+import { condition, isCancellation, log, ParentClosePolicy, setHandler, startChild } from '@temporalio/workflow';
+import type { RunContext } from '../shared/contracts/run.ts';
+import { type Green, type SweepMemory, SweptMessage, type SweepResult, type TriedFix } from '../shared/contracts/sweep.ts';
+import { isSettled } from '../shared/decisions/dispatch.ts';
+import { newMemory } from '../shared/decisions/sweep.ts';
+import { rootMessage } from '../shared/failures.ts';
+import { type Chain, reconcilerWorkflowId, sameChain } from '../shared/ids.ts';
+import { sweptSignal, WORKFLOW } from '../shared/messages.ts';
+import { SWEEP_TEXT } from '../shared/sweep-text.ts';
+import { runActivities } from './activities.ts';
+import { parseSignal } from './input.ts';
+import type { PlannerState } from './planner-state.ts';
+import type { reconciler } from './reconciler.ts';
+import { landedWork, type TaskRecord } from './task-records.ts';
+
+/** How often fixes of a final sweep may be followed by another one. */
+const MAX_ROUNDS = { run: 3, reconcile: 10 };
+/** A sweep that says nothing for so long is asked after. */
+const ASK_MS = 60_000;
+/** So often a final sweep that was lost is made again. */
+const MAX_LOST = 2;
+const OUTCOME_CHARS = 300;
+
+export type CarriedSweeps = {
+  memory: SweepMemory;
+  /** The newest verdict, and how much work had landed when its sweep began. */
+  last?: Omit<Green, 'heals'> & { work: number };
+  running?: { child: Chain; work: number; askedAt: number };
+  dueAt: number;
+  rounds: number;
+  /** How many sweeps in a row ended without a word. */
+  lost: number;
+};
+
+type Owner = {
+  chain: Chain;
+  hear: (change: (state: PlannerState) => void) => void;
+};
+
+export class Sweeps {
+  private readonly owner: Owner;
+  /** `reconcile`: the run is there for nothing else, and mends all that fails. */
+  private readonly mode: 'run' | 'reconcile';
+
+  constructor(owner: Owner, mode: 'run' | 'reconcile') {
+    this.owner = owner;
+    this.mode = mode;
+  }
+
+  listen(): void {
+    setHandler(sweptSignal, (raw) => {
+      const message = parseSignal(SweptMessage, raw, 'swept');
+      if (message !== undefined) this.owner.hear((state) => this.swept(state, message));
+    });
+  }
+
+  /** Between landings: starts the sweep that is due. */
+  async tend(state: PlannerState, context: RunContext): Promise<void> {
+    const { running } = sweepsOf(state);
+    if (running !== undefined && Date.now() - running.askedAt >= ASK_MS) await this.askAfter(state, running);
+    if (Date.now() >= this.nextAt(state, context)) await this.start(state, context);
+  }
+
+  /** When `tend` has something to do, in ms since the epoch. */
+  nextAt(state: PlannerState, context: RunContext): number {
+    const sweeps = sweepsOf(state);
+    if (sweeps.running !== undefined) return sweeps.running.askedAt + ASK_MS;
+    if (!this.wanted(state, context) || sweeps.last?.verdict === 'none' || this.mode === 'reconcile') {
+      return Number.POSITIVE_INFINITY;
+    }
+    return sweeps.dueAt === 0 ? Date.now() + sweeps.memory.intervalMs : sweeps.dueAt;
+  }
+
+  /** At the end of a run: sweeps until the verdict is about all that landed. Returns whether there is more to do. */
+  async finalize(state: PlannerState, context: RunContext): Promise<boolean> {
+    for (;;) {
+      while (sweepsOf(state).running !== undefined) {
+        await condition(() => sweepsOf(state).running === undefined, ASK_MS);
+        const { running } = sweepsOf(state);
+        if (running !== undefined) await this.askAfter(state, running);
+      }
+      const { pending, newTroubles } = state.planningInput();
+      if (pending > 0 || (newTroubles > 0 && state.closing === undefined)) return true;
+      if (!this.wanted(state, context) || sweepsOf(state).lost > MAX_LOST) return false;
+      await this.start(state, context);
+    }
+  }
+
+  /** What a report says of the branch; undefined where nothing was looked at. */
+  green(state: PlannerState): Green | undefined {
+    const { last } = sweepsOf(state);
+    if (last === undefined) return undefined;
+    const { work: _, ...seen } = last;
+    return { ...seen, heals: state.tasks.filter(({ fix, branch }) => fix === true && branch === 'landed').length };
+  }
+
+  /** The sweep that runs, to be ended with its run. */
+  running(state: PlannerState): Chain[] {
+    const { running } = sweepsOf(state);
+    return running === undefined ? [] : [running.child];
+  }
+
+  /** Whether something landed of which no sweep has said anything. */
+  private wanted(state: PlannerState, { settings }: RunContext): boolean {
+    if (state.refused !== undefined || state.closing?.by === 'cancel') return false;
+    const { last } = sweepsOf(state);
+    if (this.mode === 'reconcile' && last === undefined) return true;
+    const work = landedWork(state.tasks);
+    return settings.sweeps === 'auto' && work > 0 && work !== last?.work;
+  }
+
+  private async start(state: PlannerState, context: RunContext): Promise<void> {
+    const { chain } = this.owner;
+    const sweeps = sweepsOf(state);
+    const share = this.mayFix(state) ? state.beginSweep() : null;
+    const work = landedWork(state.tasks);
+    try {
+      const child = await startChild<typeof reconciler>(WORKFLOW.reconciler, {
+        workflowId: reconcilerWorkflowId(chain.workflowId),
+        args: [
+          {
+            run: context,
+            parent: chain,
+            ancestors: [chain],
+            memory: sweeps.memory,
+            tried: triedFixes(state.tasks),
+            taken: state.tasks.map(({ spec }) => spec.id),
+            fix: share !== null,
+            ...(share == null ? {} : { budget: share }),
+            all: this.mode === 'reconcile' || context.settings.checks.length > 0,
+          },
+        ],
+        parentClosePolicy: ParentClosePolicy.ABANDON,
+        staticSummary: `sweep ${sweeps.memory.number + 1} of ${context.target}`,
+      });
+      const begun = { workflowId: child.workflowId, firstRunId: child.firstExecutionRunId };
+      sweeps.running = { child: begun, work, askedAt: Date.now() };
+      void child.result().then(
+        () => undefined,
+        (error: unknown) => this.owner.hear((now) => this.wasLost(now, begun, rootMessage(error))),
+      );
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      // An orphan of an earlier run of this id may hold the name.
+      this.saidNothing(state, work, rootMessage(error));
+    }
+  }
+
+  private mayFix(state: PlannerState): boolean {
+    const { rounds } = sweepsOf(state);
+    return state.closing === undefined && rounds < MAX_ROUNDS[this.mode];
+  }
+
+  private swept(state: PlannerState, { sender, result }: SweptMessage): void {
+    const sweeps = sweepsOf(state);
+    const { running } = sweeps;
+    if (running === undefined || !sameChain(running.child, sender)) return;
+    delete sweeps.running;
+    sweeps.lost = 0;
+    sweeps.memory = result.memory;
+    sweeps.dueAt = Date.now() + result.memory.intervalMs;
+    state.sweepEnded(result.metrics);
+    this.remember(sweeps, result, running.work);
+    for (const warning of result.warnings) state.sweepSaid(SWEEP_TEXT.noted(warning));
+    if (state.closing !== undefined) return;
+    for (const { error, tried } of result.escalated) state.sweepSaid(SWEEP_TEXT.escalated(error, tried));
+    if (result.fixes.length > 0) sweeps.rounds += 1;
+    state.addFixes(result.fixes, Date.now());
+  }
+
+  /** One that the branch overtook each time says nothing; the one before it still does. */
+  private remember(sweeps: CarriedSweeps, result: SweepResult, work: number): void {
+    const { verdict, commit, reason, inherited } = result;
+    sweeps.last = {
+      verdict: verdict === 'stale' ? 'unknown' : verdict,
+      ...(commit === undefined ? {} : { commit }),
+      ...(reason === undefined ? {} : { reason }),
+      ...(inherited === undefined ? {} : { inherited }),
+      at: Date.now(),
+      work,
+    };
+  }
+
+  private async askAfter(state: PlannerState, running: NonNullable<CarriedSweeps['running']>): Promise<void> {
+    running.askedAt = Date.now();
+    try {
+      const [standing] = await runActivities.describeChains({ chains: [running.child] });
+      if (standing === undefined || standing.kind === 'running') return;
+      // Its word may have come while the server was asked.
+      this.wasLost(state, running.child, standing.kind === 'failed' ? standing.reason : standing.kind);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.warn('a sweep could not be asked after', { reason: rootMessage(error) });
+    }
+  }
+
+  private wasLost(state: PlannerState, child: Chain, reason: string): void {
+    const sweeps = sweepsOf(state);
+    const { running } = sweeps;
+    if (running === undefined || !sameChain(running.child, child)) return;
+    delete sweeps.running;
+    this.saidNothing(state, running.work, reason);
+  }
+
+  private saidNothing(state: PlannerState, work: number, reason: string): void {
+    const sweeps = sweepsOf(state);
+    log.warn('a sweep ended without a verdict', { reason });
+    state.sweepEnded('unknown');
+    sweeps.lost += 1;
+    sweeps.dueAt = Date.now() + sweeps.memory.intervalMs;
+    // Not about this work: another one may still say it.
+    sweeps.last = { verdict: 'unknown', reason: reason.slice(0, 1_000), at: Date.now(), work: work - 1 };
+  }
+}
+
+function sweepsOf(state: PlannerState): CarriedSweeps {
+  return state.sweeps({ memory: newMemory(), dueAt: 0, rounds: 0, lost: 0 });
+}
+
+function triedFixes(tasks: readonly TaskRecord[]): TriedFix[] {
+  return tasks
+    .filter(({ fix }) => fix === true)
+    .map((task) => ({
+      id: task.spec.id,
+      open: !isSettled(task),
+      outcome: [task.status, task.branch === 'none' ? '' : task.branch, task.reason ?? task.spec.description]
+        .filter((part) => part !== '')
+        .join(', ')
+        .slice(0, OUTCOME_CHARS),
+    }));
+}
