@@ -101,6 +101,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       chains,
       config: config.llm,
       recent,
+      stopping: signal,
       log,
     });
     const promptsDir = fileURLToPath(new URL('../prompts', import.meta.url));
