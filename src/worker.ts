@@ -21,6 +21,7 @@ import { RecentMessages } from './activities/llm/recent-messages.ts';
 import { createTranscriptSource } from './activities/llm/transcript.ts';
 import { createWaitNews } from './activities/llm/wait-news.ts';
 import { createMergeActivities } from './activities/merge/index.ts';
+import { createNotify, webhookOf } from './activities/notify/notify.ts';
 import { createSpawner } from './activities/process/spawner.ts';
 import { createRunActivities } from './activities/run/index.ts';
 import { createSandboxes } from './activities/sandbox/index.ts';
@@ -126,6 +127,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         activities: {
           ...withHeartbeats(run),
           think,
+          ...createNotify({ webhook: webhookOf(env), log }),
           ...createMergeActivities({ mirrors, client, taskQueue, log }),
           ...withHeartbeats(createSweepActivities({ mirrors, promptsDir, log })),
         },

@@ -47,6 +47,13 @@ export function taskPath(runId: string, workflowId: string): string {
   return workflowId.slice(prefix.length).replaceAll('/', '_');
 }
 
+/** The task as people name it, without attempts: `run/group.1/alpha.2` is `group/alpha`. */
+export const taskName = (runId: string, workflowId: string): string =>
+  taskPath(runId, workflowId)
+    .split('_')
+    .map((part) => part.replace(/\.\d+$/, ''))
+    .join('/');
+
 /**
  * A run id as one component of a ref. What git's check-ref-format allows stays as it is; anything else is
  * replaced by `-`, and a hash of the original is appended so that two run ids never share a component.

@@ -6,6 +6,20 @@ import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { Message, SandboxRef, TranscriptRange } from './contracts/agent.ts';
 import type { AgentMessage } from './contracts/agent-run.ts';
 import type { MergeAnswer, MergeQueueSnapshot, MergeRequest } from './contracts/merge.ts';
+import type {
+  AddTask,
+  ApprovalRequest,
+  Approve,
+  CancelRun,
+  CancelTask,
+  Control,
+  Pause,
+  Reject,
+  RetryTask,
+  SetLimits,
+  Steer,
+  Verdict,
+} from './contracts/people.ts';
 import type { LeasedMessage } from './contracts/sandbox.ts';
 import type { ModelWait } from './contracts/model-wait.ts';
 import type { RunSnapshot } from './contracts/snapshot.ts';
@@ -31,13 +45,26 @@ export const sweptSignal = defineSignal<[SweptMessage]>('swept');
 /** Planner to task, task to its agent. */
 export const messageSignal = defineSignal<[AgentMessage]>('message');
 
-/** With `task`, a task of this planner's own that is under way: said to its agent, or to its subplanner. */
-export const steerUpdate = defineUpdate<string, [{ text: string; task?: string }]>('steer');
-/** Of this planner's own tasks one, with all below it. */
-export const cancelTaskUpdate = defineUpdate<string, [{ task: string; reason?: string }]>('cancelTask');
+/** Planner to subplanner. */
+export const controlSignal = defineSignal<[Control]>('control');
+/** Whoever waits for a person, to the root; and its answer. */
+export const approvalSignal = defineSignal<[ApprovalRequest]>('approval');
+export const verdictSignal = defineSignal<[Verdict]>('verdict');
+
+/** What people say to a planner of any level. */
+export const steerUpdate = defineUpdate<string, [Steer]>('steer');
+export const cancelTaskUpdate = defineUpdate<string, [CancelTask]>('cancelTask');
+export const retryTaskUpdate = defineUpdate<string, [RetryTask]>('retryTask');
+export const addTaskUpdate = defineUpdate<string, [AddTask]>('addTask');
+export const setLimitsUpdate = defineUpdate<string, [SetLimits]>('setLimits');
 /** Begins nothing more; what is under way lands. */
 export const finishUpdate = defineUpdate<string, []>('finish');
-export const pauseUpdate = defineUpdate<string, [{ reason?: string }]>('pause');
+
+/** What they say to a run. */
+export const cancelUpdate = defineUpdate<string, [CancelRun]>('cancel');
+export const approveUpdate = defineUpdate<string, [Approve]>('approve');
+export const rejectUpdate = defineUpdate<string, [Reject]>('reject');
+export const pauseUpdate = defineUpdate<string, [Pause]>('pause');
 export const resumeUpdate = defineUpdate<string, []>('resume');
 
 /** A worker to the root planner of a run whose calls it makes. */

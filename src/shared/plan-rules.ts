@@ -107,7 +107,8 @@ const lostBecause = ({ status, branch }: KnownTask): string =>
         ? 'is in conflict'
         : 'was ejected';
 
-function freeId(id: string, ...taken: readonly { has(id: string): boolean }[]): string {
+/** An id like this one that nothing has. */
+export function freeId(id: string, ...taken: readonly { has(id: string): boolean }[]): string {
   for (let n = 2; ; n++) {
     const candidate = `${id.slice(0, 36).replace(/-+$/, '')}-${n}`;
     if (!taken.some((ids) => ids.has(candidate))) return candidate;

@@ -93,6 +93,8 @@ export const RUN_TEXT = {
   budgetNear: (total: Budget, spent: Spent): string =>
     `The budget is nearly spent: ${budgetWords(total, spent)}. Plan only what matters most, in few and small tasks.`,
   budgetSpent: (total: Budget, spent: Spent): string => `the budget is spent: ${budgetWords(total, spent)}`,
+  reconcileSpec: 'Make the checks of this repository pass: build, types, tests.',
+  notGreen: (target: string, verdict: string): string => `the checks of ${target} do not pass: ${verdict}`,
   emptyPlan:
     'The plan has no tasks, is not done, and nothing is under way: the run would stand still. Add tasks or set done.',
   refused: (target: string, reason: string): string => `The remote refuses pushes to ${target}: ${reason}`,
@@ -117,12 +119,14 @@ export const PLANNER_TEXT = {
     `Task ${id} depends on ${lost}, which did not land: try ${lost} again, and ${id} comes with it.`,
   saidWithRetry: (text: string): string => `The people who run this say: ${text}`,
   retrying: (ids: readonly string[]): string => `Tried again: ${ids.join(', ')}.`,
-  notAdded: (errors: readonly string[]): string => `The task cannot be added:\n${errors.map((e) => `- ${e}`).join('\n')}`,
+  notAdded: (errors: readonly string[]): string =>
+    `The task cannot be added:\n${errors.map((e) => `- ${e}`).join('\n')}`,
   added: (id: string): string => `Task ${id} is added; it starts as soon as it can.`,
   closing: (reason: string): string => `Nothing is begun any more: ${reason}.`,
   spentAlready: (spent: Spent): string =>
     `More than that is spent already: ${spent.tokens} tokens, $${spent.usd.toFixed(2)}. To begin nothing more, use finish or cancel.`,
-  notLimited: 'This run has no budget of that kind below its root, or it is held by the planner above: change that of the run.',
+  notLimited:
+    'This run has no budget of that kind below its root, or it is held by the planner above: change that of the run.',
   limited: 'The limits are changed.',
   cancelling: (minutes: number): string =>
     `Nothing more is begun. Running agents are told to hand off and have ${minutes} minutes; what waits to land lands, then the run ends.`,
@@ -135,7 +139,8 @@ export const PLANNER_TEXT = {
     `"${name}" does not wait for approval; this does: ${list(names)}.`,
   approved: (names: readonly string[]): string => `Approved: ${list(names)}.`,
   rejected: (name: string): string => `Rejected: ${name}.`,
-  senderGone: (name: string): string => `Who asked for ${name} has ended meanwhile: there is nothing to decide any more.`,
+  senderGone: (name: string): string =>
+    `Who asked for ${name} has ended meanwhile: there is nothing to decide any more.`,
   planRejected: (reason: string): string => `a person rejected its plan: ${reason}`,
   mergeRejected: (reason: string): string => `a person rejected its landing: ${reason}`,
   taskCancelled: 'a person cancelled it',
@@ -144,7 +149,6 @@ export const PLANNER_TEXT = {
   finishing: 'Nothing more is begun. What is under way lands, then the run ends.',
   notPrepared: 'The run is not prepared yet.',
   ending: 'The run is at its end: it hears nothing any more.',
-  pauseWhat: 'pause takes a reason or nothing: {"reason": "…"}',
   pausedByPerson: 'a person paused it',
   paused: 'Paused. Calls in flight end; nothing new is started until it is resumed.',
   cannotPause: 'The run is paused already, or not prepared yet.',

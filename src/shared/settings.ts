@@ -4,6 +4,7 @@
  * over the defaults here. Resolved once by `prepareRun`. Pure.
  */
 import { z } from 'zod';
+import { ApprovalRules, Approvals } from './approval-settings.ts';
 import { Checks } from './check-settings.ts';
 import { Limits } from './contracts/agent.ts';
 import { Budget } from './contracts/budget.ts';
@@ -110,6 +111,9 @@ const planningShape = {
   /** Of the whole run: no agent starts beyond it. A dimension that is not named is not limited. */
   budget: Budget,
   division: Division,
+  /** What waits for a person. */
+  approvals: Approvals,
+  approval: ApprovalRules,
 };
 
 export const RunSettingsInput = z.strictObject({ ...shape, ...planningShape, division: Division.partial() }).partial();
@@ -131,6 +135,8 @@ export const RunSettings = z.object({
   sweeps: z.enum(['auto', 'off']).default('off'),
   budget: Budget.default({}),
   division: Division.default({ scope: 4, depth: 0, subtasks: 10 }),
+  approvals: Approvals.default([]),
+  approval: ApprovalRules.prefault({}),
 });
 export type RunSettings = z.infer<typeof RunSettings>;
 
@@ -150,6 +156,8 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
   sweeps: 'auto',
   budget: { usd: 25 },
   division: { scope: 4, depth: 3, subtasks: 10 },
+  approvals: [],
+  approval: { remindMinutes: 60 },
   setup: null,
   author: { name: 'AgentSwarm', email: 'agentswarm@localhost' },
   strategy: 'rebase',
@@ -163,14 +171,16 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
 /** Of one run; what its `setup` is may still depend on the repository's files. */
 type LayeredSettings = Omit<RunSettings, 'setup'> & { setup: SetupFields | null };
 
-/** The first layer that names a key wins; `agent` is merged by role. */
+/** The first layer that names a key wins; `agent` is merged by role, and what one layer wants approved is. */
 export function layerRunSettings(...layers: readonly (RunSettingsInput | undefined)[]): LayeredSettings {
   const layered: LayeredSettings = { ...DEFAULT_RUN_SETTINGS };
   for (const layer of [...layers].reverse()) {
     if (layer === undefined) continue;
-    const { agent, division, ...rest } = layer;
+    const { agent, division, approvals = [], approval, ...rest } = layer;
     Object.assign(layered, Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)));
     if (agent !== undefined) layered.agent = { ...layered.agent, ...agent };
+    if (approval !== undefined) layered.approval = { ...layered.approval, ...approval };
+    layered.approvals = [...new Set([...layered.approvals, ...approvals])];
     if (division !== undefined) layered.division = { ...layered.division, ...division };
   }
   return layered;

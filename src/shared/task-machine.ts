@@ -15,8 +15,9 @@ const TASK_TRANSITIONS: Readonly<Record<TaskStatus, readonly TaskStatus[]>> = {
   assigned: ['running', 'cancelled'],
   running: ['complete', 'failed', 'cancelled'],
   failed: ['pending'],
-  complete: [],
-  cancelled: [],
+  // What did not land is tried again when people ask for it.
+  complete: ['pending'],
+  cancelled: ['pending'],
 };
 
 const BRANCH_TRANSITIONS: Readonly<Record<BranchState, readonly BranchState[]>> = {

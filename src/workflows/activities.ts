@@ -8,6 +8,7 @@ import type {
   CommandActivities,
   LlmActivities,
   MergeActivities,
+  NotifyActivities,
   RunActivities,
   SandboxActivities,
   SweepActivities,
@@ -70,6 +71,13 @@ export const answerActivities = proxyActivities<Pick<MergeActivities, 'answerReq
   startToCloseTimeout: '5m',
   heartbeatTimeout: '2m',
   retry: { ...RETRY, maximumAttempts: 5 },
+});
+
+/** Best effort: who is not told now is reminded later, and the run waits all the same. */
+export const notifyActivities = proxyActivities<NotifyActivities>({
+  startToCloseTimeout: '30s',
+  scheduleToCloseTimeout: '10m',
+  retry: { ...RETRY, maximumAttempts: 8 },
 });
 
 /** Slots are the concurrency limiter, so a lease waits in its queue as long as it takes. */

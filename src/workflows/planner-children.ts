@@ -12,10 +12,11 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { ChainStatus } from '../shared/contracts/activities.ts';
+import type { Control } from '../shared/contracts/people.ts';
 import { isDivided } from '../shared/decisions/division.ts';
 import { rootMessage } from '../shared/failures.ts';
 import { type Chain, taskWorkflowId } from '../shared/ids.ts';
-import { messageSignal, WORKFLOW } from '../shared/messages.ts';
+import { controlSignal, messageSignal, WORKFLOW } from '../shared/messages.ts';
 import { runActivities } from './activities.ts';
 import type { Place } from './place.ts';
 import type { PlannerState } from './planner-state.ts';
@@ -24,6 +25,8 @@ import { silentTasks, type TaskRecord } from './task-records.ts';
 
 /** Ended children may answer with a handoff each: few enough for one activity's result. */
 const ASKED_AT_ONCE = 20;
+/** What a division has left to hand up when its own tasks are at the end of their time. */
+const LEVEL_MS = 15_000;
 
 export class Children {
   private readonly chain: Chain;
@@ -49,7 +52,7 @@ export class Children {
         workflowId: taskWorkflowId(this.chain.workflowId, spec.id, attempt),
         args: [
           {
-            run: context,
+            run: { ...context, settings: { ...context.settings, ...state.tuned } },
             task: spec,
             attempt,
             parent: this.chain,
@@ -66,7 +69,7 @@ export class Children {
         staticSummary: `${spec.id} (attempt ${attempt})`,
       });
       const chain = { workflowId: child.workflowId, firstRunId: child.firstExecutionRunId };
-      state.started(spec.id, chain);
+      state.started(spec.id, chain, divided);
       // What fails without a word is known at once while this run lasts; after a continue-as-new it is asked after.
       void child.result().then(
         () => undefined,
@@ -79,7 +82,9 @@ export class Children {
       if (isCancellation(error)) throw error;
       log.warn('a task could not be started', { task: spec.id, attempt, reason: rootMessage(error) });
       state.notStarted(spec.id, rootMessage(error));
+      return;
     }
+    if (record.givenUp !== undefined) await quietly(this.giveUp(record));
   }
 
   /** Asks the server after tasks that said nothing for so long, and after cancelled ones. Returns whether it did. */
@@ -125,11 +130,29 @@ export class Children {
     }
   }
 
-  /** To a task's agent, or to its subplanner. Throws when it has ended. */
+  /** To a task's agent, or to its subplanner. Throws when it has ended; so do the next two. */
   async tell(child: Chain, text: string): Promise<void> {
+    await this.message(child, { text });
+  }
+
+  /** A task that was given up: its agent, or all below it, has to hand off what there is. */
+  async giveUp({ child, givenUp, divided }: Pick<TaskRecord, 'child' | 'givenUp' | 'divided'>): Promise<void> {
+    if (child === undefined || givenUp === undefined) return;
+    const { reason, until } = givenUp;
+    // Those below end first, so that there is something to hand up.
+    if (divided === true) await this.control(child, { kind: 'cancel', reason, until: until - LEVEL_MS });
+    else await this.message(child, { text: '', handOff: true });
+  }
+
+  /** To a subplanner. */
+  async control(child: Chain, control: Control): Promise<void> {
+    await getExternalWorkflowHandle(child.workflowId).signal(controlSignal, control);
+  }
+
+  private async message(child: Chain, said: { text: string; handOff?: boolean }): Promise<void> {
     this.messages += 1;
     const id = `${workflowInfo().runId}/message-${this.messages}`;
-    await getExternalWorkflowHandle(child.workflowId).signal(messageSignal, { id, text });
+    await getExternalWorkflowHandle(child.workflowId).signal(messageSignal, { id, ...said });
   }
 
   private async stillRunning(chains: Chain[]): Promise<Chain[]> {
@@ -144,5 +167,14 @@ export class Children {
       log.warn('tasks that are to end could not be asked after', { reason: rootMessage(error) });
       return chains;
     }
+  }
+}
+
+/** A child that has ended needs telling nothing. */
+export async function quietly(telling: Promise<void> | undefined): Promise<void> {
+  try {
+    await telling;
+  } catch (error) {
+    if (!isCancellation(error)) log.info('a task had ended before it was told', { reason: rootMessage(error) });
   }
 }

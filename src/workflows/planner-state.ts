@@ -1,66 +1,18 @@
-/** What a planner knows and decides: when it plans, what it starts, what people have said. No await; plain JSON. */
+/** What a planner knows and decides: when it plans, and what it starts. No await; plain JSON. */
 import type { PlanningNews } from '../shared/contracts/activities.ts';
 import type { Budget } from '../shared/contracts/budget.ts';
 import type { Plan } from '../shared/contracts/plan.ts';
 import type { AgentMetrics, TaskSpec } from '../shared/contracts/task.ts';
-import { hopelessTasks, isActive, isSettled, readyTasks } from '../shared/decisions/dispatch.ts';
-import { type Chain, sameChain } from '../shared/ids.ts';
+import { hopelessTasks, isSettled, readyTasks } from '../shared/decisions/dispatch.ts';
 import { workDigest } from '../shared/plan-rules.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
-import { nextBranchState } from '../shared/task-machine.ts';
 import { News, noNews } from './planner-news.ts';
 import { holderOf } from './task-book.ts';
-import { TaskFates } from './task-fates.ts';
+import { PeopleState } from './people-state.ts';
 import type { CarriedSweeps } from './planner-sweeps.ts';
 import type { TaskRecord } from './task-records.ts';
 
-const MAX_GUIDANCE = 10;
-
-export class PlannerState extends TaskFates {
-  // What people say.
-
-  pause(now: number, reason: string): void {
-    this.state.paused = { since: now, reason };
-  }
-
-  resume(): void {
-    delete this.state.paused;
-    this.state.failuresInRow = 0;
-  }
-
-  steer(text: string): void {
-    News.steering(this.state.news, text);
-    this.state.guidance = [...this.state.guidance, text].slice(-MAX_GUIDANCE);
-  }
-
-  /** A person gives up one task. Returns the workflow that is to be cancelled, where one runs. */
-  cancelTask(id: string, reason: string): Chain | undefined {
-    const task = this.find(id);
-    const { child } = task;
-    this.budget.ended(holderOf(task), child === undefined ? 'free' : 'unknown');
-    if (child !== undefined) this.state.winding = [...this.winding, child];
-    this.close(task, reason);
-    // Told, and no reason to plan at once: this is what people wanted.
-    this.event(RUN_TEXT.cancelledTask(id, reason));
-    return child;
-  }
-
-  /** At a cancellation of the run: whatever is open is given up. */
-  cancelOpen(reason: string): void {
-    for (const task of this.state.tasks) {
-      if (task.status === 'pending' || isActive(task)) this.close(task, reason);
-      if (task.branch === 'queued') task.branch = nextBranchState(task.branch, 'ejected');
-    }
-  }
-
-  get winding(): readonly Chain[] {
-    return this.state.winding ?? [];
-  }
-
-  wound(chain: Chain): void {
-    this.state.winding = this.winding.filter((each) => !sameChain(each, chain));
-  }
-
+export class PlannerState extends PeopleState {
   // Planning.
 
   /** What the planner's model has not seen; it is taken out, and given back by `untold` when planning failed. */
@@ -86,11 +38,13 @@ export class PlannerState extends TaskFates {
     return this.state.tasks.flatMap((task) => (isSettled(task) ? [] : [task.spec]));
   }
 
-  applyPlan(plan: Plan, now: number): void {
+  /** With `held` nothing of it starts until a person has approved it; returns the name under which it waits. */
+  applyPlan(plan: Plan, now: number, held = false): string | undefined {
     this.state.scratchpad = plan.scratchpad;
     this.state.done = plan.done;
     this.state.planned += 1;
     this.state.failuresInRow = 0;
+    const name = held && plan.tasks.length > 0 ? `plan-${this.state.planned}` : undefined;
     for (const spec of plan.tasks) {
       this.state.tasks.push({
         spec,
@@ -100,8 +54,11 @@ export class PlannerState extends TaskFates {
         heardAt: now,
         conflicts: 0,
         digest: workDigest(spec.description),
+        round: this.state.planned,
+        ...(name === undefined ? {} : { held: name }),
       });
     }
+    return name;
   }
 
   /** Counts a round of planning that gave no plan; returns how many there were in a row. */
@@ -181,22 +138,21 @@ export class PlannerState extends TaskFates {
     this.closeFor('budget', RUN_TEXT.budgetSpent(total, spent));
   }
 
-  /** Nothing more is begun; what is under way ends. */
-  closeFor(by: 'budget' | 'planning' | 'person', reason: string): void {
-    this.state.closing = { by, reason };
-    for (const task of this.state.tasks) if (task.status === 'pending') this.close(task, reason);
-  }
-
   // Dispatch.
 
   ready(): TaskRecord[] {
     const { paused, refused, closing } = this.state;
     if (paused !== undefined || refused !== undefined || closing !== undefined) return [];
     for (const { id, because } of hopelessTasks(this.dispatchTasks())) {
-      this.close(this.find(id), RUN_TEXT.dependencyFailed(because));
+      const task = this.find(id);
+      this.close(task, RUN_TEXT.dependencyFailed(because));
+      task.lostWith = because;
       this.trouble(RUN_TEXT.cancelled(id, because));
     }
-    const { ready: next, overtaken } = readyTasks(this.dispatchTasks(), this.limits.maxWorkers);
+    const { ready: next, overtaken } = readyTasks(
+      this.dispatchTasks().filter(({ held }) => held === undefined),
+      this.limits.maxWorkers,
+    );
     const ready = next.map((id) => this.find(id));
     const funded = new Set(this.budget.divide(ready.map(holderOf)));
     if (ready.every((task) => funded.has(holderOf(task)))) {
@@ -206,6 +162,12 @@ export class PlannerState extends TaskFates {
   }
 
   private dispatchTasks() {
-    return this.state.tasks.map(({ spec, status, branch, overtaken = 0 }) => ({ ...spec, status, branch, overtaken }));
+    return this.state.tasks.map(({ spec, status, branch, held, overtaken = 0 }) => ({
+      ...spec,
+      status,
+      branch,
+      held,
+      overtaken,
+    }));
   }
 }

@@ -9,15 +9,19 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { z } from 'zod';
+import { type ApprovalRequest, CancelRun, Pause } from '../shared/contracts/people.ts';
 import { PlannerInput, PreparedRun, type RunReport } from '../shared/contracts/run.ts';
 import { FailureType, rootMessage, terminal } from '../shared/failures.ts';
-import { PAUSED_MEMO, pauseUpdate, resumeUpdate } from '../shared/messages.ts';
+import { cancelUpdate, PAUSED_MEMO, pauseUpdate, resumeUpdate } from '../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../shared/run-text.ts';
 import { prepareActivities, runActivities } from './activities.ts';
 import { parseInput } from './input.ts';
 import { defined } from './place.ts';
+import { Approvals } from './planner-approvals.ts';
+import { giveUpAll } from './planner-people.ts';
+import type { PlannerState } from './planner-state.ts';
 import { type CarriedState, PlanningWorkflow } from './planning-workflow.ts';
-import { refuseLong, refuseUnless } from './refusals.ts';
+import { refuseUnless, said } from './refusals.ts';
 import { reportOf } from './report.ts';
 import { keptRefs } from './task-records.ts';
 
@@ -42,13 +46,18 @@ class Planner extends PlanningWorkflow {
   private readonly input: Input;
   private prepared: PreparedRun | undefined;
 
+  private readonly approvals: Approvals;
+
   constructor(input: Input) {
     super(input.carried);
     this.input = input;
+    this.approvals = new Approvals({ chain: this.chain, planner: this });
     // Before anything is heard: an update may come with the first task of a continued run, and is judged by its state.
     if (input.carried !== undefined) this.open(input.carried.prepared);
     this.listen();
+    this.approvals.listen();
     this.listenToPauses();
+    this.listenToCancel();
   }
 
   async run(): Promise<RunReport> {
@@ -61,8 +70,8 @@ class Planner extends PlanningWorkflow {
     await this.drive();
     this.phase = 'finalizing';
     const tip = await this.leave();
-    this.phase = 'done';
     const { state, prepared, startedAt } = this;
+    this.phase = 'done';
     const report = reportOf({
       state: defined(state),
       prepared: defined(prepared),
@@ -131,19 +140,59 @@ class Planner extends PlanningWorkflow {
     this.stirred = true;
   }
 
+  protected async ask(request: ApprovalRequest): Promise<void> {
+    await this.approvals.ask(request);
+  }
+
+  protected override async tend(state: PlannerState): Promise<void> {
+    await super.tend(state);
+    await this.approvals.tend(state, defined(this.place).context);
+  }
+
+  protected override tendAt(state: PlannerState): number {
+    return Math.min(super.tendAt(state), this.approvals.nextAt(state, defined(this.place).context));
+  }
+
+  /** In good order: agents hand off what there is, which takes calls of their models. */
+  private listenToCancel(): void {
+    setHandler(
+      cancelUpdate,
+      async (raw) => {
+        const { reason = PLANNER_TEXT.cancelledBy, graceMinutes } = said(CancelRun, raw, 'cancel');
+        this.stopPlanning();
+        if (this.state?.paused !== undefined) this.unpause();
+        giveUpAll(this, reason, Date.now() + graceMinutes * 60_000);
+        await this.approvals.rejectAll(reason);
+        return PLANNER_TEXT.cancelling(graceMinutes);
+      },
+      {
+        validator: (raw) => {
+          said(CancelRun, raw, 'cancel');
+          refuseUnless(this.state !== undefined, PLANNER_TEXT.notPrepared);
+          refuseUnless(!this.isEnding, PLANNER_TEXT.ending);
+          const { closing } = defined(this.state);
+          refuseUnless(closing?.by !== 'cancel', PLANNER_TEXT.closing(closing?.reason ?? ''));
+        },
+      },
+    );
+  }
+
+  private unpause(): void {
+    this.hear((state) => state.resume());
+    upsertMemo({ [PAUSED_MEMO]: null });
+  }
+
   /** A run is paused as a whole: each call of a model below it looks at the root's memo. */
   private listenToPauses(): void {
     setHandler(
       pauseUpdate,
-      (said: { reason?: string } | undefined) => {
-        this.pause(said?.reason ?? PLANNER_TEXT.pausedByPerson);
+      (raw) => {
+        this.pause(said(Pause, raw, 'pause').reason ?? PLANNER_TEXT.pausedByPerson);
         return PLANNER_TEXT.paused;
       },
       {
-        validator: (said: { reason?: string } | undefined) => {
-          const { reason } = said ?? {};
-          refuseUnless(reason === undefined || typeof reason === 'string', PLANNER_TEXT.pauseWhat);
-          refuseLong(reason);
+        validator: (raw) => {
+          said(Pause, raw, 'pause');
           refuseUnless(this.state !== undefined && this.state.paused === undefined, PLANNER_TEXT.cannotPause);
           refuseUnless(!this.isEnding, PLANNER_TEXT.ending);
         },
@@ -152,8 +201,7 @@ class Planner extends PlanningWorkflow {
     setHandler(
       resumeUpdate,
       () => {
-        this.hear((state) => state.resume());
-        upsertMemo({ [PAUSED_MEMO]: null });
+        this.unpause();
         return PLANNER_TEXT.resumed;
       },
       { validator: () => refuseUnless(this.state?.paused !== undefined, PLANNER_TEXT.notPaused) },

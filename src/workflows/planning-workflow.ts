@@ -15,15 +15,18 @@ import {
   TemporalFailure,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { Plan } from '../shared/contracts/plan.ts';
 import type { RunContext } from '../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../shared/contracts/snapshot.ts';
 import { isFinished, shouldPlan } from '../shared/decisions/dispatch.ts';
 import { AgentMessage } from '../shared/contracts/agent-run.ts';
+import { type ApprovalRequest, Control } from '../shared/contracts/people.ts';
 import { ModelWait } from '../shared/contracts/model-wait.ts';
 import { HandoffMessage, OutcomeMessage } from '../shared/contracts/task.ts';
 import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
-import type { Chain } from '../shared/ids.ts';
+import { type Chain, taskName } from '../shared/ids.ts';
 import {
+  controlSignal,
   handoffSignal,
   messageSignal,
   modelWaitSignal,
@@ -37,7 +40,7 @@ import { parseSignal } from './input.ts';
 import { ModelWaits } from './model-waits.ts';
 import { defined, type Place } from './place.ts';
 import { Children } from './planner-children.ts';
-import { listenToPeople } from './planner-people.ts';
+import { listenToPeople, obey, steerAll } from './planner-people.ts';
 import { PlannerState } from './planner-state.ts';
 import { type CarriedPlanning, Planning } from './planning.ts';
 import { snapshotOf } from './report.ts';
@@ -52,7 +55,7 @@ export type CarriedState = { state: unknown; planning: unknown; startedAt: numbe
 export abstract class PlanningWorkflow {
   protected readonly chain: Chain = ownChain();
   protected readonly startedAt: number;
-  protected place: Place | undefined;
+  place: Place | undefined;
   state: PlannerState | undefined;
   children: Children | undefined;
   private planning: Planning | undefined;
@@ -65,8 +68,8 @@ export abstract class PlanningWorkflow {
   protected stirred = false;
   /** A round found too little money while others held some: it is tried again when one of them has ended. */
   private unfunded = false;
-  /** Said before the run was prepared; the state takes it over. */
   private readonly modelWaits = new ModelWaits();
+  /** Said before the run was prepared; the state takes it over. */
   private early: ((state: PlannerState) => void)[] = [];
 
   constructor(carried: CarriedState | undefined) {
@@ -75,10 +78,27 @@ export abstract class PlanningWorkflow {
 
   /** What it does when its model gives no plan, time and again, or none can be used. */
   protected abstract cannotPlan(reason: string): void;
+  /** Has a person asked whether a plan may begin. */
+  protected abstract ask(request: ApprovalRequest): Promise<void>;
   /** Starts this workflow anew with its state. */
   protected abstract startAnew(carried: CarriedState): Promise<never>;
   /** The repository as a person named it, until it is known. */
   protected abstract get repo(): string;
+  /** What is to be done at a certain time. */
+  protected async tend(state: PlannerState): Promise<void> {
+    for (const { id, reason } of state.overdue(Date.now())) {
+      const child = state.cancelTask(id, reason);
+      if (child !== undefined) await this.children?.cancel(child);
+    }
+  }
+  /** When there will be something of that, in ms since the epoch. */
+  protected tendAt(state: PlannerState): number {
+    return state.nextOverdue;
+  }
+  /** Asked when nothing is left to do: whether there is something after all. */
+  protected async unfinished(): Promise<boolean> {
+    return false;
+  }
   /** Looked at now and then: throws when nobody wants this work any more. */
   protected async look(): Promise<void> {}
   protected get notes(): { notes: string[]; unsafe: boolean } {
@@ -109,7 +129,8 @@ export abstract class PlanningWorkflow {
   /** Plans and dispatches until nothing is left to do. A failure that is no bug ends what is under way first. */
   protected async drive(): Promise<void> {
     try {
-      await this.loop(defined(this.state), defined(this.place).context);
+      do await this.loop(defined(this.state), defined(this.place).context);
+      while (await this.unfinished());
     } catch (error) {
       // Anything else is continue-as-new, or a bug: that fails the workflow task, and a corrected worker goes on.
       if (!(error instanceof TemporalFailure)) throw error;
@@ -123,6 +144,7 @@ export abstract class PlanningWorkflow {
     const silenceMs = context.settings.childSilenceSeconds * 1_000;
     for (;;) {
       this.stirred = false;
+      await this.tend(state);
       await this.dispatch(state);
       if (this.round === undefined) state.closeWhenSpent();
       // One round after the other must not put a continue-as-new off for ever: it goes first.
@@ -133,7 +155,8 @@ export abstract class PlanningWorkflow {
       if (due && this.round === undefined && !this.stirred) await this.continueAsNew(state);
       const lookMs = Math.min(silenceMs, 60_000);
       const waits = openChildren(state.tasks).length + state.winding.length > 0 || this.isBelow;
-      await condition(() => this.stirred, waits ? lookMs : 3_600_000);
+      const tendMs = Math.max(100, this.tendAt(state) - Date.now());
+      await condition(() => this.stirred, Math.min(waits ? lookMs : 3_600_000, tendMs));
       // Also in a run where something happens all the time.
       if (Date.now() - this.askedAt >= lookMs) {
         this.askedAt = Date.now();
@@ -150,7 +173,7 @@ export abstract class PlanningWorkflow {
 
   private ended(state: PlannerState): boolean {
     if (state.winding.length > 0) return false;
-    if (state.paused !== undefined && state.closing?.by !== 'person') return false;
+    if (state.paused !== undefined && !isClosedByPerson(state)) return false;
     const { active, queued } = state.planningInput();
     if (state.refused !== undefined || state.closing !== undefined) return active + queued === 0;
     return isFinished(state.planningInput());
@@ -179,8 +202,8 @@ export abstract class PlanningWorkflow {
     try {
       const end = await defined(this.planning).round(state);
       if (end.kind === 'planned') {
-        state.applyPlan(end.plan, Date.now());
         log.info('planned', { tasks: end.plan.tasks.map(({ id }) => id), done: end.plan.done });
+        await this.planned(state, end.plan);
         return;
       }
       if (end.kind === 'spent') {
@@ -203,6 +226,33 @@ export abstract class PlanningWorkflow {
     const { planningFailures } = defined(this.place).context.settings;
     if (times >= planningFailures) this.cannotPlan(RUN_TEXT.planningKeepsFailing(times, reason));
     else await sleep(Math.min(60_000, 1_000 * 2 ** times));
+  }
+
+  private async planned(state: PlannerState, plan: Plan): Promise<void> {
+    const { approvals } = defined(this.place).context.settings;
+    const name = state.applyPlan(plan, Date.now(), approvals.includes('plan'));
+    // It may have come to its end while the model planned.
+    if (state.closing !== undefined) state.closeFor(state.closing.by, state.closing.reason);
+    else if (name !== undefined) await this.askFor(state, name);
+  }
+
+  /** Asks for a plan that waits for a person. */
+  protected async askFor(state: PlannerState, plan: string): Promise<void> {
+    const tasks = state.heldPlans().get(plan) ?? [];
+    const { workflowId } = defined(this.place).context.root;
+    const path = workflowId === this.chain.workflowId ? [] : [taskName(workflowId, this.chain.workflowId)];
+    await this.ask({
+      id: `${this.chain.firstRunId}/${plan}`,
+      sender: this.chain,
+      name: [...path, plan].join('/'),
+      kind: 'plan',
+      text: RUN_TEXT.planAsked(tasks.map(({ spec }) => spec)),
+    });
+  }
+
+  /** Gives the round of planning up that is under way. */
+  protected stopPlanning(): void {
+    this.roundScope?.cancel();
   }
 
   private async dispatch(state: PlannerState): Promise<void> {
@@ -273,7 +323,13 @@ export abstract class PlanningWorkflow {
     );
     setHandler(messageSignal, (raw) => {
       const message = parseSignal(AgentMessage, raw, 'message');
-      if (message !== undefined) this.hear((state) => state.steer(message.text));
+      if (message !== undefined) steerAll(this, message.text);
+    });
+    setHandler(controlSignal, (raw) => {
+      const control = parseSignal(Control, raw, 'control');
+      if (control === undefined) return;
+      if (control.kind === 'cancel') this.stopPlanning();
+      obey(this, control);
     });
     listenToPeople(this);
   }
@@ -310,3 +366,5 @@ export abstract class PlanningWorkflow {
     return waitingForModel === undefined ? snapshot : { ...snapshot, waitingForModel };
   }
 }
+
+const isClosedByPerson = ({ closing }: PlannerState): boolean => closing?.by === 'person' || closing?.by === 'cancel';

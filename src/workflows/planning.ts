@@ -21,6 +21,7 @@ import { baselineOf } from './agent-limits.ts';
 import { type LoopEnd, runAgent } from './agent-loop.ts';
 import type { PlannerState } from './planner-state.ts';
 import { tasksToResume } from './resume.ts';
+import { knownTasks } from './task-records.ts';
 
 /** Carried through continue-as-new; absent before the first round and after a conversation that got too long. */
 export type PlanningTalk = { talk: Conversation; view: RepositoryView };
@@ -172,12 +173,7 @@ export class Planning {
     const parsed = parseArguments('submit_plan', call.arguments);
     if (!parsed.ok) return parsed;
     const plan = parsed.value;
-    const known = state.tasks.map(({ spec, status, branch, digest }) => ({
-      id: spec.id,
-      status,
-      branch,
-      ...(digest === undefined ? {} : { digest }),
-    }));
+    const known = knownTasks(state.tasks);
     const { errors } = checkPlan(plan, known, planLimits(state.openSpecs()));
     if (this.division !== undefined) {
       const { scope } = this.division.task;

@@ -1,8 +1,8 @@
 /** How an update's validator refuses: at once, with the reason that the person reads. */
 import { ApplicationFailure } from '@temporalio/workflow';
+import type { z } from 'zod';
 import { PLANNER_TEXT } from '../shared/run-text.ts';
-
-export const MAX_SAID_CHARS = 8_000;
+import { describeIssues } from '../shared/settings.ts';
 
 export function refused(reason: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(reason, 'Refused');
@@ -12,6 +12,14 @@ export function refuseUnless(holds: boolean, reason: string): void {
   if (!holds) throw refused(reason);
 }
 
-export function refuseLong(text: string | undefined): void {
-  refuseUnless((text?.length ?? 0) <= MAX_SAID_CHARS, PLANNER_TEXT.tooLong(MAX_SAID_CHARS));
+/** Refuses with this reason, where there is one. */
+export function refuseIf(reason: string | undefined): void {
+  if (reason !== undefined) throw refused(reason);
+}
+
+/** What an update was given, with its defaults; anyone can send one. */
+export function said<S extends z.ZodType>(schema: S, raw: unknown, update: string): z.output<S> {
+  const parsed = schema.safeParse(raw ?? {});
+  if (parsed.success) return parsed.data;
+  throw refused(PLANNER_TEXT.notUnderstood(update, describeIssues(parsed.error, '')));
 }

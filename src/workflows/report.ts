@@ -3,7 +3,11 @@ import type { PreparedRun, RunContext, RunReport } from '../shared/contracts/run
 import type { Phase, RunSnapshot } from '../shared/contracts/snapshot.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
 import type { PlannerState } from './planner-state.ts';
+import { noticeOf } from './approval-desk.ts';
 import { countTasks, reportTasks } from './task-records.ts';
+
+/** As many as a person can look through. */
+const MAX_APPROVALS = 100;
 
 export function snapshotOf(run: {
   run: string;
@@ -46,7 +50,13 @@ export function snapshotOf(run: {
     notes: run.notes,
     unsafe: run.unsafe,
     ...(state?.budgetSeen === undefined ? {} : { budget: state.budgetSeen }),
+    ...approvalsOf(state),
   };
+}
+
+function approvalsOf(state: PlannerState | undefined): Pick<RunSnapshot, 'approvals'> {
+  const waiting = state?.desk.waiting ?? [];
+  return waiting.length === 0 ? {} : { approvals: waiting.slice(0, MAX_APPROVALS).map(noticeOf) };
 }
 
 function waitingFor({ state, phase, planning }: Parameters<typeof snapshotOf>[0]): string {
@@ -54,7 +64,9 @@ function waitingFor({ state, phase, planning }: Parameters<typeof snapshotOf>[0]
   if (state === undefined) return 'the repository: it is being fetched and checked';
   if (state.paused !== undefined) return `a person: paused because ${state.paused.reason}`;
   const { active, queued, pending } = state.planningInput();
+  const asked = state.desk.waiting.length;
   const parts = [
+    asked > 0 ? `a person: ${asked} approval${asked === 1 ? '' : 's'}` : '',
     planning ? 'the plan' : '',
     active > 0 ? `${active} task${active === 1 ? '' : 's'} at work` : '',
     queued > 0 ? `${queued} branch${queued === 1 ? '' : 'es'} to land` : '',
@@ -92,7 +104,9 @@ export function reportOf(run: {
       state.refused !== undefined
         ? 'failed'
         : open.length > 0 || state.closing !== undefined
-          ? 'incomplete'
+          ? state.closing?.by === 'cancel'
+            ? 'cancelled'
+            : 'incomplete'
           : 'complete',
     ...(reason === undefined ? {} : { reason }),
     repo: context.repo.location,

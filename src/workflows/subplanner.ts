@@ -2,15 +2,24 @@
  * A planner for one large task: divides it, sees its subtasks landed, and hands off to its parent as a task does,
  * once. It continues as new as the root does; its parent knows it by its first run.
  */
-import { continueAsNew, getExternalWorkflowHandle, isCancellation, log, setCurrentDetails } from '@temporalio/workflow';
+import {
+  continueAsNew,
+  getExternalWorkflowHandle,
+  isCancellation,
+  log,
+  setCurrentDetails,
+  setHandler,
+} from '@temporalio/workflow';
 import { z } from 'zod';
+import { type ApprovalRequest, Verdict } from '../shared/contracts/people.ts';
 import { type Handoff, NO_METRICS, TaskInput, type TaskResult } from '../shared/contracts/task.ts';
 import { aggregateHandoff } from '../shared/decisions/division.ts';
 import { boundedHandoff, MAX_HANDOFF_CHARS } from '../shared/handoff-size.ts';
 import { FailureType, rootMessage, terminal } from '../shared/failures.ts';
-import { handoffSignal } from '../shared/messages.ts';
+import { handoffSignal, verdictSignal } from '../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../shared/run-text.ts';
-import { parseInput } from './input.ts';
+import { askRoot } from './approval.ts';
+import { parseInput, parseSignal } from './input.ts';
 import { endedAncestor } from './orphans.ts';
 import { defined } from './place.ts';
 import { type CarriedState, PlanningWorkflow } from './planning-workflow.ts';
@@ -26,8 +35,12 @@ export async function subplanner(raw: Input): Promise<TaskResult> {
   return await new Subplanner(parseInput(Input, raw, 'subplanner')).run();
 }
 
+/** A look is taken once a minute. */
+const ASK_AGAIN_AFTER_LOOKS = 15;
+
 class Subplanner extends PlanningWorkflow {
   private readonly input: Input;
+  private looks = 0;
 
   constructor(input: Input) {
     super(input.carried);
@@ -38,6 +51,7 @@ class Subplanner extends PlanningWorkflow {
     const place = { context: run, spec, above: input.ancestors, budget: input.budget ?? {}, division };
     this.begin(place, input.carried);
     this.listen();
+    this.listenToVerdicts();
   }
 
   async run(): Promise<TaskResult> {
@@ -85,8 +99,25 @@ class Subplanner extends PlanningWorkflow {
   }
 
   protected override async look(): Promise<void> {
+    const { state } = this;
+    this.looks += 1;
+    for (const plan of this.looks % ASK_AGAIN_AFTER_LOOKS === 0 ? (state?.heldPlans().keys() ?? []) : []) {
+      await this.askFor(defined(state), plan);
+    }
     const ended = await endedAncestor(this.input.ancestors);
     if (ended !== undefined) throw terminal(FailureType.Orphaned, RUN_TEXT.ancestorEnded(ended.workflowId));
+  }
+
+  protected async ask(request: ApprovalRequest): Promise<void> {
+    await askRoot(this.input.run.root, request);
+  }
+
+  private listenToVerdicts(): void {
+    setHandler(verdictSignal, (raw) => {
+      const verdict = parseSignal(Verdict, raw, 'verdict');
+      if (verdict === undefined) return;
+      this.hear((state) => state.planDecided(verdict.id.slice(verdict.id.lastIndexOf('/') + 1), verdict));
+    });
   }
 
   protected async startAnew(carried: CarriedState): Promise<never> {

@@ -7,16 +7,23 @@
 import type { Budget, Spent } from '../shared/contracts/budget.ts';
 import type { Scratchpad } from '../shared/contracts/plan.ts';
 import { addMetrics, type AgentMetrics, NO_METRICS } from '../shared/contracts/task.ts';
-import { isActive, type PlanningInput } from '../shared/decisions/dispatch.ts';
+import { isActive, isDone, type PlanningInput } from '../shared/decisions/dispatch.ts';
 import { FailureType, terminal } from '../shared/failures.ts';
 import type { Chain } from '../shared/ids.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
 import { nextTaskStatus } from '../shared/task-machine.ts';
+import { ApprovalDesk, type CarriedDesk } from './approval-desk.ts';
 import { type CarriedBudget, PlannerBudget } from './planner-budget.ts';
 import { News, noNews } from './planner-news.ts';
 import type { CarriedSweeps } from './planner-sweeps.ts';
 import { type PackedTask, packTasks, unpackTasks } from './task-packing.ts';
 import { shrink, type TaskRecord } from './task-records.ts';
+
+/** `person`: what is under way goes on to its end. `cancel`: it hands off what there is. */
+type ClosedBy = 'budget' | 'planning' | 'person' | 'cancel';
+
+/** What is kept of the tasks that can be tried again, in characters of JSON. */
+const MAX_WHOLE_CHARS = 60_000;
 
 /** In characters of JSON; a planner carries its place and its conversation beside. */
 const MAX_STATE_CHARS = 420_000;
@@ -38,7 +45,11 @@ export type PlanningState = {
   paused?: Paused;
   budget?: CarriedBudget;
   /** Set when nothing more is begun, with why; what is under way ends. */
-  closing?: { by: 'budget' | 'planning' | 'person'; reason: string };
+  closing?: { by: ClosedBy; reason: string };
+  /** As people have changed them. */
+  limits?: { maxWorkers?: number; maxAttempts?: number };
+  /** Of the root. */
+  approvals?: CarriedDesk;
   /** Workflows of tasks that were cancelled and have not ended yet. */
   winding?: Chain[];
   /** Of the root. */
@@ -81,17 +92,21 @@ export class TaskBook {
   protected readonly state: PlanningState;
   protected readonly limits: PlanningLimits;
   protected readonly budget: PlannerBudget;
+  readonly desk: ApprovalDesk;
 
   constructor(limits: PlanningLimits, carried?: unknown) {
-    this.limits = limits;
     const { tasks, ...others } = structured((carried ?? NOTHING) as CarriedTasks);
     this.state = { ...others, tasks: unpackTasks(tasks) };
+    this.limits = { ...limits, ...this.state.limits };
+    this.desk = new ApprovalDesk(this.state.approvals);
     this.budget = new PlannerBudget(limits.budget ?? {}, limits.maxOutputTokens ?? 0, this.state.budget);
   }
 
   /** What is carried on: tasks that have ended take what the rest leaves. */
   toJSON(): CarriedTasks {
-    const { tasks, ...others } = { ...this.state, budget: this.budget.toJSON() };
+    const approvals = this.desk.toJSON();
+    const asked = approvals.waiting.length + approvals.verdicts.length > 0;
+    const { tasks, ...others } = { ...this.state, budget: this.budget.toJSON(), ...(asked ? { approvals } : {}) };
     return { ...others, tasks: packTasks(tasks, MAX_STATE_CHARS - JSON.stringify(others).length) };
   }
 
@@ -144,6 +159,12 @@ export class TaskBook {
     return { planned, retries, conflicts, peak, done };
   }
 
+  /** Nothing more is begun; what is under way ends. */
+  closeFor(by: ClosedBy, reason: string): void {
+    this.state.closing = { by, reason };
+    for (const task of this.state.tasks) if (task.status === 'pending') this.close(task, reason);
+  }
+
   protected spent(metrics: AgentMetrics): void {
     this.state.metrics = addMetrics(this.state.metrics, metrics);
     if (!this.budget.warns()) return;
@@ -164,14 +185,38 @@ export class TaskBook {
 
   protected settleFailed(task: TaskRecord, reason: string): void {
     task.reason = reason;
-    this.trouble(RUN_TEXT.failed(task.spec.id, task.attempt, reason));
-    shrink(task);
+    if (task.givenUp === undefined) this.trouble(RUN_TEXT.failed(task.spec.id, task.attempt, reason));
+    else this.event(RUN_TEXT.cancelledTask(task.spec.id, task.givenUp.reason));
+    this.settle(task);
   }
 
   protected close(task: TaskRecord, reason: string): void {
     task.status = nextTaskStatus(task.status, 'cancelled');
     task.reason = reason;
+    this.settle(task);
+  }
+
+  /** Nothing more happens to it by itself: it shrinks, and where it did not land it can be tried again. */
+  protected settle(task: TaskRecord): void {
+    if (isDone(task)) {
+      delete task.left;
+      delete task.whole;
+    } else {
+      task.lostIn = this.state.planned;
+      task.whole = task.spec;
+      this.forgetOldest();
+    }
     shrink(task);
+  }
+
+  private forgetOldest(): void {
+    const kept = this.state.tasks.filter(({ whole }) => whole !== undefined);
+    let chars = kept.reduce((sum, { whole }) => sum + JSON.stringify(whole).length, 0);
+    for (const task of kept) {
+      if (chars <= MAX_WHOLE_CHARS) return;
+      chars -= JSON.stringify(task.whole).length;
+      delete task.whole;
+    }
   }
 
   protected event(text: string): void {

@@ -11,7 +11,7 @@ import { RUN_TEXT } from '../shared/run-text.ts';
 import { nextBranchState, nextTaskStatus } from '../shared/task-machine.ts';
 import { News } from './planner-news.ts';
 import { holderOf, TaskBook } from './task-book.ts';
-import { shrink, type TaskRecord } from './task-records.ts';
+import type { TaskRecord } from './task-records.ts';
 
 /** Ids that orphans of an earlier run of the same id may still hold. */
 const MAX_TAKEN_IDS = 5;
@@ -30,10 +30,13 @@ export class TaskFates extends TaskBook {
     this.state.peak = Math.max(this.state.peak, this.state.tasks.filter(isActive).length);
   }
 
-  started(id: string, child: Chain): void {
+  /** `divided`: its child is a subplanner. */
+  started(id: string, child: Chain, divided = false): void {
     const task = this.find(id);
     task.status = nextTaskStatus(task.status, 'running');
     task.child = child;
+    task.begun = task.attempt;
+    if (divided) task.divided = true;
     const early = this.early.filter((message) => message.taskId === id);
     this.early = this.early.filter((message) => message.taskId !== id);
     for (const message of early) this.handoff(message, task.heardAt);
@@ -117,20 +120,21 @@ export class TaskFates extends TaskBook {
     else if (handoff.status !== 'complete' || !queued) this.budget.ended(holderOf(task));
     told(task, handoff, this.isDivision);
     News.handoff(this.state.news, task.spec.id, task.attempt, handoff);
+    if (handoff.commit !== undefined && task.child !== undefined) {
+      task.left = { commit: handoff.commit, ref: taskRef(this.limits.runId, task.child.workflowId) };
+    }
     if (handoff.status === 'complete') {
       task.status = nextTaskStatus(task.status, 'complete');
       if (queued) task.branch = nextBranchState(task.branch, 'queued');
-      else shrink(task);
+      else this.settle(task);
       return;
     }
     task.status = nextTaskStatus(task.status, 'failed');
-    if (handoff.commit !== undefined && task.child !== undefined) {
-      task.ref = taskRef(this.limits.runId, task.child.workflowId);
-    }
+    if (handoff.commit !== undefined && task.left !== undefined) task.ref = task.left.ref;
     if (handoff.status === 'blocked') {
       task.reason = handoff.summary;
       this.trouble(RUN_TEXT.blocked(task.spec.id));
-      shrink(task);
+      this.settle(task);
     } else {
       this.retryOrSettle(task, handoff.summary, handoff.commit);
     }
@@ -169,7 +173,7 @@ export class TaskFates extends TaskBook {
         this.trouble(RUN_TEXT.ejected(id, outcome.reason));
         break;
     }
-    shrink(task);
+    this.settle(task);
   }
 
   /** Its workflow ended without a word. */
@@ -181,7 +185,7 @@ export class TaskFates extends TaskBook {
       task.reason = RUN_TEXT.lostWhileQueued(reason);
       if (task.child !== undefined) task.ref = taskRef(this.limits.runId, task.child.workflowId);
       this.trouble(RUN_TEXT.ejected(task.spec.id, task.reason));
-      shrink(task);
+      this.settle(task);
       return;
     }
     task.status = nextTaskStatus(task.status, 'failed');
@@ -190,8 +194,9 @@ export class TaskFates extends TaskBook {
 
   private retryOrSettle(task: TaskRecord, summary: string, commit: string | undefined): void {
     const { id } = task.spec;
-    const tried = task.attempt - (task.taken ?? 0);
-    if (tried >= this.limits.maxAttempts || this.state.closing !== undefined) return this.settleFailed(task, summary);
+    const tried = task.attempt - (task.taken ?? 0) - (task.before ?? 0);
+    const over = this.state.closing !== undefined || task.givenUp !== undefined;
+    if (tried >= this.limits.maxAttempts || over) return this.settleFailed(task, summary);
     task.status = nextTaskStatus(task.status, 'pending');
     task.attempt += 1;
     task.previous = {

@@ -2,6 +2,7 @@
 import type { TaskReport } from '../shared/contracts/run.ts';
 import type { TaskSpec } from '../shared/contracts/task.ts';
 import type { Chain } from '../shared/ids.ts';
+import type { KnownTask } from '../shared/plan-rules.ts';
 import type { BranchState, TaskStatus } from '../shared/task-machine.ts';
 
 export type TaskRecord = {
@@ -11,6 +12,10 @@ export type TaskRecord = {
   attempt: number;
   /** How many attempts never started, because other chains held their ids: they are not the task's failures. */
   taken?: number;
+  /** The newest attempt that started. */
+  begun?: number;
+  /** How many attempts there were when a person had it tried again. */
+  before?: number;
   /** The workflow of the current attempt, once it has started. */
   child?: Chain;
   /** When it was last heard of, in ms since the epoch. */
@@ -33,11 +38,36 @@ export type TaskRecord = {
   commit?: string;
   ref?: string;
   reason?: string;
+  /** The plan with which it waits for a person. */
+  held?: string;
+  /** Its child is a subplanner. */
+  divided?: boolean;
+  /** A person gave it up; it may hand off until then, in ms since the epoch. */
+  givenUp?: { reason: string; until: number };
+  /** Of the rounds of planning, the one that planned it, and the newest when it settled without having landed. */
+  round?: number;
+  lostIn?: number;
+  /** As it was planned, of one that did not land and may be tried again; of the newest such ones only. */
+  whole?: TaskSpec;
+  /** What it depended on and was cancelled for. */
+  lostWith?: string;
+  /** Of its newest handoff: work that a person's retry goes on from. */
+  left?: { commit: string; ref: string };
   /** Of its landing. */
   warning?: string;
   /** What a retry goes on from; `ref` is where the remote has its commit. */
   previous?: { commit?: string; ref?: string; summary: string };
 };
+
+/** What the rules for plans are asked about. */
+export function knownTasks(tasks: readonly TaskRecord[]): KnownTask[] {
+  return tasks.map(({ spec, status, branch, digest }) => ({
+    id: spec.id,
+    status,
+    branch,
+    ...(digest === undefined ? {} : { digest }),
+  }));
+}
 
 /** The children that may still run. */
 export function openChildren(tasks: readonly TaskRecord[]): Chain[] {
@@ -111,6 +141,8 @@ export function shrink(task: TaskRecord): void {
   delete task.previous;
   delete task.child;
   delete task.overtaken;
+  delete task.held;
+  delete task.divided;
   if (task.reason !== undefined) task.reason = task.reason.slice(0, 500);
   if (task.warning !== undefined) task.warning = task.warning.slice(0, 500);
 }

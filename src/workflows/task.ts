@@ -5,6 +5,7 @@
 import { getExternalWorkflowHandle, isCancellation, log, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import { metricsOf } from '../shared/agent-failure.ts';
 import { type AgentBrief, AgentMessage, type AgentResult } from '../shared/contracts/agent-run.ts';
+import { Verdict } from '../shared/contracts/people.ts';
 import { MergeAnswer, type MergeOutcome } from '../shared/contracts/merge.ts';
 import { LeasedMessage, type SandboxStart } from '../shared/contracts/sandbox.ts';
 import {
@@ -19,16 +20,18 @@ import {
 import { reduced, spentOf } from '../shared/decisions/budget.ts';
 import { boundedHandoff, boundedPaths, MAX_HANDOFF_CHARS } from '../shared/handoff-size.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../shared/failures.ts';
-import { agentWorkflowId, conflictAgentWorkflowId, taskRef } from '../shared/ids.ts';
+import { agentWorkflowId, conflictAgentWorkflowId, taskName, taskRef } from '../shared/ids.ts';
 import {
   handoffSignal,
   leasedSignal,
   mergeOutcomeSignal,
   messageSignal,
   taskOutcomeSignal,
+  verdictSignal,
 } from '../shared/messages.ts';
-import { RUN_TEXT } from '../shared/run-text.ts';
+import { PLANNER_TEXT, RUN_TEXT } from '../shared/run-text.ts';
 import { ownChain } from './agent-ask.ts';
+import { Approval } from './approval.ts';
 import { parseInput, parseSignal } from './input.ts';
 import { Landing } from './landing.ts';
 import { queueNames } from './queues.ts';
@@ -53,6 +56,7 @@ class Task {
   private readonly chain = ownChain();
   private readonly ref: string;
   private readonly landing: Landing;
+  private readonly approval: Approval;
   private readonly input: TaskInput;
   private readonly work: SandboxWork;
 
@@ -61,6 +65,11 @@ class Task {
     this.ref = taskRef(input.run.root.workflowId, this.chain.workflowId);
     this.work = new SandboxWork(input, this.chain);
     this.landing = new Landing({ run: input.run, task: input.task, chain: this.chain, ancestors: input.ancestors });
+    this.approval = new Approval({ root: input.run.root, ancestors: input.ancestors });
+    setHandler(verdictSignal, (raw) => {
+      const verdict = parseSignal(Verdict, raw, 'verdict');
+      if (verdict !== undefined) this.approval.answered(verdict);
+    });
     setHandler(leasedSignal, async (raw) => {
       const message = parseSignal(LeasedMessage, raw, 'leased');
       if (message !== undefined) await this.work.leased(message);
@@ -149,6 +158,8 @@ class Task {
     const body = handoff.summary.slice(0, MAX_BODY_CHARS);
     let at: WorkAt = { commit, base, ref: this.ref };
     for (let attempt = 1; ; attempt++) {
+      const rejected = await this.rejected(at, attempt, handoff.filesChanged);
+      if (rejected !== undefined) return { outcome: rejected, metrics, conflicts };
       const since = at.base === base ? {} : { since: base };
       const outcome = await this.landing.land({ ...at, ...since, attempt, subject: this.subject(), body });
       if (outcome.kind !== 'conflicted') return { outcome: this.final(outcome), metrics, conflicts };
@@ -165,6 +176,26 @@ class Task {
       }
       at = resolved;
     }
+  }
+
+  /** Where people approve what is merged: what becomes of this commit when they do not. */
+  private async rejected(
+    { commit, ref }: WorkAt,
+    attempt: number,
+    files: string[],
+  ): Promise<BranchOutcome | undefined> {
+    const { root, settings } = this.input.run;
+    if (!settings.approvals.includes('merge')) return undefined;
+    const { approved, reason } = await this.approval.of({
+      id: `${this.chain.firstRunId}/merge-${attempt}`,
+      sender: this.chain,
+      name: taskName(root.workflowId, this.chain.workflowId),
+      kind: 'merge',
+      text: RUN_TEXT.mergeAsked(this.subject(), files),
+      commit,
+      ref,
+    });
+    return approved ? undefined : { kind: 'ejected', reason: PLANNER_TEXT.mergeRejected(reason), ref, refused: false };
   }
 
   /** One try of a conflict agent, in a fresh sandbox with the merge in progress, on a reserved slot. */

@@ -118,7 +118,7 @@ describe('control', () => {
     const handle = await swarm.start('control-steered', { repo: origin.dir, spec: specOf('steered'), branch: 'main' });
     await untilAsked('patient', 2);
     expect(await refusal(handle.executeUpdate(resumeUpdate))).toBe(PLANNER_TEXT.notPaused);
-    expect(await refusal(handle.executeUpdate(steerUpdate, { args: [{ text: ' ' }] }))).toBe(PLANNER_TEXT.steerWhat);
+    expect(await refusal(handle.executeUpdate(steerUpdate, { args: [{ text: ' ' }] }))).toContain('text: it is empty');
 
     expect(await handle.executeUpdate(pauseUpdate, { args: [{ reason: 'lunch' }] })).toBe(PLANNER_TEXT.paused);
     expect(await refusal(handle.executeUpdate(pauseUpdate, { args: [{}] }))).toBe(PLANNER_TEXT.cannotPause);

@@ -17,6 +17,8 @@ const TASK: [TaskStatus, TaskStatus][] = [
   ['running', 'failed'],
   ['running', 'cancelled'],
   ['failed', 'pending'],
+  ['complete', 'pending'],
+  ['cancelled', 'pending'],
 ];
 
 test('a task takes the transitions of the design and throws on every other', () => {

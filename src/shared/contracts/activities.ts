@@ -18,6 +18,7 @@ import type { CommandRequest, CommandResult } from './agent-command.ts';
 import type { CheckError, CheckRun, ChecksRequest, ChecksResult } from './checks.ts';
 import type { Conflict } from './conflict.ts';
 import type { AnswerRequest, LandRequest, LandResult, MergeRequest } from './merge.ts';
+import type { Notice } from './people.ts';
 import type { Scratchpad } from './plan.ts';
 import type { PlannerInput, PreparedRun, RepositoryRef, RunContext, SpecSource } from './run.ts';
 import type { AdoptRequest, CollectRequest, CollectResult, HoldRequest, HoldResult } from './sandbox.ts';
@@ -104,6 +105,12 @@ export interface RunActivities {
   describeChains(request: { chains: Chain[] }): Promise<ChainStatus[]>;
   /** Deletes refs of the run, reads the target back. `keep` are refs of work that did not land. */
   finishRun(request: { run: RunContext; keep: string[] }): Promise<{ tip: CommitSha | null; kept: string[] }>;
+}
+
+/** On the run's task queue. */
+export interface NotifyActivities {
+  /** Tells people what of a run waits for them: in the worker's log, and at its webhook where it has one. */
+  notify(request: Notice): Promise<void>;
 }
 
 /** On the run's task queue. */

@@ -1,6 +1,7 @@
 /** Query `snapshot` of a planner: everything that a person watching needs, as plain JSON. */
 import type { Budget, Spent } from './budget.ts';
 import type { WaitingForModel } from './model-wait.ts';
+import type { Notice } from './people.ts';
 import type { TaskReport } from './run.ts';
 import type { Scratchpad } from './plan.ts';
 
@@ -29,6 +30,8 @@ export type RunSnapshot = {
   notes: string[];
   unsafe: boolean;
   budget?: { total: Budget; spent: Spent };
+  /** What waits for a person, the oldest first; absent where nothing does. */
+  approvals?: Notice['approvals'];
   /** Calls of its agents that have had no model to ask for 30 s or more, as its workers say. */
   waitingForModel?: WaitingForModel;
 };
