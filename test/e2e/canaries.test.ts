@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +8,7 @@ import { type Conversation, roleOf, type Script, type ScriptCall } from '../../e
 import { nextTurn, step, write } from '../../examples/scripted-model/steps.ts';
 import { nextPlannerTurn } from '../../examples/scripted-model/planning.ts';
 import { readableText } from '../histories/store.ts';
-import { type Canary, canariesBelow, canariesIn, canary, formsOf } from '../support/canaries.ts';
+import { allObjects, type Canary, canariesBelow, canariesIn, canary, formsOf } from '../support/canaries.ts';
 import { type GitHttpServer, serveGit } from '../support/git-http.ts';
 import { historiesOf } from '../support/model-calls.ts';
 import { OwnServer } from '../support/own-server.ts';
@@ -260,14 +260,4 @@ function readCommandLines(into: Set<string>): void {
       // It has ended meanwhile.
     }
   }
-}
-
-/** Content of every object of a repository, whether a ref has it or not. */
-function allObjects(dir: string): Buffer {
-  const { stdout, status, stderr } = spawnSync('git', ['cat-file', '--batch', '--batch-all-objects'], {
-    cwd: dir,
-    maxBuffer: 512 * 1024 * 1024,
-  });
-  if (status !== 0) throw new Error(`the objects of ${dir} cannot be read: ${stderr.toString()}`);
-  return stdout;
 }

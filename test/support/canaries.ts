@@ -1,4 +1,5 @@
 /** Secrets that must be nowhere, and the search for them in every form in which they might be written. */
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -42,4 +43,14 @@ function filesBelow(folder: string): string[] {
     if (stat?.isDirectory() === true) return filesBelow(path);
     return stat?.isFile() === true ? [path] : [];
   });
+}
+
+/** Content of every object of a repository, whether a ref has it or not. */
+export function allObjects(dir: string): Buffer {
+  const { stdout, status, stderr } = spawnSync('git', ['cat-file', '--batch', '--batch-all-objects'], {
+    cwd: dir,
+    maxBuffer: 512 * 1024 * 1024,
+  });
+  if (status !== 0) throw new Error(`the objects of ${dir} cannot be read: ${stderr.toString()}`);
+  return stdout;
 }
