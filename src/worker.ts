@@ -129,7 +129,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
           think,
           ...createNotify({ webhook: webhookOf(env), log }),
           ...createMergeActivities({ mirrors, client, taskQueue, log }),
-          ...withHeartbeats(createSweepActivities({ mirrors, promptsDir, log })),
+          ...withHeartbeats(createSweepActivities({ mirrors, promptsDir, network: config.sandbox.network, log })),
         },
       }),
       Worker.create({

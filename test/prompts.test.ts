@@ -71,3 +71,17 @@ it('an example that its schema does not take is found', () => {
 it('a missing prompt is named when the activities are made', () => {
   expect(() => loadPrompts('/nonexistent/prompts')).toThrow('/nonexistent/prompts/root-planner.md');
 });
+
+it.each([
+  ['none', 'Sandboxes of workers have no network.'],
+  ['full', 'Sandboxes of workers have the network of their host.'],
+  [{ allow: ['registry.example.com', '*.example.org:8443'] }, '`registry.example.com`, `*.example.org:8443`'],
+] as const)('every prompt says what network sandboxes have: %j', (network, said) => {
+  const setting = typeof network === 'string' ? network : { allow: [...network.allow] };
+  const texts = Object.values(loadPrompts(join(import.meta.dirname, '..', 'prompts'), setting));
+  for (const text of texts) {
+    expect(text).toContain(said);
+    expect(text).not.toContain('{{');
+    if (network !== 'none') expect(text).not.toMatch(/no network/i);
+  }
+});

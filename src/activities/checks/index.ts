@@ -1,5 +1,6 @@
 /** The checks of one commit, the ref that names the newest which passed, and what their agent begins with. */
 import type { CheckActivities, SweepActivities } from '../../shared/contracts/activities.ts';
+import type { NetworkSetting } from '../../shared/network.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../log.ts';
 import { loadPrompts } from '../run/prompts.ts';
@@ -13,10 +14,19 @@ export function createCheckActivities(deps: ChecksDeps): CheckActivities {
 }
 
 /** On the run's queue. @throws when a prompt is missing. */
-export function createSweepActivities(deps: { mirrors: Mirrors; promptsDir: string; log: Log }): SweepActivities {
+export function createSweepActivities(deps: {
+  mirrors: Mirrors;
+  promptsDir: string;
+  /** Of sandboxes, for the prompt. */
+  network: NetworkSetting;
+  log: Log;
+}): SweepActivities {
   return {
     readTip: createReadTip(deps),
     moveGreen: createMoveGreen(deps),
-    briefReconciler: createBriefReconciler({ mirrors: deps.mirrors, prompts: loadPrompts(deps.promptsDir) }),
+    briefReconciler: createBriefReconciler({
+      mirrors: deps.mirrors,
+      prompts: loadPrompts(deps.promptsDir, deps.network),
+    }),
   };
 }

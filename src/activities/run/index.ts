@@ -29,7 +29,7 @@ export function createRunActivities(deps: {
   log: Log;
 }): RunActivities {
   const { mirrors, client, config, sandboxUnsafe, log } = deps;
-  const prompts = loadPrompts(deps.promptsDir);
+  const prompts = loadPrompts(deps.promptsDir, config.sandbox.network);
   return {
     prepareRun: createPrepareRun({ mirrors, config, sandboxUnsafe, log }),
     briefPlanner: createBriefPlanner({ mirrors, prompts }),
