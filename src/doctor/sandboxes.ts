@@ -6,11 +6,12 @@ import { createLimiter } from '../activities/sandbox/local/limits/limiter.ts';
 import { loadSeccomp } from '../activities/sandbox/local/seccomp/load.ts';
 import type { Config } from '../shared/config.ts';
 import type { Finding } from '../shared/findings.ts';
+import { examineModal } from './modal.ts';
 
 type Request = { config: Config; env: NodeJS.ProcessEnv /** A folder for a moment. */; scratch: string };
 
 export async function examineSandboxes({ config, env, scratch }: Request): Promise<Finding[]> {
-  if (config.sandbox.provider === 'modal') return [modal(env)];
+  if (config.sandbox.provider === 'modal') return await examineModal(config, env);
   const { unsafe } = config.sandbox;
   const probe = await probeIsolation(env);
   if (!probe.ok) {
@@ -109,14 +110,6 @@ function network({ sandbox }: Config): Finding[] {
       ...(setting === 'full' ? { remedy } : {}),
     },
   ];
-}
-
-function modal(env: NodeJS.ProcessEnv): Finding {
-  const missing = ['MODAL_TOKEN_ID', 'MODAL_TOKEN_SECRET'].filter((name) => (env[name] ?? '') === '');
-  if (missing.length === 0)
-    return { name: 'isolation', state: 'full', found: 'sandboxes on Modal; the token is there, and was not tried' };
-  const found = `sandboxes on Modal, but ${missing.join(' and ')} ${missing.length === 1 ? 'is' : 'are'} not set`;
-  return { name: 'isolation', state: 'missing', found, remedy: 'Set them in the worker’s environment.', blocks: true };
 }
 
 /** What keeps unprivileged users from making namespaces, by the switches that distributions have for it. */

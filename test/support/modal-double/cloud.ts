@@ -38,6 +38,7 @@ const TERMINATED = 3;
 export class Cloud {
   readonly sandboxes = new Map<string, DoubleSandbox>();
   readonly images = new Set<string>();
+  readonly apps = new Set<string>();
   readonly dir: string;
   /** Of the command router. */
   url = '';

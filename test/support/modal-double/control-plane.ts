@@ -4,6 +4,8 @@ import { type Answers, Refusal } from './answers.ts';
 import { type Cloud, jwt } from './cloud.ts';
 import type { Message } from './wire.ts';
 
+const CREATE_IF_MISSING = 1;
+
 export function controlPlane(cloud: Cloud, answers: Answers): Record<string, handleUnaryCall<Message, Message>> {
   const unary = (method: string, answer: (request: Message) => Message | Promise<Message>) => ({
     [method]: answers.unary(method, (request, call) => {
@@ -17,7 +19,11 @@ export function controlPlane(cloud: Cloud, answers: Answers): Record<string, han
       environmentId: 'en-1',
       metadata: { name: 'main', settings: { imageBuilderVersion: '2025.06' } },
     })),
-    ...unary('AppGetOrCreate', ({ appName }) => ({ appId: `ap-${String(appName)}` })),
+    ...unary('AppGetOrCreate', ({ appName, objectCreationType }) => {
+      if (objectCreationType === CREATE_IF_MISSING) cloud.apps.add(String(appName));
+      if (!cloud.apps.has(String(appName))) throw new Refusal(status.NOT_FOUND, `App ${String(appName)} not found`);
+      return { appId: `ap-${String(appName)}` };
+    }),
     ...unary('ImageGetOrCreate', ({ image }) => {
       const imageId = `im-${(image as { dockerfileCommands: string[] }).dockerfileCommands.length}`;
       cloud.images.add(imageId);

@@ -3,7 +3,7 @@ import type { App, Image, ModalClient } from 'modal';
 import type { ModalConfig } from '../../../shared/config.ts';
 import { FailureType, terminal } from '../../../shared/failures.ts';
 import type { Log } from '../../log.ts';
-import { createScrub, modalFailure, type Scrub } from './errors.ts';
+import { createScrub, modalFailure, type Scrub, statusOf } from './errors.ts';
 import { findImage, type ImageSource } from './image.ts';
 
 /** How long the SDK obeys a "try again later" of Modal's. */
@@ -17,17 +17,15 @@ export type ModalConnection = {
   image(): Promise<Image>;
 };
 
-/**
- * @param env the worker's; the token is taken from it, and from nowhere else.
- * @throws SandboxUnavailable when there is no token, or Modal does not take it.
- */
-export async function connectModal(options: {
+type ConnectOptions = {
   config: ModalConfig;
-  source: ImageSource;
+  /** The worker's; the token is taken from it, and from nowhere else. */
   env: Readonly<Record<string, string | undefined>>;
   log: Log;
-}): Promise<ModalConnection> {
-  const { config, source, env, log } = options;
+};
+
+/** @throws SandboxUnavailable when there is no token. Nothing is asked of Modal yet. */
+async function createClient({ config, env, log }: ConnectOptions): Promise<{ client: ModalClient; scrub: Scrub }> {
   const tokenId = env.MODAL_TOKEN_ID;
   const tokenSecret = env.MODAL_TOKEN_SECRET;
   if (!tokenId || !tokenSecret) {
@@ -48,19 +46,42 @@ export async function connectModal(options: {
     logger: { debug() {}, info() {}, warn: say('warn'), error: say('error') },
     ...(config.environment === undefined ? {} : { environment: config.environment }),
   });
-  let app: App;
+  return { client, scrub };
+}
+
+async function findApp(options: ConnectOptions, createIfMissing: boolean) {
+  const { client, scrub } = await createClient(options);
+  const { app: name } = options.config;
   try {
-    app = await client.apps.fromName(config.app, { createIfMissing: true });
+    return { client, scrub, app: await client.apps.fromName(name, { createIfMissing }) };
   } catch (error) {
-    throw modalFailure(`looking up app ${config.app} on Modal`, error, scrub);
+    if (!createIfMissing && statusOf(error) === 'NOT_FOUND') return { client, scrub, app: null };
+    throw modalFailure(`looking up app ${name} on Modal`, error, scrub);
   }
+}
+
+/**
+ * Asks Modal for the app, and changes nothing there.
+ * @returns whether the app is there already.
+ * @throws SandboxUnavailable when there is no token, or Modal does not take it; what else Modal says as an Error.
+ */
+export async function probeModal(options: ConnectOptions): Promise<{ appIsThere: boolean }> {
+  const { client, app } = await findApp(options, false);
+  client.close();
+  return { appIsThere: app !== null };
+}
+
+/** @throws SandboxUnavailable when there is no token, or Modal does not take it. */
+export async function connectModal(options: ConnectOptions & { source: ImageSource }): Promise<ModalConnection> {
+  const { client, scrub, app } = await findApp(options, true);
+  if (app === null) throw new Error(`Modal neither has the app ${options.config.app} nor made it`);
   let building: Promise<Image> | undefined;
   return {
     client,
     app,
     scrub,
     async image() {
-      building ??= findImage(client, source).then((image) => image.build(app));
+      building ??= findImage(client, options.source).then((image) => image.build(app));
       try {
         return await building;
       } catch (error) {
