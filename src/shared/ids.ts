@@ -82,6 +82,14 @@ export const greenRef = (branch: string): string => `refs/agentswarm/green/${bra
 
 export const reconcilerWorkflowId = (runId: string): string => `${runId}/reconciler`;
 
+const GATE_REFS = 'refs/agentswarm/gate';
+
+/** Where composed lines are on the remote while they are being checked: each below it by its commit. */
+export const gateRefPrefix = (branch: string): string => `${GATE_REFS}/${refComponent(branch)}/`;
+
+/** Refs that a landing may delete: those of work in flight, and of composed lines. */
+export const isWorkRef = (ref: string): boolean => ref.startsWith(`${RUN_REFS}/`) || ref.startsWith(`${GATE_REFS}/`);
+
 export const defaultBranch = (runId: string): string => `agentswarm/${refComponent(runId)}`;
 
 /** Trailers of every landing commit. Only `Swarm-Change` decides that something has already landed. */

@@ -5,6 +5,7 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { Message, SandboxRef, TranscriptRange } from './contracts/agent.ts';
 import type { AgentMessage } from './contracts/agent-run.ts';
+import type { BranchHealth } from './contracts/gate.ts';
 import type { MergeAnswer, MergeQueueSnapshot, MergeRequest } from './contracts/merge.ts';
 import type {
   AddTask,
@@ -34,6 +35,8 @@ export const taskOutcomeSignal = defineSignal<[OutcomeMessage]>('outcome');
 export const mergeOutcomeSignal = defineSignal<[MergeAnswer]>('outcome');
 /** Task to merge queue. */
 export const enqueueSignal = defineSignal<[MergeRequest]>('enqueue');
+/** A sweep to the merge queue, through an activity: whether the branch passes its checks. */
+export const healthSignal = defineSignal<[BranchHealth]>('health');
 /** The lease's activity to the task. */
 export const leasedSignal = defineSignal<[LeasedMessage]>('leased');
 /** Task to its agent: work goes on in this sandbox. */
@@ -69,6 +72,11 @@ export const resumeUpdate = defineUpdate<string, []>('resume');
 
 /** A worker to the root planner of a run whose calls it makes. */
 export const modelWaitSignal = defineSignal<[ModelWait]>('modelWait');
+
+/** To a merge queue: nothing lands from now on, for this reason. */
+export const freezeUpdate = defineUpdate<string, [{ reason: string }]>('freeze');
+/** To a merge queue: lands again, also on a branch that was red. */
+export const thawUpdate = defineUpdate<string, [{ reason: string }]>('thaw');
 
 export const snapshotQuery = defineQuery<RunSnapshot>('snapshot');
 export const mergeQueueSnapshotQuery = defineQuery<MergeQueueSnapshot>('snapshot');

@@ -8,6 +8,7 @@ import { ApprovalRules, Approvals } from './approval-settings.ts';
 import { Checks } from './check-settings.ts';
 import { Limits } from './contracts/agent.ts';
 import { Budget } from './contracts/budget.ts';
+import { MergePolicy } from './contracts/gate-mode.ts';
 import { GuardPolicy } from './contracts/guard.ts';
 import { MergeStrategy } from './contracts/merge-strategy.ts';
 import { NetworkSetting, Registry } from './network.ts';
@@ -88,6 +89,8 @@ const shape = {
   strategy: MergeStrategy,
   /** What becomes of a landing that takes away what others have landed while it was made. */
   guard: GuardPolicy,
+  /** What is checked before it lands. */
+  merge: MergePolicy,
   /** Continue-as-new of planners after this many history events, where the server does not ask sooner. */
   historyEvents: z.number().int().min(50).max(40_000),
   /** A task that said nothing for so long is asked after, in seconds. */
@@ -123,6 +126,7 @@ export const RunSettings = z.object({
   ...shape,
   strategy: MergeStrategy.default('rebase'),
   guard: GuardPolicy.default('report'),
+  merge: MergePolicy.default({}),
   setup: Setup.nullable(),
   agent: z.object({
     planner: Limits,
@@ -162,6 +166,7 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
   author: { name: 'AgentSwarm', email: 'agentswarm@localhost' },
   strategy: 'rebase',
   guard: 'report',
+  merge: {},
   historyEvents: 4_000,
   childSilenceSeconds: 120,
   compactTokens: 150_000,
@@ -176,11 +181,12 @@ export function layerRunSettings(...layers: readonly (RunSettingsInput | undefin
   const layered: LayeredSettings = { ...DEFAULT_RUN_SETTINGS };
   for (const layer of [...layers].reverse()) {
     if (layer === undefined) continue;
-    const { agent, division, approvals = [], approval, ...rest } = layer;
+    const { agent, division, merge, approvals = [], approval, ...rest } = layer;
     Object.assign(layered, Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)));
     if (agent !== undefined) layered.agent = { ...layered.agent, ...agent };
     if (approval !== undefined) layered.approval = { ...layered.approval, ...approval };
     layered.approvals = [...new Set([...layered.approvals, ...approvals])];
+    if (merge !== undefined) layered.merge = { ...layered.merge, ...merge };
     if (division !== undefined) layered.division = { ...layered.division, ...division };
   }
   return layered;

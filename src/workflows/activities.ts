@@ -54,14 +54,16 @@ export const thinkOptions: ActivityOptions = {
 export const llmActivities = proxyActivities<LlmActivities>(thinkOptions);
 
 /** A remote that is away delays landings and fails none: retried for as long as the queue lives. */
-export const mergeActivities = proxyActivities<Pick<MergeActivities, 'landBatch'>>({
+export const mergeActivities = proxyActivities<
+  Omit<MergeActivities, 'enqueueMerge' | 'tellHealth' | 'answerRequesters'>
+>({
   startToCloseTimeout: '30m',
   heartbeatTimeout: '20s',
   retry: RETRY,
 });
 
 /** A queue that cannot be reached in some ten minutes of tries is an error of ours: the task fails and says so. */
-export const enqueueActivities = proxyActivities<Pick<MergeActivities, 'enqueueMerge'>>({
+export const enqueueActivities = proxyActivities<Pick<MergeActivities, 'enqueueMerge' | 'tellHealth'>>({
   startToCloseTimeout: '1m',
   retry: { ...RETRY, maximumAttempts: 25 },
 });

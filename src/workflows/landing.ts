@@ -3,6 +3,7 @@ import { log } from '@temporalio/workflow';
 import type { MergeAnswer, MergeOutcome } from '../shared/contracts/merge.ts';
 import type { RunContext } from '../shared/contracts/run.ts';
 import type { TaskSpec } from '../shared/contracts/task.ts';
+import { gateTerms } from '../shared/decisions/gate/terms.ts';
 import { FailureType, terminal } from '../shared/failures.ts';
 import type { Chain } from '../shared/ids.ts';
 import { enqueueActivities } from './activities.ts';
@@ -11,11 +12,20 @@ import { waitUnlessOrphaned } from './orphans.ts';
 /** How many looks after its run until a waiting task asks again. */
 const ASK_AGAIN_AFTER_LOOKS = 4;
 
+type LandingOptions = {
+  run: RunContext;
+  task: TaskSpec;
+  /** It mends the branch: it may land while that is red. */
+  fix?: boolean | undefined;
+  chain: Chain;
+  ancestors: Chain[];
+};
+
 export class Landing {
   private readonly answers = new Map<string, MergeOutcome>();
-  private readonly options: { run: RunContext; task: TaskSpec; chain: Chain; ancestors: Chain[] };
+  private readonly options: LandingOptions;
 
-  constructor(options: { run: RunContext; task: TaskSpec; chain: Chain; ancestors: Chain[] }) {
+  constructor(options: LandingOptions) {
     this.options = options;
   }
 
@@ -34,7 +44,7 @@ export class Landing {
     subject: string;
     body: string;
   }): Promise<MergeOutcome> {
-    const { run, task, chain, ancestors } = this.options;
+    const { run, task, fix, chain, ancestors } = this.options;
     const { attempt, ...what } = work;
     const id = `${chain.firstRunId}/${attempt}`;
     const enqueue = () =>
@@ -49,6 +59,8 @@ export class Landing {
           author: run.settings.author,
           strategy: run.settings.strategy,
           guard: run.settings.guard,
+          gate: gateTerms(run.settings),
+          fix,
           ...what,
         },
       });

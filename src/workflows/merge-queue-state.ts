@@ -9,6 +9,7 @@ import type {
   MergeQueueSnapshot,
   MergeRequest,
 } from '../shared/contracts/merge.ts';
+import type { Freeze } from '../shared/contracts/gate.ts';
 import { boundedPaths } from '../shared/handoff-size.ts';
 import type { Chain } from '../shared/ids.ts';
 
@@ -28,6 +29,7 @@ export class MergeQueueState {
   private landed: number;
   /** Answers that are known and not sent yet: to those who asked again for something already decided. */
   private unsent: { requester: Chain; answer: MergeAnswer }[] = [];
+  private freezes: Freeze[];
   private readonly target: string;
 
   constructor(input: MergeQueueInput) {
@@ -35,6 +37,7 @@ export class MergeQueueState {
     this.waiting = [...(input.state?.waiting ?? [])];
     this.answered = [...(input.state?.answered ?? [])];
     this.landed = input.state?.landed ?? 0;
+    this.freezes = [...(input.state?.freezes ?? [])];
   }
 
   /** A request, or the same one again: it is one entry, and one already decided is answered again. */
@@ -44,17 +47,38 @@ export class MergeQueueState {
     else if (![...this.waiting, ...this.landing].some((other) => other.id === entry.id)) this.waiting.push(entry);
   }
 
-  get hasWork(): boolean {
-    return this.waiting.length > 0 || this.unsent.length > 0;
+  /** Oldest first. */
+  get requests(): readonly MergeRequest[] {
+    return this.waiting;
+  }
+
+  get frozen(): readonly Freeze[] {
+    return this.freezes;
+  }
+
+  /** Of each who freezes, the newest reason. */
+  freeze(freeze: Freeze): void {
+    this.freezes = [...this.freezes.filter(({ by }) => by !== freeze.by), freeze];
+  }
+
+  /** @param by whose freeze ends; a person ends all. */
+  thaw(by: Freeze['by']): void {
+    this.freezes = by === 'person' ? [] : this.freezes.filter((freeze) => freeze.by !== by);
+  }
+
+  /** A person stops everything; a red branch stops everything but fixes. */
+  mayLand({ fix }: { fix?: boolean | undefined }): boolean {
+    return this.freezes.every(({ by }) => by !== 'person' && fix === true);
   }
 
   get owesAnswers(): boolean {
     return this.unsent.length > 0;
   }
 
-  /** All that waits, by priority then age, as far as it fits into one batch; they are being landed from here on. */
+  /** All that waits and may land, by priority then age, as far as it fits into one batch; they are being landed from here on. */
   takeBatch(): MergeRequest[] {
     const byPriority = this.waiting
+      .filter((entry) => this.mayLand(entry))
       .map((entry, age) => ({ entry, age }))
       .sort((a, b) => a.entry.priority - b.entry.priority || a.age - b.age)
       .map(({ entry }) => entry);
@@ -69,16 +93,27 @@ export class MergeQueueState {
     const byId = new Map(outcomes.map((answer) => [answer.id, answer]));
     for (const entry of this.landing) {
       const answer = byId.get(entry.id);
-      if (answer === undefined) {
-        this.waiting.unshift(entry);
-        continue;
-      }
-      if (answer.outcome.kind === 'landed') this.landed += 1;
-      this.answered.push({ id: answer.id, outcome: shortened(answer.outcome) });
-      this.unsent.push({ requester: entry.requester, answer });
+      if (answer === undefined) this.waiting.unshift(entry);
+      else this.answer(entry, answer);
     }
     this.landing = [];
+  }
+
+  /** The outcomes of requests that wait: what a gate has found out or landed. */
+  settle(answers: readonly MergeAnswer[]): void {
+    for (const answer of answers) {
+      const entry = this.waiting.find(({ id }) => id === answer.id);
+      if (entry !== undefined) this.answer(entry, answer);
+    }
+    const settled = new Set(answers.map(({ id }) => id));
+    this.waiting = this.waiting.filter(({ id }) => !settled.has(id));
+  }
+
+  private answer(entry: MergeRequest, answer: MergeAnswer): void {
+    if (answer.outcome.kind === 'landed') this.landed += 1;
+    this.answered.push({ id: answer.id, outcome: shortened(answer.outcome) });
     this.answered = this.answered.slice(-MAX_ANSWERED);
+    this.unsent.push({ requester: entry.requester, answer });
   }
 
   /** The whole batch failed for good, in one way. */
@@ -93,7 +128,13 @@ export class MergeQueueState {
   }
 
   toJSON(): State {
-    return { waiting: [...this.landing, ...this.waiting], answered: this.answered, landed: this.landed };
+    const { answered, landed, freezes } = this;
+    return {
+      waiting: [...this.landing, ...this.waiting],
+      answered,
+      landed,
+      ...(freezes.length > 0 ? { freezes } : {}),
+    };
   }
 
   snapshot(): MergeQueueSnapshot {
@@ -102,6 +143,8 @@ export class MergeQueueState {
       waiting: this.waiting.map(({ id, subject, priority }) => ({ id, subject, priority })),
       landing: this.landing.map(({ id }) => id),
       landed: this.landed,
+      frozen: this.freezes,
+      checking: [],
     };
   }
 }
@@ -122,6 +165,8 @@ function shortened(outcome: MergeOutcome): MergeOutcome {
     case 'refused':
     case 'dropped':
       return outcome;
+    case 'ejected':
+      return { ...outcome, reason: outcome.reason.slice(0, 1_000) };
   }
 }
 

@@ -1,61 +1,194 @@
 /**
  * Lands branches on one branch of one repository, for all runs: one batch after the other, each with one
- * activity that lands and one that answers. It ends when nothing waits; the next request starts it again.
+ * activity that lands and one that answers; or through a gate, where checks are asked for. It ends when nothing waits
+ * and nothing is frozen; the next request starts it again.
  */
 import { condition, continueAsNew, isCancellation, log, setHandler, workflowInfo } from '@temporalio/workflow';
-import { type AnswerRequest, MergeQueueInput, MergeRequest } from '../shared/contracts/merge.ts';
+import { BranchHealth } from '../shared/contracts/gate.ts';
+import {
+  type AnswerRequest,
+  MergeQueueInput,
+  type MergeQueueSnapshot,
+  MergeRequest,
+} from '../shared/contracts/merge.ts';
 import { rootMessage } from '../shared/failures.ts';
-import { enqueueSignal, mergeQueueSnapshotQuery } from '../shared/messages.ts';
+import { MERGE_TEXT } from '../shared/merge-text.ts';
+import { enqueueSignal, freezeUpdate, healthSignal, mergeQueueSnapshotQuery, thawUpdate } from '../shared/messages.ts';
 import { answerActivities, mergeActivities } from './activities.ts';
 import { parseInput, parseSignal } from './input.ts';
+import { GateKeeper } from './merge-queue-gate.ts';
 import { MergeQueueState } from './merge-queue-state.ts';
+import { refuseUnless } from './refusals.ts';
 
 /** How long a queue without work stays open: the next landing of a busy run need not start it again. */
-const IDLE = '3s';
-
-export async function mergeQueue(raw: MergeQueueInput): Promise<{ landed: number }> {
-  const input = parseInput(MergeQueueInput, raw, 'mergeQueue');
-  const state = new MergeQueueState(input);
-  setHandler(enqueueSignal, (raw) => {
-    const entry = parseSignal(MergeRequest, raw, 'enqueue');
-    if (entry !== undefined) state.add(entry);
-  });
-  setHandler(mergeQueueSnapshotQuery, () => state.snapshot());
-
-  // A request may come together with the end of the wait: it is looked for once more before the queue ends.
-  while ((await condition(() => state.hasWork, IDLE)) || state.hasWork) {
-    const entries = state.takeBatch();
-    if (entries.length > 0) {
-      try {
-        const result = await mergeActivities.landBatch({ repo: input.repo, target: input.target, entries });
-        state.decided(result.outcomes);
-      } catch (error) {
-        if (isCancellation(error)) throw error;
-        // Only a terminal failure ends the activity's retries: nobody waits for what cannot come.
-        state.decidedAll({ kind: 'refused', reason: rootMessage(error) });
-      }
-    }
-    await answer(state.takeAnswers());
-    const { continueAsNewSuggested, historyLength } = workflowInfo();
-    if ((continueAsNewSuggested || historyLength > MAX_EVENTS) && !state.owesAnswers) {
-      const carried = { repo: input.repo, target: input.target, state: state.toJSON() };
-      // What is too long to be carried on is landed first: it only gets shorter.
-      if (JSON.stringify(carried).length <= MAX_CARRIED_CHARS) await continueAsNew<typeof mergeQueue>(carried);
-    }
-  }
-  return { landed: state.snapshot().landed };
-}
-
-/** Whoever is not reached asks again, and is answered from memory then. */
-async function answer(answers: AnswerRequest['answers']): Promise<void> {
-  try {
-    await answerActivities.answerRequesters({ answers });
-  } catch (error) {
-    if (isCancellation(error)) throw error;
-    log.warn('some requesters could not be answered; they ask again', { reason: rootMessage(error) });
-  }
-}
-
+const IDLE_MS = 3_000;
+/** How often a queue looks whether somebody else has mended a red branch. */
+const LOOK_EVERY_MS = 60_000;
+const MAX_REASON_CHARS = 2_000;
 const MAX_CARRIED_CHARS = 512_000;
 /** Signals are events too, and 10,000 of them end a run: well below that. */
 const MAX_EVENTS = 4_000;
+
+export async function mergeQueue(raw: MergeQueueInput): Promise<{ landed: number }> {
+  return await new MergeQueue(parseInput(MergeQueueInput, raw, 'mergeQueue')).run();
+}
+
+class MergeQueue {
+  private readonly input: MergeQueueInput;
+  private readonly state: MergeQueueState;
+  private readonly gate: GateKeeper;
+  /** Something came that may be a reason to act. */
+  private stirred: boolean;
+
+  constructor(input: MergeQueueInput) {
+    this.input = input;
+    this.state = new MergeQueueState(input);
+    this.gate = new GateKeeper({ input, queue: this.state, onNews: () => (this.stirred = true) });
+    this.stirred = this.state.requests.length > 0;
+    this.listen();
+  }
+
+  async run(): Promise<{ landed: number }> {
+    while (await this.hears()) {
+      this.stirred = false;
+      if (this.gate.isWanted) this.gate.step();
+      else await this.landBatch();
+      await this.answer(this.state.takeAnswers());
+      await this.perhapsContinueAsNew();
+    }
+    const refs = this.gate.takeRefs();
+    if (refs.length > 0) await mergeActivities.dropRefs({ repo: this.input.repo, refs });
+    return { landed: this.state.snapshot().landed };
+  }
+
+  private snapshot(): MergeQueueSnapshot {
+    const { waitingFor, checking } = this.gate;
+    return { ...this.state.snapshot(), checking, ...(waitingFor === undefined ? {} : { waitingFor }) };
+  }
+
+  /** Waits for a reason to act. @returns false when there is none and none is waited for. */
+  private async hears(): Promise<boolean> {
+    const ready = (): boolean => this.stirred || this.state.owesAnswers;
+    const { gate, state } = this;
+    const { stallMs } = gate;
+    if (stallMs !== undefined) {
+      if (!(await condition(ready, stallMs))) gate.tryAgain();
+      return true;
+    }
+    if (!gate.isBusy && state.requests.length > 0 && (gate.isRed || state.frozen.some(({ by }) => by !== 'person'))) {
+      if (!(await condition(ready, LOOK_EVERY_MS))) await gate.look();
+      return true;
+    }
+    if (gate.isBusy || state.requests.length > 0 || state.frozen.length > 0) {
+      await condition(ready);
+      return true;
+    }
+    // A request may come together with the end of the wait: it is looked for once more before the queue ends.
+    return (await condition(ready, IDLE_MS)) || ready();
+  }
+
+  private async landBatch(): Promise<void> {
+    const { repo, target } = this.input;
+    const { state } = this;
+    const entries = state.takeBatch();
+    if (entries.length === 0) return;
+    try {
+      const result = await mergeActivities.landBatch({ repo, target, entries });
+      state.decided(result.outcomes);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      // Only a terminal failure ends the activity's retries: nobody waits for what cannot come.
+      state.decidedAll({ kind: 'refused', reason: rootMessage(error) });
+    }
+    this.stirred ||= state.requests.some((request) => state.mayLand(request));
+  }
+
+  /** Whoever is not reached asks again, and is answered from memory then. */
+  private async answer(answers: AnswerRequest['answers']): Promise<void> {
+    if (answers.length === 0) return;
+    try {
+      await answerActivities.answerRequesters({ answers });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.warn('some requesters could not be answered; they ask again', { reason: rootMessage(error) });
+    }
+  }
+
+  private async perhapsContinueAsNew(): Promise<void> {
+    const { continueAsNewSuggested, historyLength } = workflowInfo();
+    if ((!continueAsNewSuggested && historyLength <= MAX_EVENTS) || this.state.owesAnswers) return;
+    this.gate.draining = true;
+    if (this.gate.isBusy) return;
+    const gate = this.gate.findings();
+    const { repo, target } = this.input;
+    const carried = { repo, target, state: { ...this.state.toJSON(), ...(gate === undefined ? {} : { gate }) } };
+    // What is too long to be carried on is landed first: it only gets shorter.
+    if (JSON.stringify(carried).length <= MAX_CARRIED_CHARS) await continueAsNew<typeof mergeQueue>(carried);
+    this.gate.draining = false;
+    this.stirred ||= this.gate.isWanted;
+  }
+
+  private listen(): void {
+    const { state, gate } = this;
+    const { target } = this.input;
+    setHandler(enqueueSignal, (raw) => {
+      const entry = parseSignal(MergeRequest, raw, 'enqueue');
+      if (entry === undefined) return;
+      state.add(entry);
+      this.stirred = true;
+    });
+    setHandler(healthSignal, (raw) => {
+      const health = parseSignal(BranchHealth, raw, 'health');
+      if (health !== undefined) this.hearHealth(health);
+    });
+    setHandler(
+      freezeUpdate,
+      ({ reason }) => {
+        state.freeze({ by: 'person', reason, since: Date.now() });
+        log.warn('the branch is frozen', { target, reason });
+        this.stirred = true;
+        return MERGE_TEXT.frozen(target);
+      },
+      { validator: (said) => refuseUnless(isReason(said), MERGE_TEXT.freezeWhat) },
+    );
+    setHandler(
+      thawUpdate,
+      ({ reason }) => {
+        state.thaw('person');
+        if (gate.isRed) gate.tipIs('unknown');
+        log.warn('the branch is thawed', { target, reason });
+        this.stirred = true;
+        return MERGE_TEXT.thawed(target);
+      },
+      {
+        validator: (said) => {
+          refuseUnless(isReason(said), MERGE_TEXT.thawWhat);
+          refuseUnless(state.frozen.length > 0 || gate.isRed, MERGE_TEXT.notFrozen(target));
+        },
+      },
+    );
+    setHandler(mergeQueueSnapshotQuery, () => this.snapshot());
+  }
+
+  private hearHealth(health: BranchHealth): void {
+    this.stirred = true;
+    switch (health.kind) {
+      case 'green':
+        this.state.thaw('reconciler');
+        this.gate.tipIs('green', health.commit);
+        return;
+      case 'red':
+        if (this.gate.isPast(health.commit)) {
+          log.info('a sweep is older than what has landed since', { commit: health.commit });
+          return;
+        }
+        this.state.freeze({ by: 'reconciler', reason: health.reason, since: Date.now() });
+    }
+  }
+}
+
+/** People's messages come as they are: the types are what they should be. */
+const isReason = (said: unknown): boolean => {
+  const reason = (said as { reason?: unknown } | null | undefined)?.reason;
+  return typeof reason === 'string' && reason.trim() !== '' && reason.length <= MAX_REASON_CHARS;
+};

@@ -64,7 +64,8 @@ class Task {
     this.input = input;
     this.ref = taskRef(input.run.root.workflowId, this.chain.workflowId);
     this.work = new SandboxWork(input, this.chain);
-    this.landing = new Landing({ run: input.run, task: input.task, chain: this.chain, ancestors: input.ancestors });
+    const { run, task, fix, ancestors } = input;
+    this.landing = new Landing({ run, task, fix, chain: this.chain, ancestors });
     this.approval = new Approval({ root: input.run.root, ancestors: input.ancestors });
     setHandler(verdictSignal, (raw) => {
       const verdict = parseSignal(Verdict, raw, 'verdict');
@@ -259,6 +260,7 @@ class Task {
           refused: outcome.because !== 'content',
         };
       case 'dropped':
+      case 'ejected':
         return { kind: 'ejected', reason: outcome.reason, ref: this.ref, refused: false };
     }
   }

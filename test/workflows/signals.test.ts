@@ -51,7 +51,7 @@ describe('the merge queue', () => {
     body: '',
     author: { name: 'A', email: 'a@localhost' },
   });
-  const activitiesTo = (answers: MergeAnswer[]): Omit<MergeActivities, 'enqueueMerge'> => ({
+  const activitiesTo = (answers: MergeAnswer[]): Pick<MergeActivities, 'landBatch' | 'answerRequesters'> => ({
     async landBatch({ entries }) {
       return { tip: SHA, overtaken: 0, outcomes: entries.map(({ id }) => ({ id, outcome: { kind: 'empty' } })) };
     },

@@ -6,18 +6,20 @@ import type { MergeActivities } from '../../shared/contracts/activities.ts';
 import type { LandRequest } from '../../shared/contracts/merge.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import { mergeQueueWorkflowId } from '../../shared/ids.ts';
-import { enqueueSignal, WORKFLOW } from '../../shared/messages.ts';
+import { enqueueSignal, healthSignal, WORKFLOW } from '../../shared/messages.ts';
 import type { Mirrors } from '../git/contract.ts';
 import { GitError, remoteWords } from '../git/errors.ts';
 import { heartbeating } from '../heartbeats.ts';
-import { landBatch } from './land.ts';
+import { composeLine } from './compose.ts';
+import { dropRefs, landBatch } from './land.ts';
+import { landLine } from './land-line.ts';
 import { answerRequesters } from './requesters.ts';
 
 /** About ten minutes: a token that has run out may be renewed, but nobody waits for ever for one that is not. */
 const LOGIN_TRIES = 20;
 
 /** Gives up on a remote that does not know the worker, attempt after attempt: that is the person's to mend. */
-async function loggedIn<T>({ target, repo }: LandRequest, land: () => Promise<T>): Promise<T> {
+async function loggedIn<T>({ target, repo }: Pick<LandRequest, 'target' | 'repo'>, land: () => Promise<T>): Promise<T> {
   try {
     return await land();
   } catch (error) {
@@ -67,6 +69,34 @@ export function createMergeActivities(deps: {
           log?.warn({ id, kind, lost: outcome.lost }, 'a landing takes away what others have landed');
         }
         return result;
+      });
+    },
+
+    composeLine(request) {
+      return heartbeating((signal) =>
+        loggedIn(request, async () => composeLine(await mirrors.open(request.repo), request, { log, signal })),
+      );
+    },
+
+    landLine(request) {
+      return heartbeating((signal) =>
+        loggedIn(request, async () => landLine(await mirrors.open(request.repo), request, { log, signal })),
+      );
+    },
+
+    dropRefs({ repo, refs }) {
+      return heartbeating(async () => dropRefs(await mirrors.open(repo), refs, log));
+    },
+
+    tellHealth({ repo, target, health }) {
+      return heartbeating(async () => {
+        await client.workflow.signalWithStart(WORKFLOW.mergeQueue, {
+          workflowId: mergeQueueWorkflowId(repo.key, target),
+          taskQueue,
+          args: [{ repo, target }],
+          signal: healthSignal,
+          signalArgs: [health],
+        });
       });
     },
 

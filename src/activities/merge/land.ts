@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../log.ts';
 import type { LandRequest, LandResult, MergeOutcome, MergeRequest } from '../../shared/contracts/merge.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
-import { type CommitSha, RUN_REFS } from '../../shared/ids.ts';
+import { type CommitSha, isWorkRef } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import { GitError } from '../git/errors.ts';
 import { branchRef } from '../git/names.ts';
@@ -109,7 +109,8 @@ async function landHalves(
   };
 }
 
-async function fetchTarget(mirror: Mirror, target: string): Promise<CommitSha> {
+/** @throws terminal RepositoryUnusable when the branch is gone. */
+export async function fetchTarget(mirror: Mirror, target: string): Promise<CommitSha> {
   try {
     return await mirror.fetchBranch(target);
   } catch (error) {
@@ -139,12 +140,21 @@ async function dropWorkRefs(
   log: Log | undefined,
 ): Promise<void> {
   const done = entries.filter((_, i) => ['landed', 'empty'].includes(plan.outcomes[i]?.kind ?? ''));
-  const refs = [...new Set(done.map(({ ref }) => ref))].filter((ref) => ref.startsWith(`${RUN_REFS}/`));
-  if (refs.length === 0) return;
+  await dropRefs(
+    mirror,
+    done.map(({ ref }) => ref),
+    log,
+  );
+}
+
+/** Best effort. What is no ref of ours is left alone. */
+export async function dropRefs(mirror: Mirror, refs: readonly string[], log: Log | undefined): Promise<void> {
+  const ours = [...new Set(refs)].filter(isWorkRef);
+  if (ours.length === 0) return;
   try {
-    await mirror.deleteRemoteRefs(refs);
+    await mirror.deleteRemoteRefs(ours);
   } catch (error) {
-    log?.warn({ err: error, refs }, 'work refs of what has landed could not be deleted');
+    log?.warn({ err: error, refs: ours }, 'work refs of what has landed could not be deleted');
   }
 }
 

@@ -17,6 +17,8 @@ import type {
 import type { CommandRequest, CommandResult } from './agent-command.ts';
 import type { CheckError, CheckRun, ChecksRequest, ChecksResult } from './checks.ts';
 import type { Conflict } from './conflict.ts';
+import type { ComposeRequest, ComposeResult, LandLineRequest, LandLineResult } from './compose.ts';
+import type { BranchHealth } from './gate.ts';
 import type { AnswerRequest, LandRequest, LandResult, MergeRequest } from './merge.ts';
 import type { Notice } from './people.ts';
 import type { Scratchpad } from './plan.ts';
@@ -124,6 +126,14 @@ export interface MergeActivities {
   enqueueMerge(request: { repo: RunContext['repo']; target: string; entry: MergeRequest }): Promise<void>;
   /** Merges, pushes by compare-and-swap, reads back. Idempotent by Swarm-Change. */
   landBatch(request: LandRequest): Promise<LandResult>;
+  /** Merges without pushing to the branch, for a gate. */
+  composeLine(request: ComposeRequest): Promise<ComposeResult>;
+  /** Pushes what a gate let pass, by compare-and-swap, reads back. Idempotent. */
+  landLine(request: LandLineRequest): Promise<LandLineResult>;
+  /** Deletes refs of composed lines and of work that is done with. Best effort. */
+  dropRefs(request: { repo: RunContext['repo']; refs: string[] }): Promise<void>;
+  /** signalWithStart of the queue of this repository and branch: a sweep's verdict freezes or thaws it. */
+  tellHealth(request: { repo: RunContext['repo']; target: string; health: BranchHealth }): Promise<void>;
   /** Signals `outcome` to each requester's chain; one that has ended is no error. */
   answerRequesters(request: AnswerRequest): Promise<void>;
 }

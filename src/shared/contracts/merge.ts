@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Chain, CommitSha } from '../ids.ts';
 import { Conflict } from './conflict.ts';
+import { Freeze, GateFindings, GateTerms } from './gate.ts';
 import { GuardPolicy, LostLines } from './guard.ts';
 import { MergeStrategy } from './merge-strategy.ts';
 import { RepositoryRef } from './run.ts';
@@ -30,6 +31,10 @@ export const MergeRequest = z.object({
   since: CommitSha.optional(),
   /** Default: `report`. */
   guard: GuardPolicy.optional(),
+  /** How it is checked before it lands; absent: not at all. */
+  gate: GateTerms.optional(),
+  /** It mends the branch: it may land while that is red. */
+  fix: z.boolean().optional(),
 });
 export type MergeRequest = z.infer<typeof MergeRequest>;
 
@@ -58,6 +63,8 @@ export const MergeOutcome = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('empty') }),
   z.object({ kind: z.literal('refused'), reason: z.string(), because: Refusal.optional() }),
   z.object({ kind: z.literal('dropped'), reason: z.string() }),
+  /** The checks fail with it, and without it they pass. `reason` says which, with their output. */
+  z.object({ kind: z.literal('ejected'), reason: z.string() }),
 ]);
 export type MergeOutcome = z.infer<typeof MergeOutcome>;
 
@@ -98,6 +105,8 @@ export const MergeQueueInput = z.object({
       /** Answers already given, newest last: a requester that asks again is answered from here. */
       answered: z.array(z.object({ id: z.string(), outcome: MergeOutcome })),
       landed: z.number().int(),
+      freezes: z.array(Freeze).optional(),
+      gate: GateFindings.optional(),
     })
     .optional(),
 });
@@ -109,4 +118,10 @@ export type MergeQueueSnapshot = {
   waiting: { id: string; subject: string; priority: number }[];
   landing: string[];
   landed: number;
+  /** Why nothing lands, or only fixes do; empty when it is not frozen. */
+  frozen: Freeze[];
+  /** Why work waits that could land otherwise: a check that could not be run, a branch that fails by itself. */
+  waitingFor?: string;
+  /** What the gate checks now: ids of requests, in the order in which they are merged. */
+  checking: string[][];
 };

@@ -36,7 +36,16 @@ export type Decision =
   | { kind: 'land'; line: string[] }
   | { kind: 'eject'; id: string; report: string };
 
-export type Conditions = { slots: number; mayLand?: (entry: Entry) => boolean; starts?: boolean };
+export type Conditions = {
+  /** How many checks may run at once. */
+  slots: number;
+  /** Whether a request may land at present; not while the branch is frozen for it. Default: it may. */
+  mayLand?: (entry: Entry) => boolean;
+  /** false while no check can be run. */
+  starts?: boolean;
+  /** Whether a verdict on a tip that nobody has checked is wanted in any case. */
+  doubted?: boolean;
+};
 
 export type Verdict = { passed: boolean; report: string };
 
@@ -79,21 +88,18 @@ export class Gate {
 
   /**
    * What is to be done now, which is then under way.
-   * @param conditions `slots`: how many checks may run at once. `mayLand`: whether a request may land at present; not
-   * while the branch is frozen for it. `starts`: false while no check can be run.
    */
   decide(conditions: Conditions): Decision[] {
-    const { slots, mayLand = () => true, starts = true } = conditions;
     const { state } = this;
     const ejected = this.ejectCulprits();
     if (state.landing !== null) return ejected;
-    const situation = this.situation(slots, mayLand);
+    const situation = this.situation(conditions);
     const line = this.nextToLand(situation);
     if (line !== undefined) {
       state.landing = line;
       return [...ejected, ...this.cancelObsolete(), { kind: 'land', line }];
     }
-    return [...ejected, ...this.cancelObsolete(), ...(starts ? this.schedule(situation) : [])];
+    return [...ejected, ...this.cancelObsolete(), ...(conditions.starts === false ? [] : this.schedule(situation))];
   }
 
   /** What of a line could be merged, in its order; `aside` conflicts with what is before it in the line. */
@@ -148,11 +154,26 @@ export class Gate {
     state.failed = state.failed
       .map((each) =>
         startsWith(each.line, landed)
-          ? { ...each, line: rest(each.line) }
+          ? // Of what passes its checks the last one is tried by itself, for the remote to judge.
+            { ...each, line: rest(each.line), times: each.passes === true ? 1 : each.times }
           : { ...each, line: without(each.line, [...landed, ...cleared]), times: 1 },
       )
       .filter(({ line }) => line.length > 0);
     Object.assign(state, { aside: [], tip: 'green', tipFailures: 0 });
+  }
+
+  /** The remote says no to the line for something that may be in one request of it: which, is found by dividing. */
+  divide(report: string): void {
+    const { state } = this;
+    const line = state.landing ?? [];
+    state.landing = null;
+    state.passed = state.passed.filter((other) => !sameLine(other, line));
+    state.failed.push({ line, times: BELIEVED, report, passes: true });
+  }
+
+  /** What a running check judges as things stand: without what has landed since it began. */
+  lineOf(key: number): string[] | undefined {
+    return this.state.running.find((check) => check.key === key)?.line;
   }
 
   /** Somebody else moved the branch: nothing that was found out holds on the new tip. */
@@ -161,13 +182,14 @@ export class Gate {
     Object.assign(this.state, { failed: [], passed: [], landing: null, aside: [], tip: 'unknown', tipFailures: 0 });
   }
 
-  private situation(slots: number, mayLand: (entry: Entry) => boolean): Situation {
+  private situation({ slots, mayLand = () => true, doubted = false }: Conditions): Situation {
     const { state, maxBatch } = this;
     const aside = new Set(state.aside.map(({ id }) => id));
     const entries = state.entries.filter((entry) => !aside.has(entry.id) && mayLand(entry));
     const running = state.running.map(({ line }) => line);
     const accused = suspectGroups({ entries, failed: state.failed }).some(isCulprit);
-    return { entries, running, failed: state.failed, tipInDoubt: accused && state.tip === 'unknown', slots, maxBatch };
+    const tipInDoubt = (accused || doubted) && state.tip === 'unknown';
+    return { entries, running, failed: state.failed, tipInDoubt, slots, maxBatch };
   }
 
   private ejectCulprits(): Decision[] {

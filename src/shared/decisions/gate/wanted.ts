@@ -10,7 +10,13 @@ import { type Line, sameLine, startsWith, without } from './line.ts';
 export type Entry = { id: string; priority: number; fix: boolean };
 
 /** A line that has failed: `times` in a row, on the present tip or on one that it stands on. */
-export type Failed = { line: string[]; times: number; report: string };
+export type Failed = {
+  line: string[];
+  times: number;
+  report: string;
+  /** Its checks pass, and the remote does not take it. */
+  passes?: boolean | undefined;
+};
 
 export type Wanted = {
   line: string[];

@@ -1,0 +1,320 @@
+/**
+ * Drives the gate of a merge queue: does what it decides (merge, check, land, eject) and tells it what came of it.
+ * What is merged or landed is so one at a time; checks run beside each other.
+ */
+import { CancellationScope, isCancellation, log } from '@temporalio/workflow';
+import type { GateFindings, GateTerms } from '../shared/contracts/gate.ts';
+import type { MergeOutcome, MergeQueueInput, MergeRequest, Refusal } from '../shared/contracts/merge.ts';
+import { type Decision, Gate, newGate, type Verdict } from '../shared/decisions/gate/gate.ts';
+import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
+import { failureReport, MERGE_TEXT } from '../shared/merge-text.ts';
+import { checkActivities, mergeActivities } from './activities.ts';
+import { type Composed, ComposedLines } from './merge-queue-lines.ts';
+import type { MergeQueueState } from './merge-queue-state.ts';
+import { queueNames } from './queues.ts';
+
+/** One check is of at most so many. */
+const MAX_LINE = 50;
+const STALL_MS = { first: 15_000, most: 10 * 60_000 };
+
+export class GateKeeper {
+  private readonly gate: Gate;
+  private readonly lines: ComposedLines;
+  private readonly checks = new Map<number, CancellationScope>();
+  /** Merging and landing wait for each other. */
+  private tail: Promise<unknown> = Promise.resolve();
+  private landing = false;
+  private tipReport: string | undefined;
+  private stalled: { reason: string; times: number; waits: boolean } | undefined;
+  /** Set while the queue is about to continue as new: nothing more begins. */
+  draining = false;
+  private readonly branch: { repo: MergeQueueInput['repo']; target: string };
+  private readonly queue: MergeQueueState;
+  private readonly onNews: () => void;
+
+  constructor(options: { input: MergeQueueInput; queue: MergeQueueState; onNews: () => void }) {
+    const { input, queue, onNews } = options;
+    const found = input.state?.gate;
+    this.branch = { repo: input.repo, target: input.target };
+    this.queue = queue;
+    this.onNews = onNews;
+    this.lines = new ComposedLines(found?.base);
+    this.tipReport = found?.tipReport;
+    this.gate = new Gate({ ...newGate(found?.tip), failed: found?.failed ?? [] }, { maxBatch: MAX_LINE });
+  }
+
+  /** Whether anything waits that is to be checked before it lands. */
+  get isWanted(): boolean {
+    return this.isBusy || this.queue.requests.some(({ gate }) => gate !== undefined);
+  }
+
+  get isBusy(): boolean {
+    return this.landing || this.checks.size > 0;
+  }
+
+  get isRed(): boolean {
+    return this.gate.state.tip === 'red';
+  }
+
+  /** Until when nothing is begun, in milliseconds from the failure on; undefined when nothing is in the way. */
+  get stallMs(): number | undefined {
+    if (this.stalled?.waits !== true) return undefined;
+    return Math.min(STALL_MS.most, STALL_MS.first * 2 ** (this.stalled.times - 1));
+  }
+
+  /** Why work waits that could land otherwise. */
+  get waitingFor(): string | undefined {
+    if (this.stalled !== undefined) return MERGE_TEXT.couldNotRun(this.stalled.reason);
+    return this.isRed ? MERGE_TEXT.red(this.lines.base ?? '', this.tipReport ?? '') : undefined;
+  }
+
+  get checking(): string[][] {
+    return this.gate.state.running.map(({ line }) => [...line]);
+  }
+
+  /** What is known and holds as long as the branch stays where it is; only when nothing is under way. */
+  findings(): GateFindings | undefined {
+    const { tip, failed } = this.gate.state;
+    const { base } = this.lines;
+    if (base === undefined) return undefined;
+    return { base, tip, failed, ...(this.tipReport === undefined ? {} : { tipReport: this.tipReport }) };
+  }
+
+  /** After a wait: what could not be run is tried again. */
+  tryAgain(): void {
+    if (this.stalled !== undefined) this.stalled.waits = false;
+  }
+
+  /** A person or a sweep knows better than what was found out about the tip. */
+  tipIs(tip: 'green' | 'unknown', commit?: string): void {
+    if (commit !== undefined && commit !== this.lines.base) return;
+    Object.assign(this.gate.state, { tip, tipFailures: 0 });
+  }
+
+  /** Whether a sweep of this commit is older than what the gate itself has seen pass. */
+  isPast(commit: string): boolean {
+    return this.gate.state.tip === 'green' && this.lines.base !== undefined && this.lines.base !== commit;
+  }
+
+  /** Looks whether somebody else has moved the branch, which may be what ends a freeze. */
+  async look(): Promise<void> {
+    await this.exclusively(async () => {
+      const { base } = await mergeActivities.composeLine({ ...this.branch, entries: [] });
+      if (base === this.lines.base) return;
+      this.moved();
+      this.lines.base = base;
+    });
+  }
+
+  /** Refs of lines that were merged and never landed. */
+  takeRefs(): string[] {
+    return this.lines.takeRefs();
+  }
+
+  /** Begins all that can be begun now. */
+  step(): void {
+    const { gate, queue } = this;
+    const known = new Set(gate.state.entries.map(({ id }) => id));
+    for (const { id, priority, fix = false } of queue.requests) if (!known.has(id)) gate.add({ id, priority, fix });
+    const conditions = {
+      slots: this.slots,
+      mayLand: (entry: { fix: boolean }) => queue.mayLand(entry) && (!this.isRed || entry.fix),
+      starts: this.stallMs === undefined && !this.draining,
+      doubted: queue.frozen.some(({ by }) => by === 'reconciler') && queue.requests.length > 0,
+    };
+    for (let decisions = gate.decide(conditions); decisions.length > 0; decisions = gate.decide(conditions)) {
+      for (const decision of decisions) this.execute(decision);
+    }
+  }
+
+  private execute(decision: Decision): void {
+    switch (decision.kind) {
+      case 'check': {
+        const scope = new CancellationScope();
+        this.checks.set(decision.key, scope);
+        void scope.run(() => this.check(decision.key));
+        return;
+      }
+      case 'cancel':
+        this.checks.get(decision.key)?.cancel();
+        return;
+      case 'eject':
+        log.info('a change is ejected: the checks fail with it', { id: decision.id, report: decision.report });
+        this.settle([decision.id], { kind: 'ejected', reason: MERGE_TEXT.ejected(decision.report) });
+        return;
+      case 'land':
+        this.landing = true;
+        void this.land(decision.line);
+    }
+  }
+
+  /** Never rejects. */
+  private async check(key: number): Promise<void> {
+    try {
+      const composed = await this.exclusively(() => this.compose(key));
+      if (composed === undefined) return;
+      const verdict = await this.judge(key, composed);
+      if (verdict === undefined) return;
+      this.stalled = undefined;
+      if (this.gate.lineOf(key)?.length === 0) this.tipReport = verdict.report;
+      this.gate.checked(key, verdict);
+    } catch (error) {
+      if (isCancellation(error)) return;
+      if (isHopeless(error)) return this.giveUp(rootMessage(error));
+      this.gate.checked(key, undefined);
+      this.stalled = { reason: rootMessage(error), times: (this.stalled?.times ?? 0) + 1, waits: true };
+      log.warn('the gate could not run its checks', { reason: this.stalled.reason, times: this.stalled.times });
+    } finally {
+      this.checks.delete(key);
+      this.onNews();
+    }
+  }
+
+  /** The commit to be checked, or undefined when nothing of the line is left to check. */
+  private async compose(key: number): Promise<Pick<Composed, 'commit' | 'ref'> | undefined> {
+    const line = this.gate.lineOf(key);
+    if (line === undefined) return undefined;
+    const { lines } = this;
+    const before = lines.beginningOf(line);
+    if (line.length > 0 && before?.line.length === line.length) return before;
+    const entries = this.requestsOf(line.slice(before?.line.length ?? 0));
+    const result = await mergeActivities.composeLine({
+      ...this.branch,
+      ...(lines.base === undefined ? {} : { base: lines.base }),
+      ...(before === undefined ? {} : { onto: { commit: before.commit, ref: before.ref } }),
+      entries,
+    });
+    const merged = lines.add(before?.line ?? [], result);
+    if (line.length === 0) return result;
+    this.gate.composed(key, merged.line, merged.aside);
+    this.queue.settle(merged.decided);
+    this.gate.withdraw(merged.decided.map(({ id }) => id));
+    return lines.find(merged.line);
+  }
+
+  /** @throws when a check could not be run: that is no verdict. */
+  private async judge(key: number, { commit, ref }: Pick<Composed, 'commit' | 'ref'>): Promise<Verdict | undefined> {
+    const line = this.gate.lineOf(key);
+    if (line === undefined) return undefined;
+    const { repo } = this.branch;
+    const { base } = this.lines;
+    const summary = line.length === 0 ? `the tip ${commit.slice(0, 10)}` : `${line.length} on ${base?.slice(0, 10)}`;
+    const known = this.gate.state.tip === 'green' && base !== undefined && line.length > 0 ? { since: base } : {};
+    for (const { checks, setup } of this.termsOf(line)) {
+      const request = { repo, commit, ref, checks, setup, first: true, ...known };
+      const result = await checkActivities(queueNames().reserved, summary).runChecks(request);
+      switch (result.verdict) {
+        case 'passed':
+          continue;
+        case 'failed':
+          return { passed: false, report: failureReport(result) };
+        case 'could-not-run':
+          throw new Error(result.reason);
+        case 'none':
+          throw new Error(MERGE_TEXT.nothingToCheck);
+      }
+    }
+    return { passed: true, report: '' };
+  }
+
+  /** Never rejects. */
+  private async land(line: readonly string[]): Promise<void> {
+    try {
+      await this.exclusively(() => this.push(line));
+    } catch (error) {
+      if (isCancellation(error)) return;
+      this.giveUp(rootMessage(error));
+    } finally {
+      this.landing = false;
+      this.onNews();
+    }
+  }
+
+  private async push(line: readonly string[]): Promise<void> {
+    const { lines, gate, branch } = this;
+    const composed = lines.find(line);
+    const { base } = lines;
+    if (composed === undefined || base === undefined) {
+      throw terminal(FailureType.Invariant, `the line ${line.join(', ')} is to land and was never merged`);
+    }
+    const answers = lines.answersTo(line);
+    const drop = [...this.requestsOf(line).map(({ ref }) => ref), ...lines.refsWithout(line)];
+    const { commit, ref } = composed;
+    const result = await mergeActivities.landLine({ ...branch, base, commit, ref, drop });
+    switch (result.kind) {
+      case 'landed':
+        this.queue.settle(answers);
+        lines.landed(line, commit);
+        gate.landed();
+        // Its checks have passed as a whole, whatever was wrong before.
+        this.queue.thaw('reconciler');
+        if (result.tip !== commit) this.moved();
+        return;
+      case 'overtaken':
+        this.moved();
+        return;
+      case 'refused': {
+        const { reason, because } = result;
+        if (line.length > 1 && ONE_CHANGE.includes(because)) gate.divide(reason);
+        else this.refused(line, { kind: 'refused', reason, because });
+      }
+    }
+  }
+
+  private refused(line: readonly string[], outcome: MergeOutcome): void {
+    this.settle(line, outcome);
+    this.gate.state.landing = null;
+    this.gate.withdraw(line);
+  }
+
+  /** Nobody waits for what cannot come. */
+  private giveUp(reason: string): void {
+    const ids = this.queue.requests.map(({ id }) => id);
+    this.refused(ids, { kind: 'refused', reason });
+  }
+
+  private settle(ids: readonly string[], outcome: MergeOutcome): void {
+    this.queue.settle(ids.map((id) => ({ id, outcome })));
+  }
+
+  private moved(): void {
+    this.lines.moved();
+    this.gate.moved();
+  }
+
+  private requestsOf(line: readonly string[]): MergeRequest[] {
+    return line.flatMap((id) => this.queue.requests.find((request) => request.id === id) ?? []);
+  }
+
+  /** The tip alone is checked as those that wait would be. */
+  private termsOf(line: readonly string[]): GateTerms[] {
+    const requests = line.length > 0 ? this.requestsOf(line) : this.queue.requests;
+    const distinct = new Map<string, GateTerms>();
+    for (const { gate } of requests) {
+      if (gate !== undefined) distinct.set(JSON.stringify([gate.checks, gate.setup]), gate);
+    }
+    return [...distinct.values()];
+  }
+
+  /** The strictest that any of them asks for is for all; `speculative` where one of them does. */
+  private get slots(): number {
+    const wide = this.queue.requests.flatMap(({ gate }) => (gate?.mode === 'speculative' ? [gate.slots] : []));
+    return Math.max(1, ...wide);
+  }
+
+  private async exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.tail;
+    const mine = (async () => {
+      await before.catch(() => undefined);
+      return await work();
+    })();
+    this.tail = mine.catch(() => undefined);
+    return await mine;
+  }
+}
+
+/** Refusals that may be of one change of several, see `mayBeOfOneChange`. */
+const ONE_CHANGE: readonly Refusal[] = ['content', 'hook', 'quota'];
+const HOPELESS: readonly string[] = [FailureType.RepositoryUnusable, FailureType.PushRefused, FailureType.Invariant];
+
+const isHopeless = (error: unknown): boolean => HOPELESS.includes(failureTypeOf(error) ?? '');
