@@ -128,8 +128,6 @@ export const TaskInput = z.object({
   budget: Budget.optional(),
   /** It mends the branch, and may land while that is red. */
   fix: z.boolean().optional(),
-  /** It mends the branch, and may land while that is red. */
-  fix: z.boolean().optional(),
   /** Of the run; given to a subplanner. */
   spec: SpecSource.optional(),
 });
