@@ -14,7 +14,7 @@ import { boundedPaths } from '../shared/handoff-size.ts';
 import type { Chain } from '../shared/ids.ts';
 
 /** One push may carry so many: what a batch costs however small it is costs more than merging a hundred. */
-export const MAX_BATCH = 256;
+export const MAX_BATCH = 512;
 /** A batch is one message of at most 2 MiB; a character may take three bytes. */
 const MAX_BATCH_CHARS = 500_000;
 /** How many answers are remembered for requesters that ask again. */

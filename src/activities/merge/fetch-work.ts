@@ -5,8 +5,8 @@ import type { Mirror } from '../git/contract.ts';
 import { GitError } from '../git/errors.ts';
 import { type CommitFacts, readCommits } from '../git/read-commits.ts';
 
-/** How many refs go on one command line. */
-const REFS_AT_ONCE = 200;
+/** How many refs go on one command line: a whole batch, of names below 200 characters. */
+const REFS_AT_ONCE = 512;
 
 export type Work = {
   /** Of the tip, and of every commit and base that is in the mirror. */
