@@ -93,8 +93,12 @@ export const RUN_TEXT = {
   budgetNear: (total: Budget, spent: Spent): string =>
     `The budget is nearly spent: ${budgetWords(total, spent)}. Plan only what matters most, in few and small tasks.`,
   budgetSpent: (total: Budget, spent: Spent): string => `the budget is spent: ${budgetWords(total, spent)}`,
+  noSpec: 'The input of this run has no spec.',
+  nameSpec: 'Name a file of the repository as the spec, give its text, or set mode to "reconcile".',
   reconcileSpec: 'Make the checks of this repository pass: build, types, tests.',
   notGreen: (target: string, verdict: string): string => `the checks of ${target} do not pass: ${verdict}`,
+  notShown: (target: string, reason: string): string => `whether ${target} passes its checks is not known: ${reason}`,
+  noChecks: 'no checks are configured, and none were detected. Name some in agentswarm.json, as "checks".',
   emptyPlan:
     'The plan has no tasks, is not done, and nothing is under way: the run would stand still. Add tasks or set done.',
   refused: (target: string, reason: string): string => `The remote refuses pushes to ${target}: ${reason}`,

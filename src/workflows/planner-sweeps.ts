@@ -4,12 +4,14 @@
  */
 import { condition, isCancellation, log, ParentClosePolicy, setHandler, startChild } from '@temporalio/workflow';
 import type { RunContext } from '../shared/contracts/run.ts';
-import { type Green, type SweepMemory, SweptMessage, type SweepResult, type TriedFix } from '../shared/contracts/sweep.ts';
+import type { Green } from '../shared/contracts/green.ts';
+import { type SweepMemory, SweptMessage, type SweepResult, type TriedFix } from '../shared/contracts/sweep.ts';
 import { isSettled } from '../shared/decisions/dispatch.ts';
 import { newMemory } from '../shared/decisions/sweep.ts';
 import { rootMessage } from '../shared/failures.ts';
 import { type Chain, reconcilerWorkflowId, sameChain } from '../shared/ids.ts';
 import { sweptSignal, WORKFLOW } from '../shared/messages.ts';
+import { RUN_TEXT } from '../shared/run-text.ts';
 import { SWEEP_TEXT } from '../shared/sweep-text.ts';
 import { runActivities } from './activities.ts';
 import { parseSignal } from './input.ts';
@@ -60,19 +62,22 @@ export class Sweeps {
 
   /** Between landings: starts the sweep that is due. */
   async tend(state: PlannerState, context: RunContext): Promise<void> {
-    const { running } = sweepsOf(state);
+    const sweeps = sweepsOf(state);
+    const { running } = sweeps;
     if (running !== undefined && Date.now() - running.askedAt >= ASK_MS) await this.askAfter(state, running);
-    if (Date.now() >= this.nextAt(state, context)) await this.start(state, context);
+    if (sweeps.dueAt === 0 && this.wanted(state, context)) sweeps.dueAt = Date.now() + sweeps.memory.intervalMs;
+    if (sweeps.running === undefined && Date.now() >= this.nextAt(state, context)) await this.start(state, context);
   }
 
   /** When `tend` has something to do, in ms since the epoch. */
   nextAt(state: PlannerState, context: RunContext): number {
-    const sweeps = sweepsOf(state);
-    if (sweeps.running !== undefined) return sweeps.running.askedAt + ASK_MS;
-    if (!this.wanted(state, context) || sweeps.last?.verdict === 'none' || this.mode === 'reconcile') {
-      return Number.POSITIVE_INFINITY;
-    }
-    return sweeps.dueAt === 0 ? Date.now() + sweeps.memory.intervalMs : sweeps.dueAt;
+    const { running, last, dueAt } = sweepsOf(state);
+    if (running !== undefined) return running.askedAt + ASK_MS;
+    const never = dueAt === 0 || last?.verdict === 'none' || this.mode === 'reconcile';
+    if (never || !this.wanted(state, context)) return Number.POSITIVE_INFINITY;
+    // Whether the fixes have helped is looked at as soon as all have ended.
+    const fixed = last?.verdict === 'red' && triedFixes(state.tasks).every(({ open }) => !open);
+    return fixed ? 0 : dueAt;
   }
 
   /** At the end of a run: sweeps until the verdict is about all that landed. Returns whether there is more to do. */
@@ -90,12 +95,24 @@ export class Sweeps {
     }
   }
 
-  /** What a report says of the branch; undefined where nothing was looked at. */
-  green(state: PlannerState): Green | undefined {
+  /** For the report: the newest verdict, and why it is not as it should be. */
+  seen(state: PlannerState, { target }: RunContext): { green?: Green; notGreen?: string } {
     const { last } = sweepsOf(state);
-    if (last === undefined) return undefined;
+    if (last === undefined) return {};
     const { work: _, ...seen } = last;
-    return { ...seen, heals: state.tasks.filter(({ fix, branch }) => fix === true && branch === 'landed').length };
+    const green = {
+      ...seen,
+      heals: state.tasks.filter(({ fix, branch }) => fix === true && branch === 'landed').length,
+    };
+    const why = this.whyNot(green, target);
+    return { green, ...(why === undefined ? {} : { notGreen: why }) };
+  }
+
+  /** What a run could not check is told and does not fail it; one that is there to check has nothing else to show. */
+  private whyNot({ verdict, inherited, reason = '' }: Green, target: string): string | undefined {
+    if (verdict === 'red' && inherited !== true) return RUN_TEXT.notGreen(target, reason);
+    if (verdict === 'green' || this.mode === 'run') return undefined;
+    return RUN_TEXT.notShown(target, verdict === 'none' ? RUN_TEXT.noChecks : reason);
   }
 
   /** The sweep that runs, to be ended with its run. */

@@ -16,6 +16,7 @@ import { cancelUpdate, PAUSED_MEMO, pauseUpdate, resumeUpdate } from '../shared/
 import { PLANNER_TEXT, RUN_TEXT } from '../shared/run-text.ts';
 import { prepareActivities, runActivities } from './activities.ts';
 import { parseInput } from './input.ts';
+import { Sweeps } from './planner-sweeps.ts';
 import { defined } from './place.ts';
 import { Approvals } from './planner-approvals.ts';
 import { giveUpAll } from './planner-people.ts';
@@ -45,6 +46,7 @@ export async function planner(raw: Input): Promise<RunReport> {
 class Planner extends PlanningWorkflow {
   private readonly input: Input;
   private prepared: PreparedRun | undefined;
+  private readonly sweeps: Sweeps;
 
   private readonly approvals: Approvals;
 
@@ -52,9 +54,12 @@ class Planner extends PlanningWorkflow {
     super(input.carried);
     this.input = input;
     this.approvals = new Approvals({ chain: this.chain, planner: this });
+    const owner = { chain: this.chain, hear: this.hear.bind(this) };
+    this.sweeps = new Sweeps(owner, input.mode === 'reconcile' ? 'reconcile' : 'run');
     // Before anything is heard: an update may come with the first task of a continued run, and is judged by its state.
     if (input.carried !== undefined) this.open(input.carried.prepared);
     this.listen();
+    this.sweeps.listen();
     this.approvals.listen();
     this.listenToPauses();
     this.listenToCancel();
@@ -66,6 +71,9 @@ class Planner extends PlanningWorkflow {
       const limit = `A run's id has at most ${MAX_RUN_ID_CHARS} characters; this one has ${length}.`;
       throw terminal(FailureType.BadInput, limit, 'Start it again with a shorter workflow id.');
     }
+    if (this.input.spec === undefined && this.input.mode !== 'reconcile') {
+      throw terminal(FailureType.BadInput, RUN_TEXT.noSpec, RUN_TEXT.nameSpec);
+    }
     if (this.prepared === undefined) this.open(await this.prepare());
     await this.drive();
     this.phase = 'finalizing';
@@ -75,6 +83,7 @@ class Planner extends PlanningWorkflow {
     const report = reportOf({
       state: defined(state),
       prepared: defined(prepared),
+        ...this.sweeps.seen(defined(state), defined(prepared).context),
       startedAt,
       endedAt: Date.now(),
       tip,
@@ -94,13 +103,20 @@ class Planner extends PlanningWorkflow {
   private open(prepared: PreparedRun): void {
     const { context } = prepared;
     this.prepared = prepared;
-    this.begin({ context, spec: this.input.spec, above: [], budget: context.settings.budget }, this.input.carried);
+    // prepareRun refuses a run that plans and has none.
+    const { spec = { text: RUN_TEXT.reconcileSpec }, carried, mode } = this.input;
+    this.begin({ context, spec, above: [], budget: context.settings.budget }, carried);
+    if (mode === 'reconcile') this.state?.planNothing();
   }
 
   private async prepare(): Promise<PreparedRun> {
     const { carried: _, ...input } = this.input;
     // A history of an earlier version has not all of the settings: the schema fills them in.
     return PreparedRun.parse(await prepareActivities.prepareRun({ input, root: this.chain }));
+  }
+
+  protected override async unfinished(): Promise<boolean> {
+    return await this.sweeps.finalize(defined(this.state), defined(this.place).context);
   }
 
   protected cannotPlan(reason: string): void {
@@ -122,6 +138,8 @@ class Planner extends PlanningWorkflow {
   protected override async leave(): Promise<string | null> {
     const { state, prepared } = this;
     if (state === undefined || prepared === undefined) return null;
+    const sweeps = this.sweeps.running(state);
+    if (sweeps.length > 0) await this.children?.end(sweeps);
     try {
       return (await runActivities.finishRun({ run: prepared.context, keep: keptRefs(state.tasks) })).tip;
     } catch (error) {
@@ -147,10 +165,16 @@ class Planner extends PlanningWorkflow {
   protected override async tend(state: PlannerState): Promise<void> {
     await super.tend(state);
     await this.approvals.tend(state, defined(this.place).context);
+    await this.sweeps.tend(state, defined(this.place).context);
   }
 
   protected override tendAt(state: PlannerState): number {
-    return Math.min(super.tendAt(state), this.approvals.nextAt(state, defined(this.place).context));
+    const { context } = defined(this.place);
+    return Math.min(
+      super.tendAt(state),
+      this.approvals.nextAt(state, context),
+      this.sweeps.nextAt(state, context),
+    );
   }
 
   /** In good order: agents hand off what there is, which takes calls of their models. */

@@ -1,4 +1,5 @@
 /** A run's state as people see it: the snapshot while it goes on, the report at its end. Pure. */
+import type { Green } from '../shared/contracts/green.ts';
 import type { PreparedRun, RunContext, RunReport } from '../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../shared/contracts/snapshot.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
@@ -80,6 +81,9 @@ export function reportOf(run: {
   prepared: PreparedRun;
   startedAt: number;
   endedAt: number;
+  /** The newest sweep, and why that is not as it should be. */
+  green?: Green | undefined;
+  notGreen?: string | undefined;
   tip: string | null;
 }): RunReport {
   const { state, prepared } = run;
@@ -87,8 +91,12 @@ export function reportOf(run: {
   const tasks = reportTasks(state.tasks);
   const { landed } = countTasks(state.tasks);
   const { retries, conflicts, peak, planned } = state.totals();
+  // A fix that did not land is moot where the branch passes all the same.
+  const moot = new Set(
+    run.green?.verdict === 'green' ? state.tasks.flatMap(({ fix, spec }) => (fix === true ? [spec.id] : [])) : [],
+  );
   const open = tasks.filter(
-    (task) => !(task.status === 'complete' && (task.branch === 'landed' || task.branch === 'none')),
+    (task) => !moot.has(task.id) && !(task.status === 'complete' && (task.branch === 'landed' || task.branch === 'none')),
   );
   const reason =
     state.refused !== undefined
@@ -97,13 +105,13 @@ export function reportOf(run: {
         ? `${state.closing.reason}; not done: ${open.map(({ id }) => id).join(', ') || 'what was not planned'}`
         : open.length > 0
           ? `not landed: ${open.map(({ id }) => id).join(', ')}`
-          : undefined;
+          : run.notGreen;
   return {
     run: context.root.workflowId,
     status:
       state.refused !== undefined
         ? 'failed'
-        : open.length > 0 || state.closing !== undefined
+        : open.length > 0 || state.closing !== undefined || run.notGreen !== undefined
           ? state.closing?.by === 'cancel'
             ? 'cancelled'
             : 'incomplete'
@@ -113,6 +121,7 @@ export function reportOf(run: {
     target: context.target,
     base: context.base,
     ...(run.tip === null ? {} : { tip: run.tip }),
+    ...(run.green === undefined ? {} : { green: run.green }),
     tasks,
     landed,
     replans: Math.max(0, planned - 1),

@@ -34,7 +34,7 @@ export function createPrepareRun(deps: {
     const { commit: base } = await remote(`read ${input.base ?? 'the default branch'}`, () =>
       resolveBase(mirror, input.base),
     );
-    await checkSpec(mirror, base, input.spec);
+    if (input.spec !== undefined) await checkSpec(mirror, base, input.spec);
     const layers = [input.settings, await readRepositorySettings(mirror, base), config.run];
     const { settings, note: setupSaid } = await resolveSettings(mirror, base, layers);
     const choice = chooseTarget({ location, runId: root.workflowId, branch: input.branch });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Chain, CommitSha } from '../ids.ts';
 import { Budget } from './budget.ts';
 import { RunSettings, RunSettingsInput } from '../settings.ts';
+import { Green } from './green.ts';
 
 /** A string is a path in the repository; `{text}` is the text itself. */
 export const SpecSource = z.union([
@@ -15,7 +16,10 @@ export type SpecSource = z.infer<typeof SpecSource>;
 export const PlannerInput = z.strictObject({
   /** A URL (https, ssh, git@host:path) or an absolute path of a bare or ordinary repository. */
   repo: z.string().min(1, 'repo is empty'),
-  spec: SpecSource,
+  /** What is to be built; not with `mode` reconcile. */
+  spec: SpecSource.optional(),
+  /** `reconcile`: nothing is planned; the branch's checks are run, and what fails is mended until they pass. */
+  mode: z.enum(['plan', 'reconcile']).optional(),
   base: z.string().min(1).optional(),
   branch: z.string().min(1).optional(),
   settings: RunSettingsInput.optional(),
@@ -104,6 +108,8 @@ export const RunReport = z.object({
   endedAt: z.number(),
   notes: z.array(z.string()),
   unsafe: z.boolean(),
+  /** Whether the target passes its checks, as far as that was looked at. */
+  green: Green.optional(),
   /** The run's limit, with what of it was spent. */
   budget: z.object({ total: Budget, spent: z.object({ tokens: z.number(), usd: z.number() }) }).optional(),
 });

@@ -88,17 +88,3 @@ export type SweepResult = z.infer<typeof SweepResult>;
 /** Signal `swept`, from the reconciler to its planner. */
 export const SweptMessage = z.object({ id: z.string(), sender: Chain, result: SweepResult });
 export type SweptMessage = z.infer<typeof SweptMessage>;
-
-/** What a run's report and snapshot say of the branch: the newest sweep. */
-export const Green = z.object({
-  verdict: z.enum(['green', 'red', 'unknown', 'none']),
-  commit: z.string().optional(),
-  /** Red, as it was before the run began. */
-  inherited: z.boolean().optional(),
-  reason: z.string().optional(),
-  /** When that was found out, in ms since the epoch. */
-  at: z.number(),
-  /** Fix tasks that landed. */
-  heals: z.number().int().nonnegative(),
-});
-export type Green = z.infer<typeof Green>;
