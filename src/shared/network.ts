@@ -47,7 +47,7 @@ const Allowlist = z.strictObject({ allow: z.array(AllowEntry) });
 
 /**
  * `none`: a network namespace of its own with nothing in it. `{allow}`: the same, and a proxy that connects to these
- * hosts only. `full`: the host's network, its loopback included.
+ * hosts only. `full`: the host's network, its loopback included; for `setup` every public address, by the same proxy.
  */
 export const NetworkSetting = z.union([z.enum(['none', 'full']), Allowlist], {
   error: ({ input }) => {
@@ -77,7 +77,8 @@ export const RegistryUrl = z
 function problemOf(url: URL): string | undefined {
   if (url.username !== '' || url.password !== '') return 'it has a user or password in it: name their variable instead';
   if (url.protocol !== 'https:') return 'it must begin with https:// as a token is sent there';
-  if (url.search !== '' || url.hash !== '') return 'it has a query or fragment';
+  // An empty one is in `href` only.
+  if (/[?#]/.test(url.href)) return 'it has a query or fragment';
   return undefined;
 }
 

@@ -10,6 +10,7 @@ import { createGit } from '../../src/activities/git/run-git.ts';
 import { runProcess } from '../../src/activities/process/run-process.ts';
 import { chooseTarget } from '../../src/activities/run/target.ts';
 import { CommitSha, defaultBranch, refComponent, TaskId, taskRef } from '../../src/shared/ids.ts';
+import { NetworkSetting, RegistryUrl } from '../../src/shared/network.ts';
 import { parseArguments } from '../../src/shared/tools.ts';
 
 const RUNS = 10_000;
@@ -103,6 +104,8 @@ const pieces = () =>
       'HEAD',
       'refs/heads/',
       'main',
+      'registry.example.com',
+      ':443',
       'localhost',
       `127.0.0.1:${port}`,
       '[::1]',
@@ -136,7 +139,7 @@ function isThere(text: string): boolean {
 }
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/;
 
-test('10,000 refs, URLs and paths through every validator start no process and open no connection', async () => {
+test('10,000 refs, URLs, paths and host names through every validator start no process and open no connection', async () => {
   await fc.assert(
     fc.asyncProperty(values(), async (text) => {
       // A folder that is there is looked at by git: a person may name one.
@@ -167,6 +170,10 @@ test('10,000 refs, URLs and paths through every validator start no process and o
         expect(path.path).not.toContain('\0');
         expect(path.path.startsWith('/')).toBe(false);
       }
+      const listed = NetworkSetting.safeParse({ allow: [text] });
+      if (listed.success) expect(text).toMatch(/^(?:\*\.)?[^\s*/@:%\\]+(?::\d{1,5})?$/);
+      const registry = RegistryUrl.safeParse(text);
+      if (registry.success) expect(registry.data).toMatch(/^https:\/\/[^/@?#\s]+\/(?:[^?#\s]*\/)?$/);
       if (TaskId.safeParse(text).success) expect(text).toMatch(/^[a-z0-9][a-z0-9-]*$/);
       if (CommitSha.safeParse(text).success) expect(text).toMatch(/^[0-9a-f]+$/);
       // Whatever a run is called, its refs are names.

@@ -1,7 +1,8 @@
 /** How programs inside learn of the proxy and of the registries: their usual variables and files. */
-import { type AllowRule, isAllowed, kindOf, type Registry } from '../../../shared/network.ts';
+import { kindOf, type Registry } from '../../../shared/network.ts';
 import type { RegistrySettings } from '../local/registries.ts';
 import { NETWORK_INSIDE, PROXY_PORT } from './forwarder.ts';
+import { type Reach, reaches } from './reach.ts';
 
 export type ClientSettings = {
   env: Record<string, string>;
@@ -40,6 +41,10 @@ export function proxySettings(): Record<string, string> {
 const PROXY_VARIABLE = /^(?:https?|all|no)_proxy$/i;
 const PROXY_LINE = /^\s*(?:https?-proxy|proxy|noproxy)\s*=/;
 
+/** Whether the worker itself is told to go through a proxy. */
+export const hasProxy = (env: Readonly<Record<string, string | undefined>>): boolean =>
+  Object.entries(env).some(([name, value]) => /^(?:https?|all)_proxy$/i.test(name) && (value ?? '') !== '');
+
 /** The host's settings without its proxies, which a sandbox with a network of its own cannot reach. */
 export const withoutProxies = (settings: RegistrySettings): RegistrySettings => ({
   ...settings,
@@ -52,7 +57,7 @@ export const withoutProxies = (settings: RegistrySettings): RegistrySettings => 
 export function clientSettings(
   host: RegistrySettings,
   registries: readonly LocalRegistry[],
-  rules: readonly AllowRule[],
+  reach: Reach,
 ): ClientSettings {
   const settings: ClientSettings = { env: { ...host.env }, oddEnv: {}, files: {} };
   const { env: inside, files } = settings;
@@ -62,11 +67,11 @@ export function clientSettings(
   const of = (kind: ReturnType<typeof kindOf>) => registries.filter((registry) => kindOf(registry) === kind);
   npm(of('npm'), settings, npmrc);
   pip(of('pip'), inside);
-  const cargo = cargoConfig(of('cargo'), rules);
+  const cargo = cargoConfig(of('cargo'), reach);
   if (cargo !== undefined) files['cargo.toml'] = cargo;
   const go = of('go').map(({ localUrl }) => localUrl.replace(/\/$/, ''));
   if (go.length > 0) {
-    const open = isAllowed(rules, 'proxy.golang.org', 443) ? ['https://proxy.golang.org'] : [];
+    const open = reaches(reach, 'proxy.golang.org', 443) ? ['https://proxy.golang.org'] : [];
     inside.GOPROXY = [...go, ...open].join(',');
   }
   files.npmrc = lines(npmrc);
@@ -99,7 +104,7 @@ function pip(registries: readonly LocalRegistry[], inside: Record<string, string
 }
 
 /** Cargo keeps names of registries by URL: what a lockfile names is replaced by the local one. */
-function cargoConfig(registries: readonly LocalRegistry[], rules: readonly AllowRule[]): string | undefined {
+function cargoConfig(registries: readonly LocalRegistry[], reach: Reach): string | undefined {
   if (registries.length === 0) return undefined;
   const text = registries.flatMap(({ url, localUrl }, i) => [
     `[source.agentswarm-${i}]`,
@@ -108,7 +113,7 @@ function cargoConfig(registries: readonly LocalRegistry[], rules: readonly Allow
     `registry = "sparse+${url}"`,
     `replace-with = "agentswarm-${i}"`,
   ]);
-  if (!isAllowed(rules, 'index.crates.io', 443)) text.push('[source.crates-io]', 'replace-with = "agentswarm-0"');
+  if (!reaches(reach, 'index.crates.io', 443)) text.push('[source.crates-io]', 'replace-with = "agentswarm-0"');
   return lines(text);
 }
 

@@ -1,19 +1,20 @@
-/** The network of sandboxed commands: nothing, what a list allows through a proxy of ours, or the host's own. */
+/** The network of sandboxed commands: nothing, what may be reached through a proxy of ours, or the host's own. */
 import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { type AllowRule, type NetworkSetting, parseAllowEntry, type Registry } from '../../../shared/network.ts';
+import type { NetworkSetting, Registry } from '../../../shared/network.ts';
 import { FailureType, terminal } from '../../../shared/failures.ts';
 import type { Log } from '../../log.ts';
 import { registrySettings } from '../local/registries.ts';
 import { Account, NETWORK_LIMITS, type NetworkLimits } from './account.ts';
 import { createAddressRules } from './addresses.ts';
-import { clientSettings, localRegistries, proxySettings, withoutProxies } from './client-settings.ts';
+import { clientSettings, hasProxy, localRegistries, proxySettings, withoutProxies } from './client-settings.ts';
 import { type Connect, connectByTcp, createDialer, type Resolve, resolveBySystem } from './dial.ts';
 import { NETWORK_INSIDE, PROXY_PORT, startForwarder } from './forwarder.ts';
 import { createProxy, type Gateway } from './proxy.ts';
+import { reachOf } from './reach.ts';
 import { badRequest, overLimit, type Refusal } from './refusal.ts';
 import { createGateway, type RegistryAccess } from './registry.ts';
 
@@ -55,6 +56,8 @@ export interface SandboxNetwork {
 }
 
 export type SandboxNetworkDeps = {
+  /** What agents may reach. */
+  network: NetworkSetting;
   /** The worker's: tokens and the host's registry settings are read from it. */
   env: Readonly<Record<string, string | undefined>>;
   home: string;
@@ -102,11 +105,11 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
     });
   }
 
-  async function openProxy(request: NetworkRequest, allow: readonly string[]): Promise<NetworkSession> {
+  async function openProxy(request: NetworkRequest): Promise<NetworkSession> {
     const registries = access(request);
-    const rules = allow.map(ruleOf);
+    const reach = reachOf(request.network);
     const host = withoutProxies(registrySettings(env, home));
-    const client = clientSettings(host, registries, rules);
+    const client = clientSettings(host, registries, reach);
     const dir = await makeFolder(request.folder, client.files);
     const refusals = createRefusals(request.sandbox, log);
     const account = new Account(limits, () => refusals.add(overLimit(`${limits.bytes} bytes`)));
@@ -116,7 +119,7 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
         ? undefined
         : createGateway({ registries, account, resolve, ...(deps.ca === undefined ? {} : { ca: deps.ca }) });
     const proxy = createProxy({
-      rules,
+      reach,
       setting: request.setting,
       dial,
       account,
@@ -143,6 +146,13 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
     };
   }
 
+  /**
+   * `full` of a repository's `setup` is the public internet, not the worker's own network: unless its owner gives
+   * agents that, or the worker itself gets out through a proxy only.
+   */
+  const sharesHost = ({ network, setting }: NetworkRequest): boolean =>
+    network === 'full' && (setting === 'sandbox.network' || deps.network === 'full' || hasProxy(env));
+
   return {
     async open(request) {
       const { network, registries, service } = request;
@@ -154,9 +164,9 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
           'Name the hosts that it needs: sandbox.network: { allow: [...] }.',
         );
       }
-      if (network !== 'full') return await openProxy(request, network === 'none' ? [] : network.allow);
+      if (!sharesHost(request)) return await openProxy(request);
       const host = registrySettings(env, home);
-      const client = clientSettings(host, [], []);
+      const client = clientSettings(host, [], 'public');
       const dir = await makeFolder(request.folder, client.files);
       return {
         ...NOTHING,
@@ -192,12 +202,6 @@ const NOTHING: NetworkSession = {
   refused: () => [],
   close: () => Promise.resolve(),
 };
-
-function ruleOf(entry: string): AllowRule {
-  const parsed = parseAllowEntry(entry);
-  if (parsed.ok) return parsed.rule;
-  throw terminal(FailureType.BadInput, `${JSON.stringify(entry)} is no entry of an allowlist: ${parsed.reason}.`);
-}
 
 /** Fails with ENOENT when the sandbox is gone: it must not be made again by this. */
 async function makeFolder(folder: string, files: Readonly<Record<string, string>>): Promise<string> {

@@ -1,5 +1,5 @@
 /**
- * The proxy of one command: CONNECT and plain HTTP, for hosts on its allowlist only. Invariants:
+ * The proxy of one command: CONNECT and plain HTTP, for the hosts that it may reach only. Invariants:
  * 1. Every request is checked by itself: nothing that a former one was allowed counts for the next.
  * 2. No redirect is followed; the client gets it, and asks again.
  * 3. A request is written anew from what was parsed: no byte of its framing goes through.
@@ -13,10 +13,10 @@ import {
 } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
-import { type AllowRule, isAllowed } from '../../../shared/network.ts';
 import type { Account } from './account.ts';
 import { codeOf, type Dialer } from './dial.ts';
 import { asReason, endToEnd } from './headers.ts';
+import { type Reach, reaches } from './reach.ts';
 import { badRequest, notListed, overLimit, Refusal, unreachable } from './refusal.ts';
 import { absoluteTarget, checkVersion, connectTarget, type Target, valuesOf } from './target.ts';
 
@@ -24,7 +24,7 @@ import { absoluteTarget, checkVersion, connectTarget, type Target, valuesOf } fr
 export type Gateway = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 export type ProxyDeps = {
-  rules: readonly AllowRule[];
+  reach: Reach;
   /** Where the list is, for messages: `sandbox.network`. */
   setting: string;
   dial: Dialer;
@@ -118,7 +118,7 @@ async function local(deps: ProxyDeps, request: IncomingMessage, response: Server
 
 async function dialAllowed(deps: ProxyDeps, target: Target): Promise<Socket> {
   if (deps.account.isOverBytes) throw overLimit(`${deps.account.limits.bytes} bytes`);
-  if (!isAllowed(deps.rules, target.host, target.port)) throw notListed(target, deps.rules, deps.setting);
+  if (!reaches(deps.reach, target.host, target.port)) throw notListed(target, deps.reach, deps.setting);
   const socket = await deps.dial(target);
   deps.account.own(socket);
   socket.setTimeout(deps.account.limits.idleMs, () => socket.destroy());

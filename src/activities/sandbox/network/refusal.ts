@@ -1,5 +1,5 @@
 /** What the network's rules refuse, and the words for it: to the agent, and for the log. */
-import type { AllowRule } from '../../../shared/network.ts';
+import type { Reach } from './reach.ts';
 
 /** `status` is the HTTP answer. No part of `message` is taken from a request but names in their normal form. */
 export class Refusal extends Error {
@@ -20,8 +20,8 @@ export class Refusal extends Error {
 }
 
 /** @param setting where the list is: `sandbox.network` or `setup.network`. */
-export function notListed(to: { host: string; port: number }, rules: readonly AllowRule[], setting: string): Refusal {
-  const list = rules.map(({ host, subdomains, ports }) => {
+export function notListed(to: { host: string; port: number }, reach: Reach, setting: string): Refusal {
+  const list = (reach === 'public' ? [] : reach).map(({ host, subdomains, ports }) => {
     const shown = ports.length === 1 ? `:${ports[0]}` : '';
     return `${subdomains ? '*.' : ''}${host}${shown}`;
   });

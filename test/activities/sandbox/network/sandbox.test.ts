@@ -118,3 +118,48 @@ describe('a sandbox with an allowlist', () => {
     expect((await host.bash(id, `curl -sS http://web.test:${web.port}/long`)).output).toBe('outside /long\n');
   });
 });
+
+describe('a setup with network "full"', () => {
+  let web: Awaited<ReturnType<typeof outside>>;
+  const hosts: NetworkHost[] = [];
+  beforeAll(async () => {
+    web = await outside((request, response) => void response.end(`outside ${request.url}\n`));
+  });
+  afterAll(async () => {
+    web.close();
+    for (const host of hosts) await host.close();
+  });
+  async function start(options: Parameters<typeof networkHost>[0]): Promise<{ host: NetworkHost; id: string }> {
+    const host = await networkHost(options);
+    hosts.push(host);
+    return { host, id: await host.create('setup') };
+  }
+  /** The worker of these tests may stand behind a proxy of its own. */
+  const noProxy = { http_proxy: '', https_proxy: '', all_proxy: '', HTTP_PROXY: '', HTTPS_PROXY: '', ALL_PROXY: '' };
+  const loopback = () => `curl -sS --noproxy '*' --max-time 5 http://127.0.0.1:${web.port}/loopback 2>&1`;
+
+  it('reaches every name, by the usual programs, but neither the host’s loopback nor a private address', async () => {
+    const { host, id } = await start({
+      env: noProxy,
+      resolve: (name) =>
+        Promise.resolve([{ address: name.startsWith('private') ? '10.1.2.3' : '127.0.0.1', family: 4 }]),
+    });
+    const command = `
+      curl -sS http://one.test:${web.port}/one; curl -sS --proxytunnel http://two.example:${web.port}/two
+      node -e "fetch('http://three.example:${web.port}/three').then((r) => r.text()).then(console.log)"
+      curl -sS -o /dev/null -w '%{http_code}\\n' http://private.example/; curl -sS http://127.0.0.1:${web.port}/literal
+      ${loopback()}; getent hosts one.test; true`;
+    const { output, refused } = await host.bash(id, command, { network: 'full' });
+    for (const path of ['one', 'two', 'three']) expect(output).toContain(`outside /${path}\n`);
+    expect(output).not.toMatch(/outside \/(?:literal|loopback)/);
+    expect(output).toMatch(/^403$/m);
+    expect(refused.join('\n')).toMatch(/private\.example is allowed, but its address 10\.1\.2\.3 is private/);
+  });
+
+  it('shares the worker’s own network where its owner gives agents that, or the worker is behind a proxy', async () => {
+    for (const options of [{ network: 'full' as const }, { env: { HTTPS_PROXY: 'http://127.0.0.1:9' } }]) {
+      const { host, id } = await start(options);
+      expect((await host.bash(id, loopback(), { network: 'full' })).output).toBe('outside /loopback\n');
+    }
+  });
+});

@@ -7,8 +7,8 @@ import { Account, NETWORK_LIMITS, type NetworkLimits } from '../../../../src/act
 import { createAddressRules } from '../../../../src/activities/sandbox/network/addresses.ts';
 import { type Connect, createDialer, type Resolve } from '../../../../src/activities/sandbox/network/dial.ts';
 import { createProxy } from '../../../../src/activities/sandbox/network/proxy.ts';
+import { reachOf } from '../../../../src/activities/sandbox/network/reach.ts';
 import type { Refusal } from '../../../../src/activities/sandbox/network/refusal.ts';
-import { parseAllowEntry } from '../../../../src/shared/network.ts';
 import { temporaryFolder } from '../../../support/repos.ts';
 
 export const PUBLIC = { address: '93.184.215.14', family: 4 };
@@ -63,11 +63,7 @@ export async function testProxy(to: Outside, options: TestProxyOptions) {
   const { resolve = () => Promise.resolve([PUBLIC]), connect = () => connectTo(to.port, '127.0.0.1') } = options;
   const account = new Account({ ...NETWORK_LIMITS, ...options.limits }, () => dialled.push('over bytes'));
   const server = createProxy({
-    rules: options.allow.map((entry) => {
-      const parsed = parseAllowEntry(entry);
-      if (!parsed.ok) throw new Error(parsed.reason);
-      return parsed.rule;
-    }),
+    reach: reachOf({ allow: [...options.allow] }),
     setting: 'sandbox.network',
     account,
     dial: createDialer({
