@@ -93,3 +93,11 @@ export function positiveInteger(option: string): (text: string) => number {
     throw usageError(cliText.notPositive(option, text));
   };
 }
+
+/** A number above 0, for commander. */
+export function positiveNumber(option: string): (text: string) => number {
+  return (text) => {
+    if (/^\d{1,12}(\.\d{1,6})?$/.test(text) && Number(text) > 0) return Number(text);
+    throw usageError(cliText.notAbove0(option, text));
+  };
+}

@@ -1,7 +1,6 @@
 /** The command line: what can be typed, and what it leads to. */
 import { Command, CommanderError } from 'commander';
 import { attachCommand, runCommand, type RunOptions } from './commands/run.ts';
-import { cancelCommand, finishCommand, pauseCommand, resumeCommand, steerCommand } from './commands/control.ts';
 import { devCommand } from './commands/dev.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { endpointsCommand } from './commands/endpoints.ts';
@@ -11,6 +10,7 @@ import type { CommonOptions, Dependencies } from './dependencies.ts';
 import { describeFailure, EXIT, type ExitCode } from './errors.ts';
 import { positiveInteger } from './input.ts';
 import { type Io, printLine } from './io.ts';
+import { addPeopleCommands } from './people-program.ts';
 import type { SessionContext } from './session.ts';
 import { cliText, helpText } from './text.ts';
 
@@ -93,26 +93,6 @@ function createProgram(io: Io, dependencies: Dependencies, onExit: (code: ExitCo
   command('worker', helpText.worker).action(async (options: CommonOptions) =>
     onExit(await workerCommand(context(options), options)),
   );
-  command('steer <run> <text>', helpText.steer)
-    .option('--task <path>', helpText.task)
-    .action(async (run: string, text: string, options: CommonOptions & { task?: string }) =>
-      onExit(await steerCommand(context(options), run, text, options.task)),
-    );
-  command('pause <run>', helpText.pause)
-    .option('--reason <text>', helpText.reason)
-    .action(async (run: string, options: CommonOptions & { reason?: string }) =>
-      onExit(await pauseCommand(context(options), run, options.reason)),
-    );
-  command('resume <run>', helpText.resume).action(async (run: string, options: CommonOptions) =>
-    onExit(await resumeCommand(context(options), run)),
-  );
-  command('finish <run>', helpText.finish).action(async (run: string, options: CommonOptions) =>
-    onExit(await finishCommand(context(options), run)),
-  );
-  command('cancel <run>', helpText.cancel)
-    .option('--task <path>', helpText.task)
-    .action(async (run: string, options: CommonOptions & { task?: string }) =>
-      onExit(await cancelCommand(context(options), run, options.task)),
-    );
+  addPeopleCommands({ command, context, onExit });
   return program;
 }

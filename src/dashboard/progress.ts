@@ -20,6 +20,9 @@ export function progressLines(snapshot: RunSnapshot, { now, width }: { now: numb
   lines.push(costLine(snapshot));
   if (snapshot.budget !== undefined) lines.push(progressText.budget(formatBudget(snapshot.budget)));
   if (snapshot.waitingFor !== '') lines.push(progressText.waiting(snapshot.waitingFor));
+  for (const { name, kind, text } of (snapshot.approvals ?? []).slice(0, NAMED_TASKS)) {
+    lines.push(progressText.approval(name, kind, oneLine(text, 200)));
+  }
   const running = snapshot.tasks.filter((task) => task.status === 'running' || task.status === 'assigned');
   for (const task of running.slice(0, NAMED_TASKS)) {
     lines.push(progressText.runningTask(task.id, task.attempts, firstLine(task.description)));
@@ -58,6 +61,10 @@ export function eventLines(before: RunSnapshot | null, after: RunSnapshot): stri
   if (after.replans > (before?.replans ?? 0)) lines.push(eventText.replanned(after.replans));
   const known = new Map(before?.tasks.map((task) => [task.id, task]));
   for (const task of after.tasks) lines.push(...taskEvents(known.get(task.id), task));
+  const asked = new Set(before?.approvals?.map(({ name, since }) => `${name} ${since}`));
+  for (const { name, since, kind, text } of after.approvals ?? []) {
+    if (!asked.has(`${name} ${since}`)) lines.push(eventText.asked(after.run, name, kind, oneLine(text, 400)));
+  }
   if (after.paused !== undefined && before?.paused?.since !== after.paused.since) {
     lines.push(eventText.paused(oneLine(after.paused.reason, 400)));
   }

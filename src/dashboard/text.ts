@@ -39,6 +39,7 @@ export const progressText = {
   cost: (input: string, output: string, cost: string, replans: number) =>
     `tokens   ${input} in, ${output} out   cost ${cost}   replans ${replans}`,
   budget: (spent: string) => `budget   ${spent}`,
+  approval: (name: string, kind: string, text: string) => `APPROVE  ${name} (${kind}): ${text}`,
   waiting: (what: string) => `waits    for ${what}`,
   runningTask: (id: string, attempt: number, description: string) =>
     `  ${id}${attempt > 1 ? ` (attempt ${attempt})` : ''}: ${description}`,
@@ -49,6 +50,8 @@ export const progressText = {
 export const eventText = {
   phase: (phase: string) => `phase: ${phase}`,
   paused: (reason: string) => `paused: ${reason}`,
+  asked: (run: string, name: string, kind: string, text: string) =>
+    `waits for your approval: ${kind} ${name}: ${text}; agentswarm approve ${run} ${name}, or reject`,
   resumed: 'goes on',
   waitsForModel: (why: string) => `waiting for a model: ${why}`,
   hasModel: 'no call waits for a model any more',

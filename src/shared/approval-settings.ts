@@ -9,7 +9,7 @@ export const Approvals = z.array(ApprovalKind).max(2);
 
 export const ApprovalRules = z.strictObject({
   /** After so long a person is reminded, then after twice as long each time, at least once a day. */
-  remindMinutes: z.number().min(0.01).max(10_080).default(60),
+  remindMinutes: z.number().min(0.01).max(10_080),
   /** What nobody has decided on by then is rejected. Absent: it waits for ever. */
   rejectAfterMinutes: z.number().min(0.01).max(525_600).optional(),
 });

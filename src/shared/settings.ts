@@ -119,7 +119,7 @@ const planningShape = {
   approval: ApprovalRules,
 };
 
-export const RunSettingsInput = z.strictObject({ ...shape, ...planningShape, division: Division.partial() }).partial();
+export const RunSettingsInput = z.strictObject({ ...shape, ...planningShape, division: Division.partial(), approval: ApprovalRules.partial() }).partial();
 export type RunSettingsInput = z.infer<typeof RunSettingsInput>;
 
 export const RunSettings = z.object({
@@ -140,7 +140,7 @@ export const RunSettings = z.object({
   budget: Budget.default({}),
   division: Division.default({ scope: 4, depth: 0, subtasks: 10 }),
   approvals: Approvals.default([]),
-  approval: ApprovalRules.prefault({}),
+  approval: ApprovalRules.default({ remindMinutes: 60 }),
 });
 export type RunSettings = z.infer<typeof RunSettings>;
 

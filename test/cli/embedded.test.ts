@@ -121,7 +121,7 @@ describe('a run on the embedded server', { timeout: 180_000 }, () => {
     expect(refused.stderr).toContain('Run orphan refused "steer": that is nonsense');
     const shown = await lab.run(['status', 'orphan']);
     expect(shown.stdout).toContain('orphan  running');
-    expect((await lab.run(['cancel', 'detached'])).code).toBe(0);
+    expect((await lab.run(['abort', 'detached'])).code).toBe(0);
     const cancelled = await lab.run(['attach', 'detached']);
     expect(cancelled.code).toBe(1);
     expect(cancelled.stderr).toContain('(cancelled)');

@@ -34,7 +34,14 @@ describe('agentswarm, as a process', { timeout: 60_000 }, () => {
       'steer',
       'pause',
       'resume',
+      'finish',
       'cancel',
+      'abort',
+      'add',
+      'retry',
+      'limits',
+      'approve',
+      'reject',
     ]) {
       expect(help.stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
     }
@@ -57,6 +64,10 @@ describe('agentswarm, as a process', { timeout: 60_000 }, () => {
     ['a spec file that is empty', ['run', 'repo', '--spec', '@empty.md'], 'empty.md is empty'],
     ['a repository that does not exist', ['run', 'nowhere', '--spec', 'x'], 'There is no repository "nowhere"'],
     ['a key in the URL', ['run', 'https://me:hunter2@host/x.git', '--spec', 'x'], 'Give https://host/x.git'],
+    ['no limits', ['limits', 'run'], 'There is nothing to change'],
+    ['a budget of nothing', ['limits', 'run', '--usd', '0'], '--usd takes a number above 0, not "0"'],
+    ['a rejection without a reason', ['reject', 'run'], "required option '--reason <text>'"],
+    ['one approval and all', ['approve', 'run', 'plan-1', '--all'], 'Give a name or --all, not both'],
     ['no number', ['run', 'repo', '--spec', 'x', '--max-workers', '0'], '--max-workers takes a whole number'],
     ['too many workers', ['run', 'repo', '--spec', 'x', '--max-workers', '5000'], 'settings.maxWorkers: '],
     ['an id that is no id', ['run', 'repo', '--spec', 'x', '--id', '../x'], '"../x" cannot be the id of a run'],

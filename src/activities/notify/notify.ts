@@ -15,7 +15,8 @@ const ANSWER_MS = 15_000;
  * @throws when that is no http(s) URL; the message does not repeat it, as it may be a secret.
  */
 export function webhookOf(env: NodeJS.ProcessEnv): Webhook | undefined {
-  const { AGENTSWARM_WEBHOOK_URL: url, AGENTSWARM_WEBHOOK_TOKEN: token } = env;
+  const url = env.AGENTSWARM_WEBHOOK_URL;
+  const token = env.AGENTSWARM_WEBHOOK_TOKEN;
   if (url === undefined || url === '') return undefined;
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
     throw new Error(

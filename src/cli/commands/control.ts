@@ -1,16 +1,19 @@
-/** What people send to a run, or to a part of it: `steer`, `pause`, `resume`, `finish`, `cancel`. */
-import { WorkflowUpdateFailedError } from '@temporalio/client';
-import { rootMessage } from '../../shared/failures.ts';
-import { cancelTaskUpdate, finishUpdate, pauseUpdate, resumeUpdate, steerUpdate } from '../../shared/messages.ts';
-import { CliError, EXIT, type ExitCode, usageError } from '../errors.ts';
+/** What people say to a run, or to a part of it: `steer`, `pause`, `resume`, `finish`, `cancel`, `abort`, `limits`. */
+import type { SetLimits } from '../../shared/contracts/people.ts';
+import {
+  cancelTaskUpdate,
+  cancelUpdate,
+  finishUpdate,
+  pauseUpdate,
+  resumeUpdate,
+  setLimitsUpdate,
+  steerUpdate,
+} from '../../shared/messages.ts';
+import { type ExitCode, usageError } from '../errors.ts';
 import { findPlace } from '../find-place.ts';
-import { findRun } from '../find-run.ts';
-import { printLine } from '../io.ts';
-import { joinSession, type Session, type SessionContext } from '../session.ts';
+import type { SessionContext } from '../session.ts';
 import { cliText } from '../text.ts';
-
-/** An update waits for a worker; longer than this, there is none. */
-const ANSWER_SECONDS = 20;
+import { send, tell } from './send.ts';
 
 export async function steerCommand(
   context: SessionContext,
@@ -19,10 +22,9 @@ export async function steerCommand(
   path?: string,
 ): Promise<ExitCode> {
   if (text.trim() === '') throw usageError(cliText.emptySteer);
-  return send(context, run, 'steer', async ({ client }) => {
-    const { planner, task } = await findPlace(client, run, path);
-    const said = task === undefined ? { text } : { text, task };
-    return await client.workflow.getHandle(planner).executeUpdate(steerUpdate, { args: [said] });
+  return send(context, run, 'steer', async (session) => {
+    const { planner, task } = await findPlace(session.client, run, path);
+    return await tell(session, planner, steerUpdate, task === undefined ? { text } : { text, task });
   });
 }
 
@@ -31,46 +33,59 @@ export async function finishCommand(context: SessionContext, run: string): Promi
 }
 
 export async function pauseCommand(context: SessionContext, run: string, reason?: string): Promise<ExitCode> {
-  return send(context, run, 'pause', ({ client }) =>
-    client.workflow.getHandle(run).executeUpdate(pauseUpdate, { args: [reason === undefined ? {} : { reason }] }),
-  );
+  return send(context, run, 'pause', (session) => tell(session, run, pauseUpdate, reasonOf(reason)));
 }
 
 export async function resumeCommand(context: SessionContext, run: string): Promise<ExitCode> {
   return send(context, run, 'resume', ({ client }) => client.workflow.getHandle(run).executeUpdate(resumeUpdate));
 }
 
-export async function cancelCommand(context: SessionContext, run: string, path?: string): Promise<ExitCode> {
-  return send(context, run, 'cancel', async ({ client }) => {
+export type CancelOptions = { task?: string; reason?: string; grace?: number };
+
+/** In good order: what runs hands off what there is. */
+export async function cancelCommand(context: SessionContext, run: string, options: CancelOptions): Promise<ExitCode> {
+  const { task: path, reason, grace } = options;
+  const how = { ...reasonOf(reason), ...(grace === undefined ? {} : { graceMinutes: grace }) };
+  return send(context, run, 'cancel', async (session) => {
+    if (path === undefined) return await tell(session, run, cancelUpdate, how);
+    const { planner, task = '' } = await findPlace(session.client, run, path);
+    return await tell(session, planner, cancelTaskUpdate, { task, handOff: true, ...how });
+  });
+}
+
+/** At once: what has not landed is left. A whole run is cancelled by the server, which needs no worker for that. */
+export async function abortCommand(context: SessionContext, run: string, options: CancelOptions): Promise<ExitCode> {
+  const { task: path, reason } = options;
+  return send(context, run, 'abort', async (session) => {
     if (path !== undefined) {
-      const { planner, task = '' } = await findPlace(client, run, path);
-      return await client.workflow.getHandle(planner).executeUpdate(cancelTaskUpdate, { args: [{ task }] });
+      const { planner, task = '' } = await findPlace(session.client, run, path);
+      return await tell(session, planner, cancelTaskUpdate, { task, ...reasonOf(reason) });
     }
-    await client.workflow.getHandle(run).cancel();
+    await session.client.workflow.getHandle(run).cancel();
     return cliText.cancelling(run);
   });
 }
 
-async function send(
-  context: SessionContext,
-  run: string,
-  what: string,
-  deliver: (session: Session) => Promise<string>,
-): Promise<ExitCode> {
-  const session = await joinSession(context);
-  try {
-    const found = await findRun(session, run);
-    if (!found.open) throw usageError(cliText.endedAlready(run, found.status));
-    const answer = await session.client.withDeadline(Date.now() + ANSWER_SECONDS * 1_000, () => deliver(session));
-    printLine(context.io.stdout, answer);
-    return EXIT.complete;
-  } catch (error) {
-    if (error instanceof CliError) throw error;
-    if (error instanceof WorkflowUpdateFailedError) {
-      throw new CliError(cliText.refused(what, run, rootMessage(error)), { cause: error });
-    }
-    throw new CliError(cliText.noAnswer(what, run, ANSWER_SECONDS), { cause: error });
-  } finally {
-    await session.close(false);
-  }
+export type LimitsOptions = { maxWorkers?: number; maxAttempts?: number; usd?: number; tokens?: number; task?: string };
+
+export async function limitsCommand(context: SessionContext, run: string, options: LimitsOptions): Promise<ExitCode> {
+  const { task, usd, tokens, maxWorkers, maxAttempts } = options;
+  const budget = { ...(usd === undefined ? {} : { usd }), ...(tokens === undefined ? {} : { tokens }) };
+  const limits: SetLimits = {
+    ...(maxWorkers === undefined ? {} : { maxWorkers }),
+    ...(maxAttempts === undefined ? {} : { maxAttempts }),
+    ...(Object.keys(budget).length === 0 ? {} : { budget }),
+  };
+  if (Object.keys(limits).length === 0) throw usageError(cliText.noLimits);
+  return send(context, run, 'limits', async (session) => {
+    const planner = await divisionAt(session, run, task);
+    return await tell(session, planner, setLimitsUpdate, limits);
+  });
 }
+
+/** The planner that divides the task at this path; without one, the run's. */
+async function divisionAt({ client }: { client: Parameters<typeof findPlace>[0] }, run: string, path?: string) {
+  return (await findPlace(client, run, path === undefined ? undefined : `${path}/`)).planner;
+}
+
+const reasonOf = (reason: string | undefined): { reason?: string } => (reason === undefined ? {} : { reason });

@@ -1,0 +1,95 @@
+/** The part of the command line that speaks to runs which go on. */
+import type { Command } from 'commander';
+import { approveCommand, rejectCommand } from './commands/approvals.ts';
+import {
+  abortCommand,
+  cancelCommand,
+  type CancelOptions,
+  finishCommand,
+  limitsCommand,
+  type LimitsOptions,
+  pauseCommand,
+  resumeCommand,
+  steerCommand,
+} from './commands/control.ts';
+import { addCommand, type AddOptions, retryCommand } from './commands/tasks.ts';
+import type { CommonOptions } from './dependencies.ts';
+import type { ExitCode } from './errors.ts';
+import { positiveInteger, positiveNumber } from './input.ts';
+import type { SessionContext } from './session.ts';
+import { helpText } from './text.ts';
+
+/** `command` makes a command with the options that all have. */
+export function addPeopleCommands({
+  command,
+  context,
+  onExit,
+}: {
+  command: (name: string, description: string) => Command;
+  context: (options: CommonOptions) => SessionContext;
+  onExit: (code: ExitCode) => void;
+}): void {
+  command('steer <run> <text>', helpText.steer)
+    .option('--task <path>', helpText.task)
+    .action(async (run: string, text: string, options: CommonOptions & { task?: string }) =>
+      onExit(await steerCommand(context(options), run, text, options.task)),
+    );
+  command('add <run> <task>', helpText.add)
+    .option('--id <id>', helpText.addId)
+    .option('--scope <path...>', helpText.addScope)
+    .option('--after <task...>', helpText.addAfter)
+    .option('--check <command...>', helpText.addCheck)
+    .option('--priority <n>', helpText.addPriority, positiveInteger('--priority'))
+    .option('--task <path>', helpText.division)
+    .action(async (run: string, description: string, options: CommonOptions & AddOptions) =>
+      onExit(await addCommand(context(options), run, description, options)),
+    );
+  command('retry <run> <task>', helpText.retry)
+    .option('--tell <text>', helpText.retryTell)
+    .action(async (run: string, task: string, options: CommonOptions & { tell?: string }) =>
+      onExit(await retryCommand(context(options), run, task, options.tell)),
+    );
+  command('approve <run> [name]', helpText.approve)
+    .option('--all', helpText.approveAll)
+    .action(async (run: string, name: string | undefined, options: CommonOptions & { all?: boolean }) =>
+      onExit(await approveCommand(context(options), run, name, options)),
+    );
+  command('reject <run> [name]', helpText.reject)
+    .requiredOption('--reason <text>', helpText.rejectReason)
+    .action(async (run: string, name: string | undefined, options: CommonOptions & { reason: string }) =>
+      onExit(await rejectCommand(context(options), run, name, options)),
+    );
+  command('limits <run>', helpText.limits)
+    .option('--max-workers <n>', helpText.maxWorkers, positiveInteger('--max-workers'))
+    .option('--max-attempts <n>', helpText.maxAttempts, positiveInteger('--max-attempts'))
+    .option('--usd <amount>', helpText.limitUsd, positiveNumber('--usd'))
+    .option('--tokens <n>', helpText.limitTokens, positiveNumber('--tokens'))
+    .option('--task <path>', helpText.division)
+    .action(async (run: string, options: CommonOptions & LimitsOptions) =>
+      onExit(await limitsCommand(context(options), run, options)),
+    );
+  command('pause <run>', helpText.pause)
+    .option('--reason <text>', helpText.reason)
+    .action(async (run: string, options: CommonOptions & { reason?: string }) =>
+      onExit(await pauseCommand(context(options), run, options.reason)),
+    );
+  command('resume <run>', helpText.resume).action(async (run: string, options: CommonOptions) =>
+    onExit(await resumeCommand(context(options), run)),
+  );
+  command('finish <run>', helpText.finish).action(async (run: string, options: CommonOptions) =>
+    onExit(await finishCommand(context(options), run)),
+  );
+  command('cancel <run>', helpText.cancel)
+    .option('--task <path>', helpText.task)
+    .option('--reason <text>', helpText.reason)
+    .option('--grace <minutes>', helpText.grace, positiveNumber('--grace'))
+    .action(async (run: string, options: CommonOptions & CancelOptions) =>
+      onExit(await cancelCommand(context(options), run, options)),
+    );
+  command('abort <run>', helpText.abort)
+    .option('--task <path>', helpText.task)
+    .option('--reason <text>', helpText.reason)
+    .action(async (run: string, options: CommonOptions & CancelOptions) =>
+      onExit(await abortCommand(context(options), run, options)),
+    );
+}
