@@ -10,7 +10,10 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { createCommandActivities } from './activities/agent/command.ts';
+import { createInboxSource } from './activities/agent/inbox.ts';
 import { createCheckActivities, createSweepActivities } from './activities/checks/index.ts';
+import { createGitHub } from './activities/deliver/github.ts';
+import { createDeliverActivities } from './activities/deliver/index.ts';
 import { createMirrors } from './activities/git/mirrors.ts';
 import { withHeartbeats } from './activities/heartbeats.ts';
 import { createThinker } from './activities/llm/activities.ts';
@@ -30,6 +33,7 @@ import { createTurnActivities } from './activities/turn/act-and-think.ts';
 import { remembering } from './activities/turn/remember.ts';
 import { loadConfig } from './config.ts';
 import { connectionOptions } from './connection.ts';
+import { renderReport } from './dashboard/report.ts';
 import { createLogger } from './log.ts';
 import { checkModels } from './preflight.ts';
 import { installRuntime } from './runtime.ts';
@@ -107,6 +111,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     });
     const promptsDir = fileURLToPath(new URL('../prompts', import.meta.url));
     const { act } = sandboxes.activities;
+    const github = createGitHub({ config: config.github, env, log });
     const { run, sandbox } = remembering(recent, {
       run: createRunActivities({
         mirrors,
@@ -114,6 +119,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         config,
         promptsDir,
         sandboxUnsafe: sandboxes.unsafe,
+        github,
         log,
       }),
       sandbox: sandboxes.activities,
@@ -129,6 +135,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
           think,
           ...createNotify({ webhook: webhookOf(env), log }),
           ...createMergeActivities({ mirrors, client, taskQueue, log }),
+          ...createDeliverActivities({ github, mirrors, render: renderReport }),
           ...withHeartbeats(createSweepActivities({ mirrors, promptsDir, network: config.sandbox.network, log })),
         },
       }),
@@ -151,7 +158,13 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         activities: {
           ...sandbox,
           ...createTurnActivities({ act, think, log }),
-          ...createCommandActivities({ exec: sandboxes.exec, models, chains, log }),
+          ...createCommandActivities({
+            exec: sandboxes.exec,
+            models,
+            chains,
+            inbox: createInboxSource(client, log),
+            log,
+          }),
         },
       }),
     ]);

@@ -71,6 +71,7 @@ const numbers = (report: RunReport): string[] => [
 const where = (report: RunReport, { uiLink, uiCommand }: ReportLinks): string[] => [
   reportText.repo(report.repo, report.target),
   report.tip === undefined ? reportText.noTip(report.base) : reportText.range(report.base, report.tip),
+  ...(report.pullRequest === undefined ? [] : [reportText.pullRequest(report.pullRequest)]),
   reportText.clone(`git clone --branch ${shellWord(report.target)} ${shellWord(report.repo)}`),
   ...(uiLink === undefined
     ? []

@@ -1,4 +1,5 @@
 /** Every word that the terminal dashboard and the report show. */
+import type { PullRequest } from '../shared/contracts/deliver.ts';
 import type { RunReport, TaskReport } from '../shared/contracts/run.ts';
 import type { Phase } from '../shared/contracts/snapshot.ts';
 
@@ -93,6 +94,8 @@ export const reportText = {
   where: 'Where it is',
   repo: (repo: string, target: string) => `${repo}, branch ${target}`,
   range: (base: string, tip: string) => `from ${base} to ${tip}`,
+  pullRequest: ({ url, into, state }: PullRequest) =>
+    `pull request into ${into}: ${url}${state === 'open' ? '' : ` (${state})`}`,
   noTip: (base: string) => `from ${base}; the tip could not be read back`,
   clone: (command: string) => `take it over: ${command}`,
   ui: (link: string) => `look at the run: ${link}`,

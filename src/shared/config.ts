@@ -153,6 +153,17 @@ export const Config = z.strictObject({
         .optional(),
     })
     .prefault({}),
+  /** Where `deliver: "pull-request"` proposes what has landed. */
+  github: z
+    .strictObject({
+      /** Of the repositories, with its port where it has one. */
+      host: z.string().min(1).toLowerCase().default('github.com'),
+      /** Of the REST API. Default: `https://api.github.com`; of another host `https://<host>/api/v3`. */
+      apiUrl: z.url({ protocol: /^https?$/ }).optional(),
+      /** Name of the variable that holds the token. */
+      tokenEnv: z.string().min(1).default('AGENTSWARM_GITHUB_TOKEN'),
+    })
+    .prefault({}),
   run: RunSettingsInput.prefault({}),
   /** Where mirrors, sandboxes, journals and the embedded server's data are. Default: the user's state folder. */
   stateDir: z.string().optional(),

@@ -29,6 +29,8 @@ export const FailureType = {
   SetupFailed: 'SetupFailed',
   /** The remote says no to a push for a reason that trying again does not mend. */
   PushRefused: 'PushRefused',
+  /** The host of the repository does not take the pull request, for a reason that trying again does not mend. */
+  DeliveryRefused: 'DeliveryRefused',
   /** A state machine, message or payload is not what the code allows: a bug of ours. */
   Invariant: 'Invariant',
 } as const;

@@ -83,6 +83,9 @@ export const RUN_TEXT = {
     `its workflow ended while its branch waited to land (${reason}); it may have landed`,
   noResult: 'its workflow ended without a result that can be read',
   missing: 'its workflow is not on the server any more',
+  nothingToPropose: (reason: string): string => `No pull request was opened: ${reason}`,
+  notProposed: (target: string, into: string, reason: string): string =>
+    `The work is on ${target}, but no pull request into ${into} could be opened or updated: ${reason.slice(0, 800)}`,
   notFinished: (reason: string): string =>
     `The run's refs on the remote could not be cleaned up, and the target was not read back: ${reason.slice(0, 500)}`,
   ancestorEnded: (id: string): string => `"${id}", which this division works for, has ended.`,

@@ -9,6 +9,7 @@ import { Checks } from './check-settings.ts';
 import { Limits } from './contracts/agent.ts';
 import { Budget } from './contracts/budget.ts';
 import { MergePolicy } from './contracts/gate-mode.ts';
+import { DeliverMode } from './contracts/deliver.ts';
 import { GuardPolicy } from './contracts/guard.ts';
 import { MergeStrategy } from './contracts/merge-strategy.ts';
 import { NetworkSetting, Registry } from './network.ts';
@@ -89,6 +90,8 @@ const shape = {
   strategy: MergeStrategy,
   /** What becomes of a landing that takes away what others have landed while it was made. */
   guard: GuardPolicy,
+  /** How what has landed gets to the branch that the run started from. */
+  deliver: DeliverMode,
   /** What is checked before it lands. */
   merge: MergePolicy,
   /** Continue-as-new of planners after this many history events, where the server does not ask sooner. */
@@ -126,6 +129,7 @@ export const RunSettings = z.object({
   ...shape,
   strategy: MergeStrategy.default('rebase'),
   guard: GuardPolicy.default('report'),
+  deliver: DeliverMode.default('branch'),
   merge: MergePolicy.default({}),
   setup: Setup.nullable(),
   agent: z.object({
@@ -166,6 +170,7 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
   author: { name: 'AgentSwarm', email: 'agentswarm@localhost' },
   strategy: 'rebase',
   guard: 'report',
+  deliver: 'branch',
   merge: {},
   historyEvents: 4_000,
   childSilenceSeconds: 120,

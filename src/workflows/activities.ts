@@ -6,6 +6,7 @@ import { ActivityCancellationType, type ActivityOptions, proxyActivities } from 
 import type {
   CheckActivities,
   CommandActivities,
+  DeliverActivities,
   LlmActivities,
   MergeActivities,
   NotifyActivities,
@@ -80,6 +81,14 @@ export const notifyActivities = proxyActivities<NotifyActivities>({
   startToCloseTimeout: '30s',
   scheduleToCloseTimeout: '10m',
   retry: { ...RETRY, maximumAttempts: 8 },
+});
+
+/** An exhausted limit of requests is over within an hour; then the run ends without. */
+export const deliverActivities = proxyActivities<DeliverActivities>({
+  startToCloseTimeout: '10m',
+  heartbeatTimeout: '20s',
+  scheduleToCloseTimeout: '2h',
+  retry: { ...RETRY, maximumInterval: '5m' },
 });
 
 /** Slots are the concurrency limiter, so a lease waits in its queue as long as it takes. */

@@ -14,7 +14,7 @@ import { PlannerInput, PreparedRun, type RunReport } from '../shared/contracts/r
 import { FailureType, rootMessage, terminal } from '../shared/failures.ts';
 import { cancelUpdate, PAUSED_MEMO, pauseUpdate, resumeUpdate } from '../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../shared/run-text.ts';
-import { prepareActivities, runActivities } from './activities.ts';
+import { deliverActivities, prepareActivities, runActivities } from './activities.ts';
 import { parseInput } from './input.ts';
 import { Sweeps } from './planner-sweeps.ts';
 import { defined } from './place.ts';
@@ -79,15 +79,17 @@ class Planner extends PlanningWorkflow {
     this.phase = 'finalizing';
     const tip = await this.leave();
     const { state, prepared, startedAt } = this;
-    this.phase = 'done';
-    const report = reportOf({
-      state: defined(state),
-      prepared: defined(prepared),
+    const report = await this.deliver(
+      reportOf({
+        state: defined(state),
+        prepared: defined(prepared),
         ...this.sweeps.seen(defined(state), defined(prepared).context),
-      startedAt,
-      endedAt: Date.now(),
-      tip,
-    });
+        startedAt,
+        endedAt: Date.now(),
+        tip,
+      }),
+    );
+    this.phase = 'done';
     setCurrentDetails(PLANNER_TEXT.details(this.snapshot()));
     return report;
   }
@@ -140,6 +142,7 @@ class Planner extends PlanningWorkflow {
     if (state === undefined || prepared === undefined) return null;
     const sweeps = this.sweeps.running(state);
     if (sweeps.length > 0) await this.children?.end(sweeps);
+    await this.sweeps.leave(state, prepared.context);
     try {
       return (await runActivities.finishRun({ run: prepared.context, keep: keptRefs(state.tasks) })).tip;
     } catch (error) {
@@ -147,6 +150,24 @@ class Planner extends PlanningWorkflow {
       log.error('the run could not be finished on the remote', { reason: rootMessage(error) });
       prepared.notes.push(RUN_TEXT.notFinished(rootMessage(error)));
       return null;
+    }
+  }
+
+  /** What has landed is proposed where that is wanted. A host that does not take it costs a note, not the report. */
+  private async deliver(report: RunReport): Promise<RunReport> {
+    const { context } = defined(this.prepared);
+    const { pullRequest, target } = context;
+    if (pullRequest === undefined) return report;
+    const noted = (note: string): RunReport => ({ ...report, notes: [...report.notes, note] });
+    try {
+      const delivery = await deliverActivities.deliverRun({ run: context, report });
+      if (delivery.kind === 'nothing') return noted(RUN_TEXT.nothingToPropose(delivery.reason));
+      const { kind: _, ...proposed } = delivery;
+      return { ...report, pullRequest: proposed };
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.error('the run could not be proposed', { reason: rootMessage(error) });
+      return noted(RUN_TEXT.notProposed(target, pullRequest.into, rootMessage(error)));
     }
   }
 

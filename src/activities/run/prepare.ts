@@ -5,6 +5,8 @@ import type { RunContext } from '../../shared/contracts/run.ts';
 import { type CommitSha, runRefPrefix } from '../../shared/ids.ts';
 import { completeSetup, detectSetup, setupNote } from '../../shared/detect-setup.ts';
 import { layerRunSettings, RunSettings, type RunSettingsInput } from '../../shared/settings.ts';
+import { FailureType, terminal } from '../../shared/failures.ts';
+import type { GitHub } from '../deliver/github.ts';
 import type { Mirror, Mirrors } from '../git/contract.ts';
 import { validateLocation } from '../git/location.ts';
 import { createBranch, resolveBase } from '../git/refs.ts';
@@ -23,21 +25,24 @@ export function createPrepareRun(deps: {
   mirrors: Mirrors;
   config: Pick<Config, 'run'>;
   sandboxUnsafe: boolean;
+  github: Pick<GitHub, 'check'>;
   log: Log;
 }): RunActivities['prepareRun'] {
-  const { mirrors, config, sandboxUnsafe, log } = deps;
+  const { mirrors, config, sandboxUnsafe, github, log } = deps;
   return async ({ input, root }) => {
     const location = await validateLocation(input.repo);
     const { repo } = location;
     const remote = <T>(tried: string, work: () => Promise<T>): Promise<T> => onRemote(repo.location, tried, work);
     const mirror = await remote('read the branches', () => mirrors.open(repo));
-    const { commit: base } = await remote(`read ${input.base ?? 'the default branch'}`, () =>
+    const { commit: base, branch: into } = await remote(`read ${input.base ?? 'the default branch'}`, () =>
       resolveBase(mirror, input.base),
     );
     if (input.spec !== undefined) await checkSpec(mirror, base, input.spec);
     const layers = [input.settings, await readRepositorySettings(mirror, base), config.run];
     const { settings, note: setupSaid } = await resolveSettings(mirror, base, layers);
-    const choice = chooseTarget({ location, runId: root.workflowId, branch: input.branch });
+    const pullRequest = settings.deliver === 'pull-request' ? { into: baseBranch(into, input.base) } : undefined;
+    if (pullRequest !== undefined) await github.check(repo.location);
+    const choice = chooseTarget({ location, runId: root.workflowId, branch: input.branch, into: pullRequest?.into });
     const { target } = choice;
     await remote('create and delete a ref', () => showPushRights(mirror, root.workflowId, base));
     const { created, tip } = await remote(`create the branch ${target}`, () => createBranch(mirror, target, base));
@@ -46,10 +51,20 @@ export function createPrepareRun(deps: {
     if (setupSaid !== undefined) notes.push(setupSaid);
     const landing = landingNote(location, target);
     if (landing !== undefined) notes.push(landing);
-    const context: RunContext = { root, repo, base, target, settings };
+    const context: RunContext = { root, repo, base, target, settings, ...(pullRequest && { pullRequest }) };
     log.info({ run: root.workflowId, repository: repo.key, base, target, created }, 'the run is prepared');
     return { context, notes, unsafe: sandboxUnsafe };
   };
+}
+
+/** What a pull request is against. */
+function baseBranch(branch: string | null, base: string | undefined): string {
+  if (branch !== null) return branch;
+  throw terminal(
+    FailureType.BadInput,
+    `deliver "pull-request" wants a branch to propose to, and the base (${base ?? 'the HEAD of the remote'}) is none`,
+    'Name a branch as the base, or deliver to a branch ("deliver": "branch").',
+  );
 }
 
 async function resolveSettings(

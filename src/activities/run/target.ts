@@ -6,16 +6,23 @@ import { branchRef, checkRef } from '../git/names.ts';
 
 /**
  * The branch that was asked for, or the run's own; a branch that is checked out in an ordinary repository cannot
- * be pushed to, so another one takes its place and the notes say so.
+ * be pushed to, so another one takes its place and the notes say so. So it is with `into`, a branch that gets the work
+ * by a pull request only.
  * @throws terminal BadInput for a name that git does not allow.
  */
-export function chooseTarget(options: { location: RepositoryLocation; runId: string; branch: string | undefined }): {
-  target: string;
-  notes: string[];
-} {
-  const { location, runId, branch } = options;
+export function chooseTarget(options: {
+  location: RepositoryLocation;
+  runId: string;
+  branch: string | undefined;
+  into?: string | undefined;
+}): { target: string; notes: string[] } {
+  const { location, runId, branch, into } = options;
   const wanted = branch?.replace(/^refs\/heads\//, '') ?? defaultBranch(runId);
   checkRef(branchRef(wanted));
+  if (wanted === into) {
+    const target = defaultBranch(runId);
+    return { target, notes: [`Work lands on ${target}, and is proposed to ${into} by a pull request at the end.`] };
+  }
   if (location.kind !== 'ordinary' || !location.checkedOut.includes(wanted)) return { target: wanted, notes: [] };
   const target = freeBranch(defaultBranch(runId), location.checkedOut);
   const note =

@@ -17,12 +17,13 @@ import type {
 import type { CommandRequest, CommandResult } from './agent-command.ts';
 import type { CheckError, CheckRun, ChecksRequest, ChecksResult } from './checks.ts';
 import type { Conflict } from './conflict.ts';
+import type { Delivery } from './deliver.ts';
 import type { ComposeRequest, ComposeResult, LandLineRequest, LandLineResult } from './compose.ts';
 import type { BranchHealth } from './gate.ts';
 import type { AnswerRequest, LandRequest, LandResult, MergeRequest } from './merge.ts';
 import type { Notice } from './people.ts';
 import type { Scratchpad } from './plan.ts';
-import type { PlannerInput, PreparedRun, RepositoryRef, RunContext, SpecSource } from './run.ts';
+import type { PlannerInput, PreparedRun, RepositoryRef, RunContext, RunReport, SpecSource } from './run.ts';
 import type { AdoptRequest, CollectRequest, CollectResult, HoldRequest, HoldResult } from './sandbox.ts';
 import type { TriedFix } from './sweep.ts';
 import type { Handoff, TaskResult, TaskSpec } from './task.ts';
@@ -113,6 +114,12 @@ export interface RunActivities {
 export interface NotifyActivities {
   /** Tells people what of a run waits for them: in the worker's log, and at its webhook where it has one. */
   notify(request: Notice): Promise<void>;
+}
+
+/** On the run's task queue. */
+export interface DeliverActivities {
+  /** Opens or updates the pull request of a run that has one in its context, with its report. Idempotent. */
+  deliverRun(request: { run: RunContext; report: RunReport }): Promise<Delivery>;
 }
 
 /** On the run's task queue. */

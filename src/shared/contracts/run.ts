@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Chain, CommitSha } from '../ids.ts';
 import { Budget } from './budget.ts';
+import { PullRequest } from './deliver.ts';
 import { RunSettings, RunSettingsInput } from '../settings.ts';
 import { Green } from './green.ts';
 
@@ -43,6 +44,8 @@ export const RunContext = z.object({
   /** The branch that work lands on, without `refs/heads/`. */
   target: z.string().min(1),
   settings: RunSettings,
+  /** Where the target is proposed to at the end. */
+  pullRequest: z.object({ into: z.string().min(1) }).optional(),
 });
 export type RunContext = z.infer<typeof RunContext>;
 
@@ -110,6 +113,8 @@ export const RunReport = z.object({
   unsafe: z.boolean(),
   /** Whether the target passes its checks, as far as that was looked at. */
   green: Green.optional(),
+  /** By which it was proposed. */
+  pullRequest: PullRequest.optional(),
   /** The run's limit, with what of it was spent. */
   budget: z.object({ total: Budget, spent: z.object({ tokens: z.number(), usd: z.number() }) }).optional(),
 });

@@ -2,12 +2,15 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/common';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createGitHub } from '../../../src/activities/deliver/github.ts';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
 import { createPrepareRun } from '../../../src/activities/run/prepare.ts';
+import { Config, type ConfigInput } from '../../../src/shared/config.ts';
 import { PlannerInput } from '../../../src/shared/contracts/run.ts';
 import { failureTypeOf } from '../../../src/shared/failures.ts';
 import type { RunSettingsInput } from '../../../src/shared/settings.ts';
 import { type GitHttpServer, serveGit } from '../../support/git-http.ts';
+import { startGitHubDouble } from '../../support/github-double.ts';
 import { bareRepository, gitIn, temporaryFolder, type TestRepository } from '../../support/repos.ts';
 import { recordingLog } from '../../support/run-context.ts';
 
@@ -29,11 +32,19 @@ afterAll(() => folder.remove());
 
 const root = { workflowId: 'run-1', firstRunId: 'first-1' };
 
-function prepare(input: Partial<PlannerInput> = {}, options: { run?: RunSettingsInput; unsafe?: boolean } = {}) {
+function prepare(
+  input: Partial<PlannerInput> = {},
+  options: { run?: RunSettingsInput; unsafe?: boolean; github?: ConfigInput['github'] } = {},
+) {
   const activity = createPrepareRun({
     mirrors: createMirrors({ dir: join(dir, 'mirrors') }),
     config: { run: options.run ?? {} },
     sandboxUnsafe: options.unsafe ?? false,
+    github: createGitHub({
+      config: Config.parse({ github: options.github ?? {} }).github,
+      env: { AGENTSWARM_GITHUB_TOKEN: 'token' },
+      log: recordingLog(),
+    }),
     log: recordingLog(),
   });
   return activity({ input: PlannerInput.parse({ repo: repository.dir, spec: 'SPEC.md', ...input }), root });
@@ -320,5 +331,37 @@ describe('an ordinary repository', () => {
     expect(context.target).toBe('feature');
     expect(notes).toEqual([expect.stringMatching(/^Work lands on the branch feature of .*merge --ff-only feature$/)]);
     expect(gitIn(work, ['rev-parse', 'feature'])).toBe(gitIn(work, ['rev-parse', 'main']));
+  });
+});
+
+describe('a run that ends in a pull request', () => {
+  const deliver = { deliver: 'pull-request' } as const;
+
+  it('lands on its own branch also where the base is named, and keeps what it is proposed to', async () => {
+    const double = await startGitHubDouble({ repository: 'octo/app', token: 'token' });
+    const remote = bareRepository(join(dir, 'octo', 'app.git'), { 'SPEC.md': '# Build it\n' });
+    await serve();
+    const location = http?.url('octo/app.git') ?? '';
+    const github = { host: new URL(location).host, apiUrl: double.url };
+    const { context, notes } = await prepare({ repo: location, branch: 'main', settings: deliver }, { github });
+    expect(context).toMatchObject({ target: 'agentswarm/run-1', pullRequest: { into: 'main' } });
+    expect(notes).toContain('Work lands on agentswarm/run-1, and is proposed to main by a pull request at the end.');
+    expect(remote.refs('refs/heads/')).toEqual(['refs/heads/agentswarm/run-1', 'refs/heads/main']);
+    const own = await prepare({ repo: location, branch: 'mine', settings: deliver }, { github });
+    expect(own.context).toMatchObject({ target: 'mine', pullRequest: { into: 'main' } });
+    expect(double.requests.map(({ line }) => line)).toEqual(['GET /repos/octo/app', 'GET /repos/octo/app']);
+    await double.close();
+  });
+
+  it('is refused before anything is made where the repository is not on that host, or the base is no branch', async () => {
+    expect(await failure(prepare({ settings: deliver }))).toMatchObject({
+      type: 'BadInput',
+      message: expect.stringContaining('wants a repository on github.com'),
+    });
+    expect(await failure(prepare({ base: repository.tip(), settings: deliver }))).toMatchObject({
+      type: 'BadInput',
+      message: expect.stringContaining('wants a branch to propose to'),
+    });
+    expect(repository.refs('refs/heads/')).toEqual(['refs/heads/main']);
   });
 });
