@@ -43,7 +43,8 @@ describe('a shell that is kept between commands', () => {
     expect(await said('ls /proc | grep -c "^[0-9]"; cat /proc/[0-9]*/comm')).not.toContain('sleep');
     // A process that makes others faster than they end.
     await exec('f() { (sleep 0.01; f) & }; f; f; f');
-    expect(await said('cat /proc/[0-9]*/comm | sort | uniq -c')).not.toMatch(/[2-9] bash/);
+    // Without a process: the namespace's init, the shell, and this.
+    expect((await said('echo /proc/[0-9]*')).split(' ')).toHaveLength(3);
   });
 
   it('leaves no file in memory to the next', async () => {

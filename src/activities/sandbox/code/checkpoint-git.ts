@@ -1,7 +1,7 @@
 /** How git runs for checkpoints: inside the sandbox, over a git folder that no agent's command ever sees. */
 import type { ExecOptions, ExecResult, SandboxProvider } from '../provider.ts';
 
-const NOBODY = { name: 'agent', email: 'agent@localhost' };
+export const CHECKPOINT_AUTHOR = { name: 'agent', email: 'agent@localhost' };
 
 /** Runs a shell script with GIT_DIR and GIT_WORK_TREE set; the agent's own configuration has no say. */
 export function checkpointExec(
@@ -21,10 +21,10 @@ export function checkpointExec(
       GIT_CONFIG_GLOBAL: '/dev/null',
       GIT_CONFIG_NOSYSTEM: '1',
       GIT_ATTR_NOSYSTEM: '1',
-      GIT_AUTHOR_NAME: NOBODY.name,
-      GIT_AUTHOR_EMAIL: NOBODY.email,
-      GIT_COMMITTER_NAME: NOBODY.name,
-      GIT_COMMITTER_EMAIL: NOBODY.email,
+      GIT_AUTHOR_NAME: CHECKPOINT_AUTHOR.name,
+      GIT_AUTHOR_EMAIL: CHECKPOINT_AUTHOR.email,
+      GIT_COMMITTER_NAME: CHECKPOINT_AUTHOR.name,
+      GIT_COMMITTER_EMAIL: CHECKPOINT_AUTHOR.email,
       LC_ALL: 'C',
       ...options.env,
     },
@@ -35,7 +35,7 @@ export function checkpointExec(
 export class CheckpointError extends Error {
   override readonly name = 'CheckpointError';
   readonly kind: 'full' | 'too-large' | 'other';
-  constructor(id: string, what: string, result: ExecResult) {
+  constructor(id: string, what: string, result: Pick<ExecResult, 'reason' | 'exitCode' | 'stderr'>) {
     const said = result.stderr.trim().slice(-2_000);
     super(`${what} of sandbox ${id} ended by ${result.reason} with ${result.exitCode}: ${said}`);
     this.kind = /No space left|Disk quota/i.test(said)

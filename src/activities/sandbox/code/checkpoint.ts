@@ -6,19 +6,23 @@
 import { CommitSha } from '../../../shared/ids.ts';
 import type { Mirror } from '../../git/contract.ts';
 import type { Log } from '../../log.ts';
+import { commitContent } from '../../git/commit-object.ts';
 import type { SandboxProvider } from '../provider.ts';
 import type { Records, TreeRecord } from '../state/lease-file.ts';
-import { CheckpointError, checkpointExec } from './checkpoint-git.ts';
+import { CHECKPOINT_AUTHOR, CheckpointError, checkpointExec } from './checkpoint-git.ts';
 import type { KeptPacks } from './kept-packs.ts';
+import { TooLarge } from './kept-trees.ts';
+import { codeTransport } from './transport.ts';
 import { takePack } from './take-pack.ts';
 
 /**
- * $1 tree and $2 commit that the mirror has, $3 parent, then the key files of setup. Says "tree T", and if T is new "commit C", of key files "keys K", and a pack.
+ * $1 tree and $2 commit that the mirror has, $3 parent, then the key files of setup. Says "tree T", and if T is new,
+ * where its objects are out of the host's reach "commit C", of key files "keys K", and there a pack.
  * A folder that is a repository of its own would become a link to commits that nobody has: its files are taken
  * instead, unless the base has a submodule there. Files that cannot be read are left out, and named.
  */
 const STORE = `
-rm -f "$GIT_DIR/index.lock"
+[ ! -e "$GIT_DIR/index.lock" ] || rm -f "$GIT_DIR/index.lock"
 said=$(git add -A 2>&1) || {
   code=$?
   rm -f "$GIT_DIR/index.lock"
@@ -44,10 +48,16 @@ set -e
 tree=$(git write-tree)
 echo "tree $tree"
 [ "$tree" != "$1" ] || exit 0
+`;
+const AS_PACK = `
 commit=$(git commit-tree "$tree" -p "$3" -m checkpoint)
 echo "commit $commit"
 known=$2 base=$3
+`;
+const KEYS = `
 [ $# -le 3 ] || { shift 3; echo "keys $(git --literal-pathspecs ls-files -s -- "$@" | git hash-object --stdin)"; }
+`;
+const PACK = `
 printf '%s\\n^%s\\n^%s\\n' "$commit" "$known" "$base" | git pack-objects --revs --thin --stdout -q --delta-base-offset
 `;
 
@@ -65,24 +75,26 @@ export type Stored = { commit: CommitSha; tree: string; changed: boolean };
 
 /** A pack that is larger goes into the mirror, so that the next one need not hold the same again. */
 const KEPT_BYTES = 4 * 1024 * 1024;
+/** So do objects: they are one pack in memory then. */
+const KEPT_OBJECT_BYTES = 64 * 1024 * 1024;
+
+type StoreDeps = { provider: SandboxProvider; records: Records; packs: KeptPacks; log: Log };
+type StoreRequest = {
+  id: string;
+  turn: number;
+  into: 'mirror' | 'kept';
+  mirror: () => Promise<Mirror>;
+  /** Those of `setup`: the record tells when they are others than before. */
+  keyFiles?: readonly string[];
+  signal?: AbortSignal;
+};
 
 /**
  * Stores the work tree as it is now, ignored files and what `setup` made left out, as a commit on the base: in the
- * mirror, or for as long as that will do among the kept packs.
+ * mirror, or for as long as that will do among the kept checkpoints.
  * @throws CheckpointError when git could not, GitError when the mirror did not take it, SandboxGone.
  */
-export async function storeTree(
-  deps: { provider: SandboxProvider; records: Records; packs: KeptPacks; log: Log },
-  request: {
-    id: string;
-    turn: number;
-    into: 'mirror' | 'kept';
-    mirror: () => Promise<Mirror>;
-    /** Those of `setup`: the record tells when they are others than before. */
-    keyFiles?: readonly string[];
-    signal?: AbortSignal;
-  },
-): Promise<Stored> {
+export async function storeTree(deps: StoreDeps, request: StoreRequest): Promise<Stored> {
   const { provider, records, packs, log } = deps;
   const { id, turn, into, keyFiles = [], signal } = request;
   const before = await records.tree(id);
@@ -92,19 +104,22 @@ export async function storeTree(
     maxBytes: MAX_PACK_BYTES,
     ...(signal === undefined ? {} : { signal }),
   };
-  const known = into === 'mirror' && !before.inMirror ? NONE : before.tree;
+  const objects = codeTransport(provider).objects?.(id);
+  const script = objects === undefined ? `${STORE}${AS_PACK}${KEYS}${PACK}` : `${STORE}${KEYS}`;
+  const known = into === 'mirror' && !before.inMirror && objects === undefined ? NONE : before.tree;
   const args = [known, before.packedOn, before.base, ...keyFiles];
-  let result = await checkpointExec(provider, id, STORE, args, options);
+  let result = await checkpointExec(provider, id, script, args, options);
   if (result.reason === 'exit' && result.exitCode !== 0 && new CheckpointError(id, '', result).kind === 'other') {
     // Its index may be damaged (a full disk, a kill): it is made anew, then everything is looked at again.
     await checkpointExec(provider, id, REPAIR, [before.base], options);
-    result = await checkpointExec(provider, id, STORE, args, options);
+    result = await checkpointExec(provider, id, script, args, options);
   }
   if (result.reason !== 'exit' || result.exitCode !== 0) throw new CheckpointError(id, 'checkpoint', result);
   if (result.stderr !== '')
     log.warn({ sandbox: id, said: result.stderr.slice(0, 1_000) }, 'checkpoint left something out');
 
   const [tree, afterTree] = takeLine(result.stdout, 'tree');
+  if (objects !== undefined) return await keepObjects(deps, request, before, { objects, tree, said: afterTree });
   if (tree === known) return { commit: before.commit, tree, changed: false };
   const [commit, afterCommit] = takeLine(afterTree, 'commit');
   const [keys, pack] = keyFiles.length === 0 ? [before.keys, afterCommit] : takeLine(afterCommit, 'keys');
@@ -115,6 +130,47 @@ export async function storeTree(
   const now = { commit, tree, turn, inMirror, ...(keys === undefined ? {} : { keys }) };
   await records.writeTree(id, { ...before, ...now, ...(inMirror ? { packedOn: commit } : {}) });
   return { commit, tree, changed: tree !== before.tree };
+}
+
+/** Of what git has made on this host: a commit, without further processes. */
+async function keepObjects(
+  { records, packs }: StoreDeps,
+  { id, turn, into, mirror, keyFiles = [] }: StoreRequest,
+  before: TreeRecord,
+  made: { objects: string; tree: string; said: Buffer },
+): Promise<Stored> {
+  const { tree } = made;
+  const changed = tree !== before.tree;
+  if (!changed && (before.inMirror || into === 'kept')) return { commit: before.commit, tree, changed };
+  let now = before;
+  if (changed) {
+    const keys = keyFiles.length === 0 ? undefined : takeLine(made.said, 'keys')[0];
+    const content = checkpointContent(tree, before.base);
+    const kept = await packs
+      .keepTree(id, made.objects, { content, tree, parents: [before.base] }, MAX_PACK_BYTES)
+      .catch((error: unknown) => {
+        if (!(error instanceof TooLarge)) throw error;
+        throw new CheckpointError(id, 'checkpoint', { reason: 'exit', exitCode: 1, stderr: error.message });
+      });
+    const keptBytes = (before.keptBytes ?? 0) + kept.bytes;
+    now = { ...before, commit: kept.commit, tree: CommitSha.parse(tree), turn, inMirror: false, keptBytes };
+    if (keys !== undefined) now = { ...now, keys };
+  }
+  const { commit, keptBytes = 0 } = now;
+  if (into === 'mirror' || keptBytes > KEPT_OBJECT_BYTES) {
+    if (!(await packs.take(await mirror(), commit)))
+      throw new Error(`checkpoint ${commit} of sandbox ${id} was kept and is not there`);
+    now = { ...now, inMirror: true, keptBytes: 0, packedOn: commit };
+  }
+  await records.writeTree(id, now);
+  return { commit, tree, changed };
+}
+
+function checkpointContent(tree: string, parent: CommitSha): Buffer {
+  const author = CHECKPOINT_AUTHOR;
+  const content = commitContent({ tree, parents: [parent], message: 'checkpoint\n', author, at: new Date() });
+  if (content === null) throw new Error('the author of checkpoints has a name that git would change');
+  return content;
 }
 
 /** No tree has this name: what is there is told in any case. */

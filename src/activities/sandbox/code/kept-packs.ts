@@ -1,7 +1,7 @@
 /**
- * Checkpoints as they came out of a sandbox: packs in a folder of the host's state, which a lost sandbox does not
- * take along. Most are superseded within seconds, so only what is needed goes into the mirror: what is pushed,
- * restored or handed off. Taking each turn's in cost two processes and 6 ms of CPU a turn.
+ * Checkpoints in a folder of the host's state, which a lost sandbox does not take along: as objects where the
+ * sandbox's files are on this host (kept-trees.ts), as packs where they are not. Most are superseded within seconds,
+ * so only what is needed goes into the mirror: what is pushed, restored or handed off.
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { CommitSha } from '../../../shared/ids.ts';
 import type { Mirror } from '../../git/contract.ts';
 import { isMissing } from '../state/files.ts';
+import { type KeptCommit, keepTree, markTaken, packTree } from './kept-trees.ts';
 import { takePack } from './take-pack.ts';
 
 /** What a sandbox said its work tree is: a commit, and a pack of what it has beyond `builtOn`. Untrusted. */
@@ -20,6 +21,13 @@ const nameOf = ({ commit, builtOn }: CheckpointPack): string => `${[commit, ...b
 export interface KeptPacks {
   /** In place of what was kept of this sandbox before. */
   keep(id: string, pack: CheckpointPack): Promise<void>;
+  /** Likewise, of a tree that was made in a git folder with these objects. @see keepTree */
+  keepTree(
+    id: string,
+    objects: string,
+    kept: KeptCommit,
+    maxBytes: number,
+  ): Promise<{ commit: CommitSha; bytes: number }>;
   /** Into the mirror, if it was kept here; whether it was. @throws GitError when the mirror does not take it. */
   take(mirror: Mirror, commit: CommitSha): Promise<boolean>;
   forget(id: string): Promise<void>;
@@ -46,8 +54,15 @@ export function createKeptPacks(dir: string): KeptPacks {
       writeFileSync(join(folder, name), pack.pack);
       for (const old of before) if (old !== name) rmSync(join(folder, old), { force: true });
     },
+    keepTree: (id, objects, kept, maxBytes) => keepTree(join(dir, id), objects, kept, maxBytes),
     async take(mirror, commit) {
       for (const id of await names(dir)) {
+        const tree = await packTree(join(dir, id), commit);
+        if (tree !== null) {
+          await takePack(mirror, id, tree.packed);
+          markTaken(join(dir, id), tree.names);
+          return true;
+        }
         const name = (await names(join(dir, id))).find((each) => each.startsWith(`${commit}_`));
         if (name === undefined) continue;
         const builtOn = name

@@ -29,6 +29,8 @@ export interface CodeTransport {
   prepare(mirror: Mirror, id: string, fill: Fill): Promise<void>;
   /** Called before a script in the sandbox names commits that came into the mirror later. */
   provide(mirror: Mirror, id: string, provide: Provide): Promise<void>;
+  /** The objects of the checkpoints' git folder, where that is on this host. */
+  objects?(id: string): string;
 }
 
 export const codeTransport = (provider: SandboxProvider): CodeTransport =>
@@ -36,13 +38,14 @@ export const codeTransport = (provider: SandboxProvider): CodeTransport =>
 
 /** The mirror's objects are mounted: all that it has, and will have, is readable inside. */
 function createLocalTransport(provider: SandboxProvider): CodeTransport {
+  const gitFolder = (id: string) => join(dirname(provider.recordDir(id)), 'git');
   return {
     async prepare(_mirror, id, { commit, exclude }) {
-      const folder = dirname(provider.recordDir(id));
       const { checkpoint, agent } = gitFolders({ objects: provider.paths(id).objects, head: commit, exclude });
-      await writeGitFolder(join(folder, 'git'), checkpoint);
-      await writeGitFolder(join(folder, 'workspace', '.git'), agent);
+      await writeGitFolder(gitFolder(id), checkpoint);
+      await writeGitFolder(join(dirname(gitFolder(id)), 'workspace', '.git'), agent);
     },
     async provide() {},
+    objects: (id) => join(gitFolder(id), 'objects'),
   };
 }

@@ -28,8 +28,10 @@ export const TreeRecord = z.object({
   commit: CommitSha,
   tree: CommitSha,
   turn: z.number().int(),
-  /** Whether the mirror has `commit`; else it is among the kept packs. */
+  /** Whether the mirror has `commit`; else it is among the kept checkpoints. */
   inMirror: z.boolean(),
+  /** Of the kept objects that the mirror does not have. */
+  keptBytes: z.number().int().optional(),
   /** The newest of its commits that the mirror has: packs hold what came after it. */
   packedOn: CommitSha,
   /** Names the content of the key files of `setup`, and that for which setup was last looked at. */
