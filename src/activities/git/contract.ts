@@ -23,6 +23,8 @@ export interface Mirror {
   readRemoteRef(ref: string): Promise<CommitSha | null>;
   /** Fetches a branch of the remote and returns its tip. Throws when it does not exist. */
   fetchBranch(branch: string): Promise<CommitSha>;
+  /** The tip as this process has fetched it within the last minute; for what may be that old. */
+  recentTip(branch: string): Promise<CommitSha>;
   /** Makes sure that a commit is in the mirror, fetching `ref` from the remote when it is not. */
   ensureCommit(commit: CommitSha, ref: string): Promise<void>;
   /** Fetches refs of the remote, of which one that is gone fails all. They get no ref in the mirror. */
@@ -40,7 +42,7 @@ export interface Mirror {
   /** Paths that differ, as git names them (UTF-8 lossy). */
   changedFiles(from: CommitSha, to: CommitSha): Promise<string[]>;
   mergeBase(a: CommitSha, b: CommitSha): Promise<CommitSha | null>;
-  /** Pushes one commit to a ref of the remote, whatever it had (work refs only, never a branch). */
+  /** Pushes one commit to a ref of the remote, whatever it had (work refs only, never a branch); several at a time go in one push. */
   pushWork(commit: CommitSha, ref: string): Promise<void>;
   /** Deletes refs of the remote; one that is not there is no error. */
   deleteRemoteRefs(refs: readonly string[]): Promise<void>;

@@ -1,16 +1,23 @@
 /** One bare mirror: what Mirror promises, by git's plumbing. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Author } from '../../shared/contracts/merge.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import { CommitSha } from '../../shared/ids.ts';
 import { takeBundle } from './bundle.ts';
-import { rawDate } from './commit-object.ts';
+import { commitContent, rawDate, writeCommit } from './commit-object.ts';
 import type { GitOutput, Mirror } from './contract.ts';
 import type { Converse } from './conversation.ts';
 import { GitError } from './errors.ts';
+import { gathered } from './gathered.ts';
 import { branchRef, checkRef, tipRef } from './names.ts';
 import type { Git, GitOptions } from './run-git.ts';
 import { retryOnLock } from './stale-locks.ts';
 
+type Work = { commit: CommitSha; ref: string };
+
+const RECENT_MS = 60_000;
+const TREES_KNOWN = 1_000;
 /** How many refs go on one command line. */
 const REFS_AT_ONCE = 200;
 const REMOTE_COMMANDS = new Set(['fetch', 'push', 'ls-remote']);
@@ -18,6 +25,8 @@ const REMOTE_COMMANDS = new Set(['fetch', 'push', 'ls-remote']);
 export function createMirror(options: { dir: string; repo: RepositoryRef; git: Git; converse: Converse }): Mirror {
   const { dir, repo, git, converse } = options;
   const { location } = repo;
+  const tips = new Map<string, { tip: CommitSha; at: number }>();
+  const trees = new Map<CommitSha, string>();
   const latestFetch = new Map<string, { waiting?: Promise<CommitSha>; running: Promise<unknown> }>();
 
   function run(argv: readonly string[], options: GitOptions = {}): Promise<GitOutput> {
@@ -47,8 +56,22 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
     // Not below refs/heads: a branch `a` that became `a/b` on the remote must not be in the way.
     const local = tipRef(branch);
     await run([...FETCH, '--', location, `+${branchRef(branch)}:${local}`]);
-    return CommitSha.parse(await line(['rev-parse', '--verify', `${local}^{commit}`]));
+    const tip = await readRef(local);
+    tips.set(branch, { tip, at: Date.now() });
+    return tip;
   }
+
+  async function readRef(ref: string): Promise<CommitSha> {
+    // A ref is a file unless it was packed: no process for most of them.
+    const text = await readFile(join(dir, ref), 'utf8').catch(() => '');
+    const found = CommitSha.safeParse(text.trim());
+    return found.success ? found.data : CommitSha.parse(await line(['rev-parse', '--verify', `${ref}^{commit}`]));
+  }
+
+  const push = async (works: readonly Work[]): Promise<void> => {
+    await run([...PUSH, '--', location, ...works.map(({ commit, ref }) => `+${commit}:${ref}`)]);
+  };
+  const pushTogether = gathered<Work>(push, (work) => push([work]), REFS_AT_ONCE);
 
   const mirror: Mirror = {
     dir,
@@ -79,6 +102,11 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
       return fetching;
     },
 
+    async recentTip(branch) {
+      const known = tips.get(branch);
+      return known !== undefined && Date.now() - known.at < RECENT_MS ? known.tip : await mirror.fetchBranch(branch);
+    },
+
     async ensureCommit(commit, ref) {
       if (await has(commit)) return;
       await mirror.fetchWork([ref]);
@@ -104,12 +132,19 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
     },
 
     async commitTree({ tree, parents, message, author, at = new Date() }) {
+      const content = commitContent({ tree: sha(tree), parents: parents.map(sha), message, author, at });
+      if (content !== null) return writeCommit(dir, content, tree.length === 40 ? 'sha1' : 'sha256');
       const argv = ['commit-tree', sha(tree), ...parents.flatMap((parent) => ['-p', sha(parent)])];
       return CommitSha.parse(await line(argv, { stdin: message, env: identity(author, at) }));
     },
 
     async treeOf(commit) {
-      return line(['rev-parse', '--verify', `${sha(commit)}^{tree}`]);
+      const known = trees.get(commit);
+      if (known !== undefined) return known;
+      const tree = await line(['rev-parse', '--verify', `${sha(commit)}^{tree}`]);
+      if (trees.size >= TREES_KNOWN) trees.clear();
+      trees.set(commit, tree);
+      return tree;
     },
 
     async changedFiles(from, to) {
@@ -129,7 +164,7 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
     async pushWork(commit, ref) {
       checkRef(ref);
       if (ref.startsWith('refs/heads/')) throw new Error(`a branch is only moved by compare-and-swap, not ${ref}`);
-      await run([...PUSH, '--', location, `+${sha(commit)}:${ref}`]);
+      await pushTogether({ commit: sha(commit), ref });
     },
 
     async deleteRemoteRefs(refs) {

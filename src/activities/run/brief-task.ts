@@ -15,7 +15,8 @@ type Deps = { mirrors: Mirrors; prompts: Prompts };
 export function createBriefWorker({ mirrors, prompts }: Deps): RunActivities['briefWorker'] {
   return async ({ run, task, attempt, previous, guidance }) => {
     const mirror = await mirrors.open(run.repo);
-    const tip = await mirror.fetchBranch(run.target);
+    // Only for the repository's guidance: its sandbox has a tip of its own.
+    const tip = await mirror.recentTip(run.target);
     const parts = [`Task: ${task.id}\nAttempt: ${attempt}`, assignment(task)];
     if (previous !== undefined) {
       const summary = cutEnd(previous.summary, SUMMARY_BYTES);

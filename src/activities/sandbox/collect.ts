@@ -21,7 +21,7 @@ const MAX_PATHS_CHARS = 60_000;
 export async function collectWork(deps: ActDeps, request: CollectRequest): Promise<CollectResult> {
   const beats = startBeats({ collecting: request.sandbox.id });
   try {
-    return await deps.exclusive(request.sandbox.id, () => deps.turnstile(() => collect(deps, request, beats.signal)));
+    return await deps.exclusive(request.sandbox.id, () => collect(deps, request, beats.signal));
   } catch (error) {
     await throwIfCancelled(beats.signal);
     throw error;
@@ -36,15 +36,18 @@ async function collect(deps: ActDeps, request: CollectRequest, signal: AbortSign
   const { id, epoch } = sandbox;
   await records.expectEpoch(id, epoch);
   const mirror = await mirrors.open(run.repo);
-  if (restore !== undefined) await restoreTree(deps, mirror, { id, epoch, restore, ref, signal });
-  const turn = (await records.tree(id)).turn;
-  const { tree } = await storeTree(deps, { id, turn, into: 'mirror', mirror: async () => mirror, signal });
+  const { tree } = await deps.turnstile(async () => {
+    if (restore !== undefined) await restoreTree(deps, mirror, { id, epoch, restore, ref, signal });
+    const { turn } = await records.tree(id);
+    return storeTree(deps, { id, turn, into: 'mirror', mirror: async () => mirror, signal });
+  });
   const { base, merging } = await records.tree(id);
   if (tree === (await mirror.treeOf(base))) return { base, filesChanged: [], unresolved: [] };
   const message = landingMessage({ subject, body, task: change.workflowId, change: change.firstRunId });
   const commit = await mirror.commitTree({ tree, parents: [base], message, author: run.settings.author });
   await pushes.settled(id);
   await throwIfCancelled(signal);
+  // Outside of the turnstile: those that wait for the remote at the same time go there together.
   await mirror.pushWork(commit, ref);
   const filesChanged = await mirror.changedFiles(base, commit);
   return {

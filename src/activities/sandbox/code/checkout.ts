@@ -1,6 +1,6 @@
 /** Code in: a fresh sandbox gets its work tree, its own `.git`, and the host's git folder for checkpoints. */
 import { FailureType, terminal } from '../../../shared/failures.ts';
-import type { CommitSha } from '../../../shared/ids.ts';
+import { CommitSha } from '../../../shared/ids.ts';
 import type { SandboxStart } from '../../../shared/contracts/sandbox.ts';
 import type { Mirror } from '../../git/contract.ts';
 import { GitError } from '../../git/errors.ts';
@@ -59,7 +59,6 @@ const CHECK_OUT = `set -e
 git read-tree --reset -u "$1"
 [ -s "$GIT_DIR/index" ] || { echo 'it wrote no index' >&2; exit 1; }
 cp -- "$GIT_DIR/index" "$GIT_WORK_TREE/.git/index"
-git rev-parse --verify "$1^{tree}"
 [ -n "$2" ] || exit 0
 unset GIT_DIR GIT_WORK_TREE
 git merge --no-commit --no-ff --quiet "$2" >&2 || [ -f .git/MERGE_HEAD ]
@@ -88,7 +87,7 @@ export async function checkOut(options: {
   });
   if (result.exitCode !== 0 || result.reason !== 'exit')
     throw new CheckpointError(id, `check-out of ${commit}`, result);
-  const tree = result.stdout.toString('utf8').trim();
+  const tree = CommitSha.parse(await mirror.treeOf(commit));
   return {
     base,
     commit,
