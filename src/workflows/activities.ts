@@ -72,7 +72,7 @@ export const enqueueActivities = proxyActivities<Pick<MergeActivities, 'enqueueM
 /** Best effort, as whoever hears nothing asks again: one requester must not hold up all others. */
 export const answerActivities = proxyActivities<Pick<MergeActivities, 'answerRequesters'>>({
   startToCloseTimeout: '5m',
-  heartbeatTimeout: '2m',
+  heartbeatTimeout: '20s',
   retry: { ...RETRY, maximumAttempts: 5 },
 });
 
