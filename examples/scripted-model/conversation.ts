@@ -27,11 +27,12 @@ export type ScriptAnswer = { text: string; calls: ScriptCall[] };
 /** What is played. `answer` must be a pure function of the conversation. */
 export type Script = { name: string; answer(conversation: Conversation): ScriptAnswer };
 
-export type AgentRole = 'planner' | 'worker' | 'conflict' | 'unknown';
+export type AgentRole = 'planner' | 'worker' | 'conflict' | 'reconciler' | 'unknown';
 
 /** Who asks: told by the tools that are offered, and a conflict agent by its prompt. */
 export function roleOf(conversation: Conversation): AgentRole {
   if (/^# Conflict agent/m.test(conversation.system) || conflictedFiles(conversation).length > 0) return 'conflict';
+  if (conversation.tools.includes('submit_fixes') || /^# Reconciler/m.test(conversation.system)) return 'reconciler';
   if (conversation.tools.includes('submit_plan') || /^# Root planner/m.test(conversation.system)) return 'planner';
   if (conversation.tools.includes('submit_handoff') || /^# Worker/m.test(conversation.system)) return 'worker';
   return 'unknown';

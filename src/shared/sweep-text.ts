@@ -4,7 +4,6 @@ import type { SweepResult } from './contracts/sweep.ts';
 import { errorText } from './decisions/sweep-fixes.ts';
 
 const short = (commit: string): string => commit.slice(0, 10);
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 export const SWEEP_TEXT = {
   failed: (commit: string, errors: readonly CheckError[], checks: readonly CheckRun[]): string => {
@@ -32,7 +31,7 @@ export const SWEEP_TEXT = {
           0,
           800,
         )
-      : `The checks still fail after ${counted(tried.length, 'fix')} (${tried.join(', ')}): [${error.check}] ${errorText(error)}. Look for another cause, or take back what broke it.`.slice(
+      : `The checks still fail after ${tried.length === 1 ? 'a fix' : `${tried.length} fixes`} (${tried.join(', ')}): [${error.check}] ${errorText(error)}. Look for another cause, or take back what broke it.`.slice(
           0,
           800,
         ),

@@ -177,6 +177,9 @@ class MergeQueue {
         this.state.thaw('reconciler');
         this.gate.tipIs('green', health.commit);
         return;
+      case 'unknown':
+        this.state.thaw('reconciler');
+        return;
       case 'red':
         if (this.gate.isPast(health.commit)) {
           log.info('a sweep is older than what has landed since', { commit: health.commit });

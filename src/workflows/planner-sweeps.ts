@@ -13,7 +13,7 @@ import { type Chain, reconcilerWorkflowId, sameChain } from '../shared/ids.ts';
 import { sweptSignal, WORKFLOW } from '../shared/messages.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
 import { SWEEP_TEXT } from '../shared/sweep-text.ts';
-import { runActivities } from './activities.ts';
+import { enqueueActivities, runActivities } from './activities.ts';
 import { parseSignal } from './input.ts';
 import type { PlannerState } from './planner-state.ts';
 import type { reconciler } from './reconciler.ts';
@@ -76,8 +76,7 @@ export class Sweeps {
     const never = dueAt === 0 || last?.verdict === 'none' || this.mode === 'reconcile';
     if (never || !this.wanted(state, context)) return Number.POSITIVE_INFINITY;
     // Whether the fixes have helped is looked at as soon as all have ended.
-    const fixed = last?.verdict === 'red' && triedFixes(state.tasks).every(({ open }) => !open);
-    return fixed ? 0 : dueAt;
+    return last?.verdict === 'red' && !this.isMending(state) ? 0 : dueAt;
   }
 
   /** At the end of a run: sweeps until the verdict is about all that landed. Returns whether there is more to do. */
@@ -121,13 +120,30 @@ export class Sweeps {
     return running === undefined ? [] : [running.child];
   }
 
+  /** A branch is not left frozen by a run that has ended. */
+  async leave(state: PlannerState, { repo, target }: RunContext): Promise<void> {
+    if (sweepsOf(state).memory.frozen !== true) return;
+    try {
+      await enqueueActivities.tellHealth({ repo, target, health: { kind: 'unknown' } });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.warn('the merge queue could not be told that nothing is mended any more', { reason: rootMessage(error) });
+    }
+  }
+
   /** Whether something landed of which no sweep has said anything. */
   private wanted(state: PlannerState, { settings }: RunContext): boolean {
     if (state.refused !== undefined || state.closing?.by === 'cancel') return false;
-    const { last } = sweepsOf(state);
+    const { last, memory } = sweepsOf(state);
     if (this.mode === 'reconcile' && last === undefined) return true;
+    // Whoever waits to land must not wait for fixes that have failed.
+    if (memory.frozen === true && !this.isMending(state)) return true;
     const work = landedWork(state.tasks);
     return settings.sweeps === 'auto' && work > 0 && work !== last?.work;
+  }
+
+  private isMending(state: PlannerState): boolean {
+    return triedFixes(state.tasks).some(({ open }) => open);
   }
 
   private async start(state: PlannerState, context: RunContext): Promise<void> {

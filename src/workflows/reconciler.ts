@@ -6,6 +6,7 @@
  */
 import { getExternalWorkflowHandle, isCancellation, log, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import type { CheckError, CheckRun, ChecksResult } from '../shared/contracts/checks.ts';
+import type { BranchHealth } from '../shared/contracts/gate.ts';
 import { ReconcilerInput, type SweepMemory, type SweepResult } from '../shared/contracts/sweep.ts';
 import { NO_METRICS } from '../shared/contracts/task.ts';
 import {
@@ -22,7 +23,7 @@ import { fewerTests, testsOf } from '../shared/decisions/sweep-tests.ts';
 import { rootMessage } from '../shared/failures.ts';
 import { sweptSignal, transcriptQuery } from '../shared/messages.ts';
 import { SWEEP_TEXT } from '../shared/sweep-text.ts';
-import { checkActivities, sweepActivities } from './activities.ts';
+import { checkActivities, enqueueActivities, sweepActivities } from './activities.ts';
 import { ownChain } from './agent-ask.ts';
 import { parseInput } from './input.ts';
 import { queueNames } from './queues.ts';
@@ -40,6 +41,8 @@ class Sweep {
   private readonly chain = ownChain();
   private readonly fixes: FixSearch;
   private memory: SweepMemory;
+  /** Fixes of an earlier sweep are at work. */
+  private waits = false;
 
   constructor(input: ReconcilerInput) {
     this.input = input;
@@ -50,6 +53,8 @@ class Sweep {
 
   async run(): Promise<SweepResult> {
     const result = await this.sweep();
+    await this.tellQueue(result);
+    result.memory = this.memory;
     log.info('swept', { verdict: result.verdict, commit: result.commit, fixes: result.fixes.map(({ id }) => id) });
     try {
       const id = `${this.chain.firstRunId}/swept`;
@@ -88,6 +93,27 @@ class Sweep {
       const lasting = lastingErrors(seen);
       if (lasting.length > 0) return await this.red(tip, since, lasting, result.checks);
       return this.result('stale', { commit: tip, reason: SWEEP_TEXT.alwaysMoving(sweeps) });
+    }
+  }
+
+  /** While fixes are under way nothing else lands on a red branch; nobody keeps it frozen for longer. */
+  private async tellQueue({ verdict, commit, reason = '', fixes }: SweepResult): Promise<void> {
+    const { repo, target } = this.input.run;
+    const freezes = verdict === 'red' && (fixes.length > 0 || this.waits);
+    if (!freezes && verdict !== 'green' && this.memory.frozen !== true) return;
+    const health: BranchHealth =
+      commit === undefined || (!freezes && verdict !== 'green')
+        ? { kind: 'unknown' }
+        : freezes
+          ? { kind: 'red', commit, reason: SWEEP_TEXT.red(target, reason).slice(0, 2_000) }
+          : { kind: 'green', commit };
+    try {
+      await enqueueActivities.tellHealth({ repo, target, health });
+      const { frozen: _, ...memory } = this.memory;
+      this.memory = health.kind === 'red' ? { ...memory, frozen: true } : memory;
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.warn('the merge queue could not be told of a sweep', { reason: rootMessage(error) });
     }
   }
 
@@ -147,6 +173,7 @@ class Sweep {
       ...(inherited === undefined ? {} : { inherited }),
     };
     const filing = judgeErrors(errors, this.memory, tried);
+    this.waits = filing.waiting.length > 0;
     const escalated = [...filing.escalate];
     let { filed } = filing;
     let found: Awaited<ReturnType<FixSearch['find']>> = { tasks: [], made: [], metrics: NO_METRICS };

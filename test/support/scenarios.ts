@@ -25,6 +25,8 @@ export type Scenario = {
   /** By task id; `a-r2`, which the planner gives out when `a` was lost, plays `a`. */
   tasks: Readonly<Record<string, Worker>>;
   conflicts?: ConflictScript | (() => ScriptAnswer);
+  /** The fix tasks for what the checks say; undefined: these errors are not of this scenario. */
+  fixes?(errors: string): PlannedTask[] | undefined;
   /** How tasks are divided that are given to subplanners, by task id. */
   divisions?: Readonly<Record<string, Scenario['plan']>>;
 };
@@ -56,6 +58,11 @@ export function scenarioScript(scenarios: Readonly<Record<string, Scenario>>): S
           reasoning: 'As the script says.',
         });
         return nextPlannerTurn({ look: [], goals: name, plan }, conversation);
+      }
+      if (role === 'reconciler') {
+        const errors = userTexts(conversation).join('\n');
+        const tasks = Object.values(scenarios).flatMap((scenario) => scenario.fixes?.(errors) ?? []);
+        return { text: 'This is what is wrong.', calls: [{ name: 'submit_fixes', arguments: { tasks } }] };
       }
       const task = taskOf(conversation);
       const scenario = ofTask(task);

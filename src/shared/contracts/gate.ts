@@ -26,6 +26,8 @@ export type Freeze = z.infer<typeof Freeze>;
 export const BranchHealth = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('green'), commit: CommitSha }),
   z.object({ kind: z.literal('red'), commit: CommitSha, reason: z.string().min(1).max(2_000) }),
+  /** Nobody mends it any more, or nobody can tell: it is not kept frozen for that. */
+  z.object({ kind: z.literal('unknown') }),
 ]);
 export type BranchHealth = z.infer<typeof BranchHealth>;
 

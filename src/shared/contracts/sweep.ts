@@ -24,6 +24,8 @@ export const SweepMemory = z.object({
   filed: z.array(FiledError),
   /** Digests of what the base of the run fails with already, where that is not the run's to mend. */
   inherited: z.array(z.string()).optional(),
+  /** The merge queue was told to let only fixes land. */
+  frozen: z.boolean().optional(),
   /** The newest commit that passed, and how many tests each of its checks ran. */
   green: z.object({ commit: CommitSha, tests: z.record(z.string(), TestCounts) }).optional(),
 });
