@@ -87,6 +87,8 @@ export class Sweeps {
         const { running } = sweepsOf(state);
         if (running !== undefined) await this.askAfter(state, running);
       }
+      // Nothing more can land, so nothing more is begun: whatever is open stays so.
+      if (state.refused !== undefined) return false;
       const { pending, newTroubles } = state.planningInput();
       if (pending > 0 || (newTroubles > 0 && state.closing === undefined)) return true;
       if (!this.wanted(state, context) || sweepsOf(state).lost > MAX_LOST) return false;
