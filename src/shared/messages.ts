@@ -80,6 +80,8 @@ export const thawUpdate = defineUpdate<string, [{ reason: string }]>('thaw');
 
 export const snapshotQuery = defineQuery<RunSnapshot>('snapshot');
 export const mergeQueueSnapshotQuery = defineQuery<MergeQueueSnapshot>('snapshot');
+/** Of an agent: what people said to it that it has not taken in yet. */
+export const saidQuery = defineQuery<AgentMessage[]>('said');
 export const transcriptQuery = defineQuery<Message[], [TranscriptRange?]>('transcript');
 
 /** Workflow types on the wire. */

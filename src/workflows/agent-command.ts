@@ -2,64 +2,106 @@
  * The agent of a task as an external program: one activity from its start to its end, with checkpoints beside it.
  * Where its sandbox is lost it is started again in the next, on the newest checkpoint.
  */
-import { CancellationScope, isCancellation, log, sleep } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, log, sleep, TimeoutFailure } from '@temporalio/workflow';
+import { metricsOf } from '../shared/agent-failure.ts';
 import type { AgentHandoff } from '../shared/contracts/agent.ts';
 import type { AgentInput } from '../shared/contracts/agent-run.ts';
 import type { CommandResult } from '../shared/contracts/agent-command.ts';
+import { AgentMetrics } from '../shared/contracts/task.ts';
 import { rootMessage } from '../shared/failures.ts';
 import { LOOP_TEXT } from '../shared/loop-text.ts';
 import { commandActivities } from './activities.ts';
-import type { HandoffChecks } from './agent-checks.ts';
 import { ownChain } from './agent-ask.ts';
+import type { HandoffChecks } from './agent-checks.ts';
 import type { Conversation } from './agent-conversation.ts';
+import type { AgentInbox } from './agent-inbox.ts';
 import type { AgentSandbox } from './agent-sandbox.ts';
 
 const CHECKPOINT_EVERY = '1m';
 const SUMMARY_CHARS = 4_000;
 
-/** Runs the program until its handoff is accepted: again, with what fails, where the checks do not pass. */
-export async function runExternal(options: {
+type External = {
   input: AgentInput;
   argv: string[];
   conversation: Conversation;
   sandbox: AgentSandbox;
   checks: HandoffChecks;
-}): Promise<AgentHandoff> {
-  const { input, argv, conversation: talk, sandbox, checks } = options;
-  const { settings } = input.run;
+  inbox: AgentInbox;
+};
+
+/**
+ * Runs the program until its handoff is accepted: again where the checks do not pass, with what fails, and where
+ * people have said something that it has not been told.
+ */
+export async function runExternal(external: External): Promise<AgentHandoff> {
+  const { conversation: talk, sandbox, checks, inbox } = external;
   const brief = talk.messages.flatMap((message) => (message.role === 'user' ? [message.text] : [])).join('\n\n');
-  let failing: string | undefined;
+  let more: string[] = [];
   for (;;) {
-    const task = [LOOP_TEXT.external, brief, ...(failing === undefined ? [] : [failing])].join('\n\n');
-    if (failing !== undefined) talk.messages.push({ role: 'user', text: failing });
+    const task = [LOOP_TEXT.external, brief, ...more].join('\n\n');
+    for (const text of more) talk.messages.push({ role: 'user', text });
     const result = await sandbox.somewhere('The external agent', async (ref) => {
       // Restores a sandbox that is not the first; what the program does is stored beside it.
       await checkpoint(sandbox, talk);
-      const beside = new CancellationScope();
-      void beside.run(() => checkpoints(sandbox, talk)).catch(() => undefined);
-      try {
-        return await commandActivities(ref.queue, { summary: argv.join(' ').slice(0, 100) }).runCommand({
-          sandbox: ref,
-          role: input.brief.role,
-          argv,
-          task,
-          limits: settings.agent[input.brief.role],
-          used: talk.metrics,
-          maxOutputTokens: settings.maxOutputTokens,
-          agent: ownChain(),
-          ancestors: input.ancestors,
-        });
-      } finally {
-        beside.cancel();
-      }
+      return await once(external, ref, task);
     });
     talk.metrics = result.metrics;
     talk.messages.push({ role: 'assistant', text: result.output, toolCalls: [] });
     await checkpoint(sandbox, talk);
-    const checked = await checks.checked(handoffOf(result), result.reached !== undefined);
+    inbox.told(result.told);
+    const { texts, handOff } = inbox.take();
+    const isLast = result.reached !== undefined || handOff !== undefined || minutesLeft(external) <= 0;
+    if (texts.length > 0 && !isLast) {
+      more = texts;
+      continue;
+    }
+    const checked = await checks.checked(handoffOf(result), isLast);
     if (typeof checked !== 'string') return checked;
-    failing = checked;
+    more = [checked];
   }
+}
+
+async function once(external: External, ref: AgentSandbox['ref'], task: string): Promise<CommandResult> {
+  const { input, argv, conversation: talk, sandbox } = external;
+  const { settings } = input.run;
+  const beside = new CancellationScope();
+  void beside.run(() => checkpoints(sandbox, talk)).catch(() => undefined);
+  try {
+    return await commandActivities(ref.queue, { summary: argv.join(' ').slice(0, 100) }).runCommand({
+      sandbox: ref,
+      role: input.brief.role,
+      argv,
+      task,
+      limits: settings.agent[input.brief.role],
+      // A program that is started at all gets as long as it takes to say something.
+      minutesLeft: Math.max(0.1, minutesLeft(external)),
+      ...(input.budget === undefined ? {} : { budget: input.budget }),
+      used: talk.metrics,
+      maxOutputTokens: settings.maxOutputTokens,
+      agent: ownChain(),
+      ancestors: input.ancestors,
+    });
+  } catch (error) {
+    talk.metrics = spentBefore(error) ?? talk.metrics;
+    throw error;
+  } finally {
+    beside.cancel();
+  }
+}
+
+/** What a program had used that was lost with its host, or failed. */
+function spentBefore(error: unknown): AgentMetrics | undefined {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++) {
+    if (!(at instanceof TimeoutFailure)) continue;
+    const beat = AgentMetrics.safeParse((at.lastHeartbeatDetails as { metrics?: unknown } | undefined)?.metrics);
+    if (beat.success) return beat.data;
+  }
+  return metricsOf(error);
+}
+
+function minutesLeft({ input, conversation }: External): number {
+  const { minutes } = input.run.settings.agent[input.brief.role];
+  return minutes - (Date.now() - conversation.startedAt) / 60_000;
 }
 
 async function checkpoint(sandbox: AgentSandbox, talk: Conversation): Promise<void> {

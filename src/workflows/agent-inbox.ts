@@ -19,6 +19,11 @@ export class AgentInbox implements Inbox {
     this.said.push(message);
   }
 
+  /** Takes out what an external agent was told. */
+  told(ids: readonly string[]): void {
+    this.said = this.said.filter(({ id }) => !ids.includes(id));
+  }
+
   get waiting(): boolean {
     return this.said.length > 0;
   }

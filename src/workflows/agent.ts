@@ -6,7 +6,7 @@ import { continueAsNew, isCancellation, setHandler } from '@temporalio/workflow'
 import { agentFailure } from '../shared/agent-failure.ts';
 import { type AgentHandoff, type Message, SandboxRef } from '../shared/contracts/agent.ts';
 import { AgentInput, AgentMessage, type AgentResult } from '../shared/contracts/agent-run.ts';
-import { messageSignal, sandboxSignal, transcriptQuery } from '../shared/messages.ts';
+import { messageSignal, sandboxSignal, saidQuery, transcriptQuery } from '../shared/messages.ts';
 import { runActivities } from './activities.ts';
 import { HandoffChecks } from './agent-checks.ts';
 import { ownChain } from './agent-ask.ts';
@@ -35,6 +35,7 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     const message = parseSignal(AgentMessage, raw, 'message');
     if (message !== undefined) inbox.put(message);
   });
+  setHandler(saidQuery, () => inbox.toJSON());
   setHandler(transcriptQuery, (range) => talk?.messages.slice(range?.from ?? 0, range?.to) ?? []);
 
   const conversation: Conversation =
@@ -50,7 +51,7 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
   });
   const { engine, argv } = settings.agent;
   if (engine === 'command' && argv !== undefined) {
-    return resultOf(await paid(() => runExternal({ input, argv, conversation, sandbox, checks })));
+    return resultOf(await paid(() => runExternal({ input, argv, conversation, sandbox, checks, inbox })));
   }
   const asker = {
     role: brief.role,

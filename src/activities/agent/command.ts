@@ -8,12 +8,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { CommandActivities } from '../../shared/contracts/activities.ts';
 import { CommandRequest, type CommandResult } from '../../shared/contracts/agent-command.ts';
+import { agentFailure } from '../../shared/agent-failure.ts';
 import { AgentMetrics } from '../../shared/contracts/task.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
+import { FailureType, failureTypeOf, terminal } from '../../shared/failures.ts';
+import { LOOP_TEXT } from '../../shared/loop-text.ts';
 import { createModelGateway } from '../gateway/gateway.ts';
 import type { Models } from '../llm/models.ts';
 import type { Log } from '../log.ts';
 import type { Sandboxes } from '../sandbox/index.ts';
+import type { InboxSource } from './inbox.ts';
 import { throwIfCancelled } from '../sandbox/heartbeat.ts';
 import type { ChainWatch } from '../temporal/chains.ts';
 
@@ -25,9 +28,15 @@ const OUTPUT_BYTES = 24_000;
 const PAUSE_CHECK_MS = 3_000;
 const HEARTBEAT_MS = 1_000;
 
-export type CommandDeps = { exec: Sandboxes['exec']; models: Models; chains: ChainWatch; log: Log };
+export type CommandDeps = {
+  exec: Sandboxes['exec'];
+  models: Models;
+  chains: ChainWatch;
+  inbox: InboxSource;
+  log: Log;
+};
 
-export function createCommandActivities({ exec, models, chains, log }: CommandDeps): CommandActivities {
+export function createCommandActivities({ exec, models, chains, inbox, log }: CommandDeps): CommandActivities {
   return {
     async runCommand(input) {
       const asked = CommandRequest.parse(input);
@@ -48,7 +57,9 @@ export function createCommandActivities({ exec, models, chains, log }: CommandDe
         model: MODEL,
         maxOutputTokens: asked.maxOutputTokens,
         limits: asked.limits,
+        budget: asked.budget,
         used,
+        said: () => inbox.said(asked.agent),
         ask: (request) => {
           calls += 1;
           return models.complete({
@@ -68,7 +79,9 @@ export function createCommandActivities({ exec, models, chains, log }: CommandDe
         return await run(asked, gateway, token, signal);
       } catch (error) {
         await throwIfCancelled(signal);
-        throw error;
+        // An attempt to come reads it in the heartbeat; where none comes the failure says it.
+        context.heartbeat({ metrics: gateway.metrics });
+        throw isTerminal(error) ? agentFailure(error, gateway.metrics) : error;
       } finally {
         clearInterval(beat);
         log.info({ workflowId: asked.agent.workflowId, calls, ...gateway.metrics }, 'external agent');
@@ -83,6 +96,7 @@ export function createCommandActivities({ exec, models, chains, log }: CommandDe
     signal: AbortSignal,
   ): Promise<CommandResult> {
     const { sandbox, argv, task, limits } = asked;
+    const deadline = Context.current().info.scheduledTimestampMs + asked.minutesLeft * 60_000;
     const file = await exec(sandbox, ['/bin/sh', '-c', 'cat > "$TMPDIR/task.md" && printf %s "$TMPDIR/task.md"'], {
       stdin: task,
       timeoutMs: 60_000,
@@ -91,7 +105,7 @@ export function createCommandActivities({ exec, models, chains, log }: CommandDe
     const url = `http://127.0.0.1:${PORT}`;
     const result = await exec(sandbox, argv, {
       stdin: task,
-      timeoutMs: limits.minutes * 60_000,
+      timeoutMs: Math.max(1_000, deadline - Date.now()),
       signal,
       combine: true,
       headBytes: 0,
@@ -110,7 +124,9 @@ export function createCommandActivities({ exec, models, chains, log }: CommandDe
     });
     await throwIfCancelled(signal);
     const reached =
-      result.reason === 'timeout' ? `The limit of ${limits.minutes} minutes is reached.` : gateway.reached;
+      result.reason === 'timeout'
+        ? LOOP_TEXT.limitReached({ what: 'minutes', used: limits.minutes, limit: limits.minutes })
+        : gateway.reached;
     const said = [
       (result.tail.length > 0 ? result.tail : result.stdout).toString('utf8'),
       ...(result.limits ?? []),
@@ -120,10 +136,13 @@ export function createCommandActivities({ exec, models, chains, log }: CommandDe
       exitCode: result.reason === 'exit' ? result.exitCode : null,
       output: said.join('\n').replaceAll(token, '[token]').trim(),
       metrics: gateway.metrics,
+      told: [...gateway.told],
       ...(reached === undefined ? {} : { reached }),
     };
   }
 }
+
+const isTerminal = (error: unknown): boolean => failureTypeOf(error) !== undefined;
 
 /** Waits while the run is paused; throws Orphaned when an ancestor no longer runs as the chain that started it. */
 async function waitUntilWanted({ ancestors }: CommandRequest, chains: ChainWatch, signal: AbortSignal): Promise<void> {

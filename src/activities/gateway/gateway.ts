@@ -2,18 +2,23 @@
  * The models as an HTTP service for one task's external agent: OpenAI's and Anthropic's protocols, the router behind
  * them. Invariants:
  * 1. Nothing is asked of a model without the token of this task, which opens nothing else.
- * 2. Every call is counted, and none is made once a limit of the task is reached.
+ * 2. Every call is counted, and none is made once a limit or the budget of the task is reached.
  * 3. A client gets an answer whole or none: what broke half-way at a provider was asked anew by the router.
  */
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ZodError } from 'zod';
 import type { Limits } from '../../shared/contracts/agent.ts';
-import { addMetrics, type AgentMetrics, NO_METRICS } from '../../shared/contracts/task.ts';
+import type { AgentMessage } from '../../shared/contracts/agent-run.ts';
+import type { Budget } from '../../shared/contracts/budget.ts';
+import { type AgentMetrics, NO_METRICS } from '../../shared/contracts/task.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../../shared/failures.ts';
 import { estimateTokens } from '../../shared/llm-usage.ts';
+import { LOOP_TEXT } from '../../shared/loop-text.ts';
 import type { ModelAnswer } from '../llm/models.ts';
+import { Allowance } from './allowance.ts';
 import { anthropic } from './anthropic.ts';
+import { Asides } from './asides.ts';
 import { openai } from './openai.ts';
 import { type GatewayAnswer, GatewayRefusal, type GatewayRequest, type Protocol, sendJson } from './wire.ts';
 
@@ -29,6 +34,10 @@ export type ModelGatewayOptions = {
   limits: Limits;
   /** What earlier attempts of the same agent have used. */
   used?: AgentMetrics;
+  /** Its share of the run's budget, earlier attempts included. */
+  budget?: Budget | undefined;
+  /** What people have said to it, told or not; asked before each call. */
+  said?: () => Promise<readonly AgentMessage[]>;
   ask(request: Omit<GatewayRequest, 'stream'> & { maxOutputTokens: number; signal: AbortSignal }): Promise<ModelAnswer>;
 };
 
@@ -38,43 +47,57 @@ export type ModelGateway = {
   readonly metrics: AgentMetrics;
   /** Which limit has been met, as a sentence. */
   readonly reached: string | undefined;
+  /** Ids of what people said, as far as it was told. */
+  readonly told: readonly string[];
 };
 
 export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
-  const { limits } = options;
   const token = digest(options.token);
-  let metrics = options.used ?? NO_METRICS;
-  let reached: string | undefined;
+  const allowance = new Allowance({
+    limits: options.limits,
+    budget: options.budget,
+    used: options.used ?? NO_METRICS,
+  });
+  const asides = new Asides();
+  const told: string[] = [];
 
-  function checkLimits(): void {
-    const { turns, inputTokens, outputTokens, costUsd } = metrics;
-    if (turns >= limits.turns) reached = `The limit of ${limits.turns} calls is reached.`;
-    else if (inputTokens + outputTokens >= limits.tokens) reached = `The limit of ${limits.tokens} tokens is reached.`;
-    else if (limits.costUsd !== undefined && costUsd >= limits.costUsd)
-      reached = `The limit of ${limits.costUsd} USD is reached.`;
-    if (reached !== undefined) throw new GatewayRefusal('limit', `${reached} No further call is made for this task.`);
+  /** Who cannot be asked what people say is asked again before the next call. */
+  async function listen(): Promise<void> {
+    for (const { id, text, handOff } of (await options.said?.()) ?? []) {
+      if (told.includes(id)) continue;
+      told.push(id);
+      if (text !== '') asides.add(LOOP_TEXT.fromPeople(text));
+      if (handOff !== true) continue;
+      asides.add(LOOP_TEXT.externalLast(LOOP_TEXT.handOffNow));
+      allowance.endSoon();
+    }
   }
 
   async function complete(request: GatewayRequest & { model: string }, signal: AbortSignal): Promise<GatewayAnswer> {
-    checkLimits();
+    await listen();
     const maxOutputTokens = Math.min(request.maxOutputTokens ?? options.maxOutputTokens, options.maxOutputTokens);
-    const { completion, tokens, costUsd, durationMs } = await options.ask({ ...request, maxOutputTokens, signal });
-    const { inputTokens, cachedInputTokens, outputTokens } = tokens;
-    const toolCalls = completion.toolCalls.length;
-    metrics = addMetrics(metrics, {
-      turns: 1,
-      toolCalls,
-      inputTokens,
-      cachedInputTokens,
-      outputTokens,
-      costUsd,
-      durationMs,
-    });
-    const calls = completion.toolCalls.map((call) => ({
-      ...call,
-      id: call.id === '' ? `call_${randomUUID()}` : call.id,
-    }));
-    return { id: randomUUID(), model: request.model, text: completion.text, calls, stop: completion.stop, tokens };
+    const size = JSON.stringify(request.messages).length + JSON.stringify(request.tools).length;
+    const call = allowance.begin(estimateTokens(size), maxOutputTokens);
+    if (call.kind === 'refused') {
+      throw new GatewayRefusal('limit', `${call.why} No further call is made for this task.`);
+    }
+    if (call.warning !== undefined) asides.add(call.warning);
+    const messages = asides.weave(request.messages);
+    let used: AgentMetrics | undefined;
+    try {
+      const given = await options.ask({ ...request, messages, maxOutputTokens, signal });
+      const { completion, tokens, costUsd, durationMs } = given;
+      const { inputTokens, cachedInputTokens, outputTokens } = tokens;
+      const toolCalls = completion.toolCalls.length;
+      used = { turns: 1, toolCalls, inputTokens, cachedInputTokens, outputTokens, costUsd, durationMs };
+      const calls = completion.toolCalls.map((each) => ({
+        ...each,
+        id: each.id === '' ? `call_${randomUUID()}` : each.id,
+      }));
+      return { id: randomUUID(), model: request.model, text: completion.text, calls, stop: completion.stop, tokens };
+    } finally {
+      allowance.end(call.estimate, used);
+    }
   }
 
   async function answer(protocol: Protocol, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -97,11 +120,12 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
 
   return {
     get metrics() {
-      return metrics;
+      return allowance.metrics;
     },
     get reached() {
-      return reached;
+      return allowance.reached;
     },
+    told,
     async handle(request, response) {
       const path = (request.url ?? '/').split('?')[0] ?? '/';
       const protocol =

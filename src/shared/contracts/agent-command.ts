@@ -1,6 +1,7 @@
 /** An external coding agent, run headless in a task's sandbox: request and result of the activity `runCommand`. */
 import { z } from 'zod';
 import { Chain } from '../ids.ts';
+import { Budget } from './budget.ts';
 import { Limits, Role, SandboxRef } from './agent.ts';
 import { AgentMetrics } from './task.ts';
 
@@ -11,6 +12,10 @@ export const CommandRequest = z.object({
   /** What it is to do: on its standard input, and in the file that AGENTSWARM_TASK_FILE names. */
   task: z.string(),
   limits: Limits,
+  /** Of `limits.minutes`, when this request was made: earlier programs of the same agent took their part. */
+  minutesLeft: z.number().positive(),
+  /** Its share of the run's budget, over its whole life. */
+  budget: Budget.optional(),
   /** What it has used before. */
   used: AgentMetrics,
   maxOutputTokens: z.number().int().positive(),
@@ -27,6 +32,8 @@ export const CommandResult = z.object({
   output: z.string(),
   /** All of its calls, `used` included. */
   metrics: AgentMetrics,
+  /** Ids of what people said to it that it was told. */
+  told: z.array(z.string()),
   /** Which limit it has met, as a sentence. */
   reached: z.string().optional(),
 });

@@ -7,6 +7,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createModelGateway, type ModelGateway } from '../../../src/activities/gateway/gateway.ts';
 import { createModels } from '../../../src/activities/llm/models.ts';
 import type { Limits } from '../../../src/shared/contracts/agent.ts';
+import type { AgentMessage } from '../../../src/shared/contracts/agent-run.ts';
+import type { Budget } from '../../../src/shared/contracts/budget.ts';
 import { type LlmServer, type Recorded, type ScriptedAnswer, startLlmServer } from '../../support/llm-server.ts';
 import { createTestLog } from '../../support/log.ts';
 import { endpointTo } from '../llm/support.ts';
@@ -30,7 +32,7 @@ afterEach(() => {
 async function setUp(
   behind: 'openai' | 'anthropic',
   answer: ScriptedAnswer,
-  options: { limits?: Limits } = {},
+  options: { limits?: Limits; budget?: Budget; said?: () => Promise<AgentMessage[]> } = {},
 ): Promise<{ provider: LlmServer; gateway: ModelGateway; openai: OpenAI; anthropic: Anthropic; url: string }> {
   const provider = await startLlmServer({ answer: () => answer });
   const models = createModels({
@@ -43,6 +45,8 @@ async function setUp(
     model: 'agentswarm',
     maxOutputTokens: 2_000,
     limits: options.limits ?? LIMITS,
+    budget: options.budget,
+    ...(options.said === undefined ? {} : { said: options.said }),
     ask: (request) =>
       models.complete({
         ...request,
@@ -220,4 +224,32 @@ it('what cannot be passed on is refused by name, and nothing is asked', async ()
   });
   expect(broken.status).toBe(400);
   expect(provider.requests).toEqual([]);
+});
+
+it('refuses the call that the budget of the run does not have room for, before it is made', async () => {
+  const { openai, provider, gateway } = await setUp('openai', CALLING, { budget: { tokens: 4_000 } });
+  const ask = () => openai.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'go' }] });
+  await ask();
+  // 150 are used, and an answer of 2,000 still fits; after it none does.
+  await openai.chat.completions.create({ model: 'm', max_tokens: 3_000, messages: [{ role: 'user', content: 'go' }] });
+  const long = { role: 'user' as const, content: 'x'.repeat(8_000) };
+  await expect(openai.chat.completions.create({ model: 'm', messages: [long] })).rejects.toMatchObject({ status: 403 });
+  expect(provider.requests).toHaveLength(2);
+  expect(gateway.reached).toBe('The budget of this work is spent.');
+});
+
+it('tells what people say once it is asked something, in every request from then on, and who was told', async () => {
+  const inbox: AgentMessage[] = [];
+  const { openai, provider, gateway } = await setUp('openai', CALLING, { said: () => Promise.resolve(inbox) });
+  const first: OpenAI.ChatCompletionMessageParam = { role: 'user', content: 'go' };
+  const create = (messages: OpenAI.ChatCompletionMessageParam[]) =>
+    openai.chat.completions.create({ model: 'm', messages });
+  await create([first]);
+  inbox.push({ id: 's1', text: 'Use tabs.' });
+  const said = () => (asked(provider)['messages'] as { role: string; content: string }[]).map(({ content }) => content);
+  await create([first]);
+  expect(said()).toEqual(['go', expect.stringContaining('Use tabs.')]);
+  await create([first, { role: 'assistant', content: 'Yes.' }, { role: 'user', content: 'further' }]);
+  expect(said()).toEqual(['go', expect.stringContaining('Use tabs.'), 'Yes.', 'further']);
+  expect(gateway.told).toEqual(['s1']);
 });
