@@ -2,25 +2,34 @@
  * Drives the gate of a merge queue: does what it decides (merge, check, land, eject) and tells it what came of it.
  * What is merged or landed is so one at a time; checks run beside each other.
  */
-import { CancellationScope, isCancellation, log } from '@temporalio/workflow';
-import type { GateFindings, GateTerms } from '../shared/contracts/gate.ts';
+import type { MergeActivities } from '../shared/contracts/activities.ts';
+import type { ChecksRequest, ChecksResult } from '../shared/contracts/checks.ts';
+import type { BranchHealth, GateFindings, GateTerms } from '../shared/contracts/gate.ts';
 import type { MergeOutcome, MergeQueueInput, MergeRequest, Refusal } from '../shared/contracts/merge.ts';
 import { type Decision, Gate, newGate, type Verdict } from '../shared/decisions/gate/gate.ts';
 import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
 import { failureReport, MERGE_TEXT } from '../shared/merge-text.ts';
-import { checkActivities, mergeActivities } from './activities.ts';
 import { type Composed, ComposedLines } from './merge-queue-lines.ts';
 import type { MergeQueueState } from './merge-queue-state.ts';
-import { queueNames } from './queues.ts';
 
 /** One check is of at most so many. */
 const MAX_LINE = 50;
-const STALL_MS = { first: 15_000, most: 10 * 60_000 };
+const STALL_MS = { first: 5_000, most: 10 * 60_000 };
+
+/** What a gate does to the world. Given by the workflow; by a model of the world in a simulation. */
+export type GateEffects = Pick<MergeActivities, 'composeLine' | 'landLine'> & {
+  /** @param summary what of it is shown to people. */
+  runChecks(request: ChecksRequest, summary: string): Promise<ChecksResult>;
+  /** Begins what can be cancelled: an effect that it waits for then throws what `isCancellation` knows. */
+  cancellable(work: () => Promise<void>): { cancel(): void };
+  isCancellation(error: unknown): boolean;
+  log: Record<'info' | 'warn', (message: string, about: Record<string, unknown>) => void>;
+};
 
 export class GateKeeper {
   private readonly gate: Gate;
   private readonly lines: ComposedLines;
-  private readonly checks = new Map<number, CancellationScope>();
+  private readonly checks = new Map<number, { cancel(): void }>();
   /** Merging and landing wait for each other. */
   private tail: Promise<unknown> = Promise.resolve();
   private landing = false;
@@ -30,13 +39,21 @@ export class GateKeeper {
   draining = false;
   private readonly branch: { repo: MergeQueueInput['repo']; target: string };
   private readonly queue: MergeQueueState;
+  private readonly effects: GateEffects;
   private readonly onNews: () => void;
 
-  constructor(options: { input: MergeQueueInput; queue: MergeQueueState; onNews: () => void }) {
-    const { input, queue, onNews } = options;
+  constructor(options: {
+    input: MergeQueueInput;
+    queue: MergeQueueState;
+    effects: GateEffects;
+    /** Something came of what was begun: it is time for the next step. */
+    onNews: () => void;
+  }) {
+    const { input, queue, effects, onNews } = options;
     const found = input.state?.gate;
     this.branch = { repo: input.repo, target: input.target };
     this.queue = queue;
+    this.effects = effects;
     this.onNews = onNews;
     this.lines = new ComposedLines(found?.base);
     this.tipReport = found?.tipReport;
@@ -85,25 +102,44 @@ export class GateKeeper {
     if (this.stalled !== undefined) this.stalled.waits = false;
   }
 
-  /** A person or a sweep knows better than what was found out about the tip. */
-  tipIs(tip: 'green' | 'unknown', commit?: string): void {
-    if (commit !== undefined && commit !== this.lines.base) return;
-    Object.assign(this.gate.state, { tip, tipFailures: 0 });
+  /** A person says that a branch which failed by itself is worth another look. */
+  doubtTip(): void {
+    if (this.isRed) Object.assign(this.gate.state, { tip: 'unknown', tipFailures: 0 });
   }
 
-  /** Whether a sweep of this commit is older than what the gate itself has seen pass. */
-  isPast(commit: string): boolean {
-    return this.gate.state.tip === 'green' && this.lines.base !== undefined && this.lines.base !== commit;
+  /** What a sweep has seen freezes the branch or thaws it, unless the gate has seen something newer pass. */
+  hear(health: BranchHealth, now: number): void {
+    const { state } = this.gate;
+    switch (health.kind) {
+      case 'unknown':
+        this.queue.thaw('reconciler');
+        return;
+      case 'green':
+        this.queue.thaw('reconciler');
+        if (health.commit === this.lines.base) Object.assign(state, { tip: 'green', tipFailures: 0 });
+        return;
+      case 'red':
+        if (state.tip === 'green' && this.lines.base !== undefined && health.commit !== this.lines.base) {
+          this.effects.log.info('a sweep is older than what has landed since', { commit: health.commit });
+          return;
+        }
+        this.queue.freeze({ by: 'reconciler', reason: health.reason, since: now });
+    }
   }
 
   /** Looks whether somebody else has moved the branch, which may be what ends a freeze. */
   async look(): Promise<void> {
-    await this.exclusively(async () => {
-      const { base } = await mergeActivities.composeLine({ ...this.branch, entries: [] });
-      if (base === this.lines.base) return;
-      this.moved();
-      this.lines.base = base;
-    });
+    try {
+      await this.exclusively(async () => {
+        const { base } = await this.effects.composeLine({ ...this.branch, entries: [] });
+        if (base === this.lines.base) return;
+        this.moved();
+        this.lines.base = base;
+      });
+    } catch (error) {
+      if (this.effects.isCancellation(error)) throw error;
+      this.giveUp(rootMessage(error));
+    }
   }
 
   /** Refs of lines that were merged and never landed. */
@@ -130,16 +166,21 @@ export class GateKeeper {
   private execute(decision: Decision): void {
     switch (decision.kind) {
       case 'check': {
-        const scope = new CancellationScope();
-        this.checks.set(decision.key, scope);
-        void scope.run(() => this.check(decision.key));
+        const { key } = decision;
+        this.checks.set(
+          key,
+          this.effects.cancellable(() => this.check(key)),
+        );
         return;
       }
       case 'cancel':
         this.checks.get(decision.key)?.cancel();
         return;
       case 'eject':
-        log.info('a change is ejected: the checks fail with it', { id: decision.id, report: decision.report });
+        this.effects.log.info('a change is ejected: the checks fail with it', {
+          id: decision.id,
+          report: decision.report,
+        });
         this.settle([decision.id], { kind: 'ejected', reason: MERGE_TEXT.ejected(decision.report) });
         return;
       case 'land':
@@ -156,14 +197,21 @@ export class GateKeeper {
       const verdict = await this.judge(key, composed);
       if (verdict === undefined) return;
       this.stalled = undefined;
-      if (this.gate.lineOf(key)?.length === 0) this.tipReport = verdict.report;
+      if (this.gate.lineOf(key)?.length === 0) {
+        this.tipReport = verdict.report;
+        // Somebody has mended it since the sweep.
+        if (verdict.passed) this.queue.thaw('reconciler');
+      }
       this.gate.checked(key, verdict);
     } catch (error) {
-      if (isCancellation(error)) return;
+      if (this.effects.isCancellation(error)) return;
       if (isHopeless(error)) return this.giveUp(rootMessage(error));
       this.gate.checked(key, undefined);
       this.stalled = { reason: rootMessage(error), times: (this.stalled?.times ?? 0) + 1, waits: true };
-      log.warn('the gate could not run its checks', { reason: this.stalled.reason, times: this.stalled.times });
+      this.effects.log.warn('the gate could not run its checks', {
+        reason: this.stalled.reason,
+        times: this.stalled.times,
+      });
     } finally {
       this.checks.delete(key);
       this.onNews();
@@ -178,7 +226,7 @@ export class GateKeeper {
     const before = lines.beginningOf(line);
     if (line.length > 0 && before?.line.length === line.length) return before;
     const entries = this.requestsOf(line.slice(before?.line.length ?? 0));
-    const result = await mergeActivities.composeLine({
+    const result = await this.effects.composeLine({
       ...this.branch,
       ...(lines.base === undefined ? {} : { base: lines.base }),
       ...(before === undefined ? {} : { onto: { commit: before.commit, ref: before.ref } }),
@@ -202,7 +250,7 @@ export class GateKeeper {
     const known = this.gate.state.tip === 'green' && base !== undefined && line.length > 0 ? { since: base } : {};
     for (const { checks, setup } of this.termsOf(line)) {
       const request = { repo, commit, ref, checks, setup, first: true, ...known };
-      const result = await checkActivities(queueNames().reserved, summary).runChecks(request);
+      const result = await this.effects.runChecks(request, summary);
       switch (result.verdict) {
         case 'passed':
           continue;
@@ -222,7 +270,7 @@ export class GateKeeper {
     try {
       await this.exclusively(() => this.push(line));
     } catch (error) {
-      if (isCancellation(error)) return;
+      if (this.effects.isCancellation(error)) return;
       this.giveUp(rootMessage(error));
     } finally {
       this.landing = false;
@@ -232,6 +280,8 @@ export class GateKeeper {
 
   private async push(line: readonly string[]): Promise<void> {
     const { lines, gate, branch } = this;
+    // While it waited for its turn, the branch was found to be somewhere else.
+    if (gate.state.landing !== line) return;
     const composed = lines.find(line);
     const { base } = lines;
     if (composed === undefined || base === undefined) {
@@ -240,7 +290,7 @@ export class GateKeeper {
     const answers = lines.answersTo(line);
     const drop = [...this.requestsOf(line).map(({ ref }) => ref), ...lines.refsWithout(line)];
     const { commit, ref } = composed;
-    const result = await mergeActivities.landLine({ ...branch, base, commit, ref, drop });
+    const result = await this.effects.landLine({ ...branch, base, commit, ref, drop });
     switch (result.kind) {
       case 'landed':
         this.queue.settle(answers);

@@ -3,7 +3,15 @@
  * activity that lands and one that answers; or through a gate, where checks are asked for. It ends when nothing waits
  * and nothing is frozen; the next request starts it again.
  */
-import { condition, continueAsNew, isCancellation, log, setHandler, workflowInfo } from '@temporalio/workflow';
+import {
+  CancellationScope,
+  condition,
+  continueAsNew,
+  isCancellation,
+  log,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
 import { BranchHealth } from '../shared/contracts/gate.ts';
 import {
   type AnswerRequest,
@@ -14,10 +22,11 @@ import {
 import { rootMessage } from '../shared/failures.ts';
 import { MERGE_TEXT } from '../shared/merge-text.ts';
 import { enqueueSignal, freezeUpdate, healthSignal, mergeQueueSnapshotQuery, thawUpdate } from '../shared/messages.ts';
-import { answerActivities, mergeActivities } from './activities.ts';
+import { answerActivities, checkActivities, mergeActivities } from './activities.ts';
 import { parseInput, parseSignal } from './input.ts';
-import { GateKeeper } from './merge-queue-gate.ts';
+import { type GateEffects, GateKeeper } from './merge-queue-gate.ts';
 import { MergeQueueState } from './merge-queue-state.ts';
+import { queueNames } from './queues.ts';
 import { refuseUnless } from './refusals.ts';
 
 /** How long a queue without work stays open: the next landing of a busy run need not start it again. */
@@ -43,7 +52,10 @@ class MergeQueue {
   constructor(input: MergeQueueInput) {
     this.input = input;
     this.state = new MergeQueueState(input);
-    this.gate = new GateKeeper({ input, queue: this.state, onNews: () => (this.stirred = true) });
+    const onNews = (): void => {
+      this.stirred = true;
+    };
+    this.gate = new GateKeeper({ input, queue: this.state, effects: EFFECTS, onNews });
     this.stirred = this.state.requests.length > 0;
     this.listen();
   }
@@ -139,7 +151,9 @@ class MergeQueue {
     });
     setHandler(healthSignal, (raw) => {
       const health = parseSignal(BranchHealth, raw, 'health');
-      if (health !== undefined) this.hearHealth(health);
+      if (health === undefined) return;
+      gate.hear(health, Date.now());
+      this.stirred = true;
     });
     setHandler(
       freezeUpdate,
@@ -155,7 +169,7 @@ class MergeQueue {
       thawUpdate,
       ({ reason }) => {
         state.thaw('person');
-        if (gate.isRed) gate.tipIs('unknown');
+        gate.doubtTip();
         log.warn('the branch is thawed', { target, reason });
         this.stirred = true;
         return MERGE_TEXT.thawed(target);
@@ -169,26 +183,20 @@ class MergeQueue {
     );
     setHandler(mergeQueueSnapshotQuery, () => this.snapshot());
   }
-
-  private hearHealth(health: BranchHealth): void {
-    this.stirred = true;
-    switch (health.kind) {
-      case 'green':
-        this.state.thaw('reconciler');
-        this.gate.tipIs('green', health.commit);
-        return;
-      case 'unknown':
-        this.state.thaw('reconciler');
-        return;
-      case 'red':
-        if (this.gate.isPast(health.commit)) {
-          log.info('a sweep is older than what has landed since', { commit: health.commit });
-          return;
-        }
-        this.state.freeze({ by: 'reconciler', reason: health.reason, since: Date.now() });
-    }
-  }
 }
+
+const EFFECTS: GateEffects = {
+  composeLine: (request) => mergeActivities.composeLine(request),
+  landLine: (request) => mergeActivities.landLine(request),
+  runChecks: (request, summary) => checkActivities(queueNames().reserved, summary).runChecks(request),
+  cancellable(work) {
+    const scope = new CancellationScope();
+    void scope.run(work);
+    return scope;
+  },
+  isCancellation,
+  log,
+};
 
 /** People's messages come as they are: the types are what they should be. */
 const isReason = (said: unknown): boolean => {
