@@ -12,7 +12,18 @@ export type TestFiles = Record<string, TestFile>;
 /** A folder that is removed by the returned function. */
 export function temporaryFolder(prefix = 'agentswarm-'): { dir: string; remove: () => void } {
   const dir = mkdtempSync(join(tmpdir(), prefix));
-  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+  return { dir, remove: () => removeFolder(dir) };
+}
+
+/** Also what is read-only, which only root can delete as it is. */
+function removeFolder(dir: string): void {
+  try {
+    rmSync(dir, { recursive: true, force: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+    spawnSync('chmod', ['-R', 'u+rwX', '--', dir]);
+    rmSync(dir, { recursive: true, force: true });
+  }
 }
 
 /** Runs git with no configuration but its own; throws with what git said. The last newline is cut unless `raw`. */
