@@ -2,6 +2,7 @@
 import type { Client } from '@temporalio/client';
 import type { Config } from '../../shared/config.ts';
 import type { RunActivities } from '../../shared/contracts/activities.ts';
+import type { GitHub } from '../deliver/github.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../log.ts';
 import { createBriefPlanner, createBriefReplan } from './brief-planner.ts';
@@ -26,12 +27,13 @@ export function createRunActivities(deps: {
   config: Pick<Config, 'run' | 'sandbox'>;
   promptsDir: string;
   sandboxUnsafe: boolean;
+  github: Pick<GitHub, 'check'>;
   log: Log;
 }): RunActivities {
-  const { mirrors, client, config, sandboxUnsafe, log } = deps;
+  const { mirrors, client, config, sandboxUnsafe, github, log } = deps;
   const prompts = loadPrompts(deps.promptsDir, config.sandbox.network);
   return {
-    prepareRun: createPrepareRun({ mirrors, config, sandboxUnsafe, log }),
+    prepareRun: createPrepareRun({ mirrors, config, sandboxUnsafe, github, log }),
     briefPlanner: createBriefPlanner({ mirrors, prompts }),
     briefReplan: createBriefReplan({ mirrors }),
     briefWorker: createBriefWorker({ mirrors, prompts }),
