@@ -1,7 +1,11 @@
 /** Whole runs whose work is not simply pushed: guarded against what it takes away, and proposed by a pull request. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Client } from '@temporalio/client';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readableText } from '../histories/store.ts';
+import { canariesBelow, canariesIn } from '../support/canaries.ts';
 import { type GitHttpServer, serveGit } from '../support/git-http.ts';
 import { GITHUB_SAYS, type GitHubDouble, startGitHubDouble } from '../support/github-double.ts';
 import { bareRepository, temporaryFolder, type TestRepository } from '../support/repos.ts';
@@ -37,13 +41,15 @@ done`;
 
 describe('delivery', () => {
   const root = temporaryFolder();
+  let client: Client;
   let swarm: Swarm;
   let http: GitHttpServer;
   let github: GitHubDouble;
   let hosted: TestRepository;
 
   beforeAll(async () => {
-    const { address, client, uniqueQueue } = await temporal();
+    const { address, client: connect, uniqueQueue } = await temporal();
+    client = await connect();
     mkdirSync(join(root.dir, 'octo'));
     hosted = bareRepository(join(root.dir, 'octo', 'app.git'));
     hosted.hook(
@@ -54,7 +60,7 @@ describe('delivery', () => {
     github = await startGitHubDouble({ repository: 'octo/app', token: TOKEN });
     github.tipOf = (branch) => hosted.tip(branch);
     swarm = await Swarm.start({
-      client: await client(),
+      client,
       address,
       taskQueue: uniqueQueue(),
       script: scenarioScript({ two, held: careless('left', 'right'), told: careless('near', 'far') }),
@@ -97,7 +103,13 @@ describe('delivery', () => {
     expect(hosted.log('main')).toEqual(['first']);
     const answered = github.requests.map(({ line }) => line.replace(/\?.*/, ''));
     expect(answered).toEqual(['GET /repos/octo/app', 'GET /repos/octo/app/pulls', 'POST /repos/octo/app/pulls']);
-    expect(readFileSync(swarm.logFile, 'utf8')).not.toContain(TOKEN);
+    const secret = [{ name: 'token', value: TOKEN }];
+    expect(canariesIn(readFileSync(swarm.logFile), secret)).toEqual([]);
+    expect(canariesBelow(swarm.stateDir, secret)).toEqual([]);
+    const history = await client.workflow.getHandle('run-pr').fetchHistory();
+    const told = readableText(JSON.parse(historyToJSON(history)));
+    expect(told).toContain('https://github.example/octo/app/pull/1');
+    expect(canariesIn(told, secret)).toEqual([]);
   }, 60_000);
 
   it('without a protected target is refused by the host, and the reason names the way out', async () => {
