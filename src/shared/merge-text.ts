@@ -5,6 +5,8 @@ import type { Freeze } from './contracts/gate.ts';
 /** Of all failing checks together: it is carried, told to the planner, and kept in the report. */
 const REPORT_CHARS = 3_000;
 const MAX_ERRORS = 8;
+/** The error is to be seen also where only the beginning is. */
+const MAX_COMMAND = 120;
 const TAIL_CHARS = 1_500;
 
 export const MERGE_TEXT = {
@@ -40,5 +42,7 @@ function describe({ name, command, status, exitCode, errors, tail }: CheckRun): 
     return `- ${where}${code === undefined ? '' : `${code} `}${message}`;
   });
   const output = tail.trim() === '' ? [] : [tail.slice(-TAIL_CHARS)];
-  return [`${name}${command === undefined ? '' : ` (${command})`} ${ended}:`, ...found, ...output].join('\n');
+  const what =
+    command === undefined ? '' : ` (${command.length > MAX_COMMAND ? `${command.slice(0, MAX_COMMAND)}…` : command})`;
+  return [`${name}${what} ${ended}:`, ...found, ...output].join('\n');
 }

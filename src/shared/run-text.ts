@@ -54,7 +54,7 @@ export const RUN_TEXT = {
     const others = files.filter((file) => !conflicts.some(({ path }) => path === file)).slice(0, 10 - told.length);
     return `Task ${id} conflicts with what has landed in ${[...told, ...others].join(', ')}, and nobody could resolve it. Its work did not land.`;
   },
-  ejected: (id: string, reason: string): string => `Task ${id} did not land: ${reason.slice(0, 500)}`,
+  ejected: (id: string, reason: string): string => `Task ${id} did not land: ${reason.slice(0, 1_500)}`,
   cancelled: (id: string, because: string): string =>
     `Task ${id} is cancelled: it depends on ${because}, which did not land.`,
   cancelledTask: (id: string, reason: string): string =>
