@@ -1,7 +1,7 @@
 /**
- * `npm test`, `npm run test:long` and `npm run check`: every gate in one command, each with its time, and a last
- * line `N passed, N failed` that counts tests, and a gate that fails as one failure. The mutants of `test:long` count
- * as one test; they are left out where certain test files are named.
+ * `npm test`, `npm run test:slow`, `npm run test:long` and `npm run check`: every gate in one command, each with its
+ * time, and a last line `N passed, N failed` that counts tests, and a gate that fails as one failure. The mutants of
+ * `test:long` count as one test. Where test files are named, these are run and nothing else but the gates of `npm test`.
  */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { STATIC_GATES } from './gates.ts';
 import { runCaptured, runInherited } from './processes.ts';
 
 const ROOT = dirname(dirname(import.meta.dirname));
-const MODES = ['test', 'test:long', 'check'] as const;
+const MODES = ['test', 'test:slow', 'test:long', 'check'] as const;
 type Mode = (typeof MODES)[number];
 
 /** Two cores are what the time limits are meant for; beside the tests, which wait half of the time, one is enough. */
@@ -59,10 +59,14 @@ async function runCounted(name: string, command: readonly string[], env: Record<
   }
 }
 
-async function runTests(mode: 'test' | 'test:long', args: readonly string[]): Promise<Counts> {
-  const long = mode === 'test:long';
-  const tests = await runCounted('tests', ['vitest', 'run', ...args], long ? { AGENTSWARM_LONG_TESTS: '1' } : {});
-  if (!long || args.length > 0 || interrupted) return tests;
+/** See vitest.config.ts. */
+const SETS = { test: 'usual', 'test:slow': 'slow', 'test:long': 'long' } as const;
+
+async function runTests(mode: Exclude<Mode, 'check'>, args: readonly string[]): Promise<Counts> {
+  // A file that is named may be a slow one.
+  const set = mode === 'test' && args.length > 0 ? '' : SETS[mode];
+  const tests = await runCounted('tests', ['vitest', 'run', ...args], { AGENTSWARM_TESTS: set });
+  if (mode !== 'test:long' || args.length > 0 || interrupted) return tests;
   const mutants = await runCounted('mutants', [process.execPath, 'test/long/mutation/main.ts'], {});
   return {
     passed: tests.passed + mutants.passed,
@@ -75,7 +79,7 @@ async function main(mode: Mode, args: readonly string[]): Promise<number> {
   const started = Date.now();
   const lanes = mode === 'check' ? PARALLEL.check : PARALLEL.besideTests;
   const [failedGates, counts] = await Promise.all([
-    mode === 'test:long' ? 0 : runStaticGates(lanes),
+    mode === 'test' || mode === 'check' ? runStaticGates(lanes) : 0,
     mode === 'check' ? null : runTests(mode, args),
   ]);
   say(`all gates took ${seconds(started)}`);

@@ -19,6 +19,7 @@ const TARGETS = /** @type {const} */ ({
   setup: [],
   demo: ['examples/demo.ts'],
   test: ['infra/gates/main.ts', 'test'],
+  'test:slow': ['infra/gates/main.ts', 'test:slow'],
   'test:long': ['infra/gates/main.ts', 'test:long'],
   check: ['infra/gates/main.ts', 'check'],
   bench: ['bench/main.ts'],

@@ -12,7 +12,7 @@ describe('a run whose worker and server are killed', () => {
     'ends with the same tree under seed %d',
     async (seed) => {
       const child = spawn(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', 'test/faults/sigkill.test.ts'], {
-        env: { ...process.env, AGENTSWARM_FAULT_SEED: String(seed), AGENTSWARM_LONG_TESTS: '' },
+        env: { ...process.env, AGENTSWARM_FAULT_SEED: String(seed), AGENTSWARM_TESTS: '' },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       let said = '';
@@ -53,7 +53,7 @@ describe('the dispatcher, played to the end', () => {
         for (let step = 0; tasks.some(({ status }) => status === 'pending' || status === 'running'); step++) {
           expect(step, 'the plan stands still').toBeLessThan(200);
           for (const { id } of hopelessTasks(tasks)) tasks.find((task) => task.id === id)!.status = 'cancelled';
-          for (const id of readyTasks(tasks, workers)) tasks.find((task) => task.id === id)!.status = 'running';
+          for (const id of readyTasks(tasks, workers).ready) tasks.find((task) => task.id === id)!.status = 'running';
           const running = tasks.filter(isActive);
           expect(running.length).toBeLessThanOrEqual(workers);
           const ending = running[(order.next().value ?? 0) % Math.max(1, running.length)];

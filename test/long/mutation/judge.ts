@@ -42,7 +42,7 @@ export async function runTests(
   argv.push('--reporter=./test/long/mutation/reporter.ts', ...(options.bail ? ['--bail=1'] : []), ...tests);
   const child = spawn(process.execPath, argv, {
     cwd: copy.dir,
-    env: { ...copy.env, AGENTSWARM_LONG_TESTS: tests.every(isLong) ? '1' : '', [FINDINGS_VARIABLE]: file },
+    env: { ...copy.env, AGENTSWARM_TESTS: tests.every(isLong) ? 'long' : '', [FINDINGS_VARIABLE]: file },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own: a terminal's Ctrl-C is handled in one place.
     detached: true,
