@@ -1,6 +1,7 @@
 /** The report of a run as text (which reads as Markdown, too). Pure. */
 import type { RunReport, TaskReport } from '../shared/contracts/run.ts';
 import { formatBudget, formatCount, formatDuration, formatUsd, oneLine, printable, shellWord } from './format.ts';
+import { SWEEP_TEXT } from '../shared/sweep-text.ts';
 import { reportText, RUN_STATUS_WORD, STATUS_WORD, UNSAFE } from './text.ts';
 
 export type ReportLinks = {
@@ -17,6 +18,12 @@ export function renderReport(report: RunReport, links: ReportLinks = {}): string
     ...(report.reason === undefined ? [] : ['', reportText.reason(printable(report.reason))]),
     ...(report.unsafe ? ['', `**${UNSAFE}**`] : []),
     ...section(reportText.tasks, report.tasks.length === 0 ? [reportText.noTasks] : report.tasks.flatMap(taskLines)),
+    ...(report.undone === undefined || report.undone.length === 0
+      ? []
+      : section(
+          reportText.notDone,
+          report.undone.map(({ what, why }) => oneLine(why === '' ? what : `${what} (${why})`, 600)),
+        )),
     ...section(reportText.numbers, numbers(report)),
     ...section(reportText.where, where(report, links)),
     ...(report.notes.length === 0
@@ -45,10 +52,18 @@ function taskLine(task: TaskReport): string {
   const parts = [`${task.id}: ${STATUS_WORD[task.status]}`, fate(task)];
   if (task.attempts > 1) parts.push(reportText.attempts(task.attempts));
   if (task.conflicts > 0) parts.push(reportText.conflicts(task.conflicts));
+  if (task.criteria !== undefined) parts.push(reportText.criteria(task.criteria.met, task.criteria.of));
+  if (task.tokens !== undefined) parts.push(usedBy(task));
   const about = `${parts.join(', ')}: ${oneLine(task.description.trim().split('\n', 1)[0] ?? '', 80)}`;
   const line = task.warning === undefined ? about : `${about} (${reportText.warning(oneLine(task.warning, 600))})`;
-  return task.reason === undefined || task.branch === 'landed' ? line : `${line} (${oneLine(task.reason, 300)})`;
+  const why = task.reason === undefined || task.branch === 'landed' ? line : `${line} (${oneLine(task.reason, 300)})`;
+  const replaced = task.successor === undefined ? why : `${why}; ${reportText.successor(task.successor)}`;
+  const concerns = (task.concerns ?? []).map((concern) => `\n  - ${oneLine(concern, 300)}`);
+  return `${replaced}${concerns.join('')}`;
 }
+
+const usedBy = ({ tokens = 0, costUsd = 0, durationMs = 0 }: TaskReport): string =>
+  reportText.used(formatCount(tokens), formatUsd(costUsd), formatDuration(durationMs));
 
 function fate(task: TaskReport): string {
   if (task.branch === 'landed' && task.commit !== undefined) return reportText.landed(task.commit.slice(0, 12));
@@ -58,6 +73,7 @@ function fate(task: TaskReport): string {
 const numbers = (report: RunReport): string[] => [
   reportText.landedOf(report.landed, report.tasks.length),
   reportText.rounds(report.replans, report.retries, report.conflicts, report.peakParallel),
+  ...(report.green === undefined ? [] : [reportText.green(SWEEP_TEXT.verdict(report.green), report.green.heals)]),
   reportText.tokens(
     formatCount(report.inputTokens),
     formatCount(report.cachedInputTokens),

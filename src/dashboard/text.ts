@@ -83,6 +83,12 @@ export const reportText = {
   warning: (warning: string) => `WARNING: ${warning}`,
   attempts: (count: number) => `${count} attempts`,
   conflicts: (count: number) => `${count} ${count === 1 ? 'conflict' : 'conflicts'}`,
+  criteria: (met: number, of: number) => `${met} of ${of} criteria met`,
+  used: (tokens: string, cost: string, time: string) => `${tokens} tokens, ${cost}, ${time}`,
+  successor: (id: string) => `planned anew as ${id}`,
+  notDone: 'Not done',
+  green: (verdict: string, heals: number) =>
+    `checks of the branch: ${verdict}; ${heals} ${heals === 1 ? 'heal' : 'heals'}`,
   numbers: 'Numbers',
   landedOf: (landed: number, all: number) => `${landed} of ${all} tasks landed`,
   rounds: (replans: number, retries: number, conflicts: number, peak: number) =>

@@ -44,6 +44,12 @@ export function checkPlan(
     if (same !== undefined)
       errors.push(`task "${task.id}" asks for the same as "${same}": each piece of work is planned once`);
     seen.add(task.id);
+    for (const id of new Set(task.replaces)) {
+      const target = knownById.get(id);
+      if (target === undefined) errors.push(`task "${task.id}" replaces "${id}", which was never planned`);
+      else if (!isLost(target))
+        errors.push(`task "${task.id}" replaces "${id}", which is not lost: it is ${target.status}`);
+    }
     for (const dependency of new Set(task.dependsOn)) {
       const target = knownById.get(dependency);
       if (dependency === task.id) errors.push(`task "${task.id}" depends on itself`);

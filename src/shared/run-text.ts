@@ -32,6 +32,13 @@ const lostWords = (lost: readonly LostLines[]): string =>
 
 /** What a run says of its tasks, to the planner's model and to people. */
 export const RUN_TEXT = {
+  notPlanned: 'what the spec asks for beyond these tasks: the planner had not said that it was planned to the end',
+  furtherTasks: (count: number): string => `${count} further tasks`,
+  greenBranch: 'a branch that passes its checks',
+  stoppedAs: (status: string, branch: string): string =>
+    branch === 'none' || branch === 'landed'
+      ? `it was ${status} when the run ended`
+      : `its branch was ${branch} when the run ended`,
   landed: (id: string, commit: string): string => `Task ${id} landed as ${commit.slice(0, 10)}.`,
   refusal: (reason: string, because: Refusal | undefined): string =>
     because === undefined ? reason : `${reason.slice(0, 1_500)}\n${REFUSAL_REMEDY[because]}`,

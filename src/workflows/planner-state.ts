@@ -10,7 +10,7 @@ import { News, noNews } from './planner-news.ts';
 import { holderOf } from './task-book.ts';
 import { PeopleState } from './people-state.ts';
 import type { CarriedSweeps } from './planner-sweeps.ts';
-import type { TaskRecord } from './task-records.ts';
+import { markReplaced, type TaskRecord } from './task-records.ts';
 
 export class PlannerState extends PeopleState {
   // Planning.
@@ -45,6 +45,7 @@ export class PlannerState extends PeopleState {
     this.state.planned += 1;
     this.state.failuresInRow = 0;
     const name = held && plan.tasks.length > 0 ? `plan-${this.state.planned}` : undefined;
+    markReplaced(this.state.tasks, plan.tasks);
     for (const spec of plan.tasks) {
       this.state.tasks.push({
         spec,

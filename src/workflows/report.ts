@@ -1,7 +1,8 @@
 /** A run's state as people see it: the snapshot while it goes on, the report at its end. Pure. */
 import type { Green } from '../shared/contracts/green.ts';
-import type { PreparedRun, RunContext, RunReport } from '../shared/contracts/run.ts';
+import type { PreparedRun, RunContext, RunReport, TaskReport } from '../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../shared/contracts/snapshot.ts';
+import { undone } from '../shared/decisions/successors.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
 import type { PlannerState } from './planner-state.ts';
 import { noticeOf } from './approval-desk.ts';
@@ -95,9 +96,7 @@ export function reportOf(run: {
   const moot = new Set(
     run.green?.verdict === 'green' ? state.tasks.flatMap(({ fix, spec }) => (fix === true ? [spec.id] : [])) : [],
   );
-  const open = tasks.filter(
-    (task) => !moot.has(task.id) && !(task.status === 'complete' && (task.branch === 'landed' || task.branch === 'none')),
-  );
+  const open = undone(tasks).filter(({ id }) => !moot.has(id));
   const reason =
     state.refused !== undefined
       ? RUN_TEXT.refused(context.target, state.refused)
@@ -136,6 +135,25 @@ export function reportOf(run: {
     endedAt: run.endedAt,
     notes,
     unsafe,
+    undone: notDone(open, state, run.notGreen),
     ...(state.budgetSeen === undefined ? {} : { budget: state.budgetSeen }),
   };
+}
+
+/** Of very many open tasks the first are named. */
+const MAX_UNDONE = 200;
+const WHY_CHARS = 500;
+
+function notDone(open: readonly TaskReport[], state: PlannerState, notGreen: string | undefined): RunReport['undone'] {
+  const { refused, closing } = state;
+  const planned = state.totals().done ? [] : [{ what: RUN_TEXT.notPlanned, why: closing?.reason ?? refused ?? '' }];
+  return [
+    ...open.slice(0, MAX_UNDONE).map(({ id, description, status, branch, reason }) => ({
+      what: `${id}: ${description.split('\n', 1)[0] ?? ''}`.slice(0, WHY_CHARS),
+      why: (reason ?? RUN_TEXT.stoppedAs(status, branch)).slice(0, WHY_CHARS),
+    })),
+    ...(open.length > MAX_UNDONE ? [{ what: RUN_TEXT.furtherTasks(open.length - MAX_UNDONE), why: '' }] : []),
+    ...planned.filter(({ why }) => why !== ''),
+    ...(notGreen === undefined ? [] : [{ what: RUN_TEXT.greenBranch, why: notGreen }]),
+  ];
 }

@@ -3,7 +3,14 @@
  * await. Invariant: a message counts once, and only from the chain that this run started for that attempt.
  */
 import type { ChainStatus } from '../shared/contracts/activities.ts';
-import type { AgentMetrics, BranchOutcome, Handoff, HandoffMessage, OutcomeMessage } from '../shared/contracts/task.ts';
+import type {
+  AgentMetrics,
+  BranchOutcome,
+  CheckResult,
+  Handoff,
+  HandoffMessage,
+  OutcomeMessage,
+} from '../shared/contracts/task.ts';
 import { isActive } from '../shared/decisions/dispatch.ts';
 import { boundedPaths } from '../shared/handoff-size.ts';
 import { type Chain, sameChain, taskRef, taskWorkflowId } from '../shared/ids.ts';
@@ -226,11 +233,28 @@ export class TaskFates extends TaskBook {
   }
 }
 
+const MAX_FAILED = 5;
+const FAILED_CHARS = 80;
+
+/** What was unchecked counts among all, and not as met. */
+function criteriaOf(checks: readonly CheckResult[]): NonNullable<TaskRecord['criteria']> {
+  const failed = checks.filter(({ status }) => status === 'failed').map(({ name }) => name.slice(0, FAILED_CHARS));
+  return {
+    met: checks.filter(({ status }) => status === 'passed').length,
+    of: checks.length,
+    ...(failed.length === 0 ? {} : { failed: failed.slice(0, MAX_FAILED) }),
+  };
+}
+
 /**
  * What is reported of a task's own handoff: of few subtasks all that their division hands up, of a run's tasks, which
  * may be hundreds, little.
  */
-function told(task: TaskRecord, { concerns, suggestions, filesChanged, subtasks }: Handoff, whole: boolean): void {
+function told(
+  task: TaskRecord,
+  { concerns, suggestions, filesChanged, subtasks, checks }: Handoff,
+  whole: boolean,
+): void {
   const most = whole ? { points: 5, chars: 300, paths: 2_000 } : { points: 1, chars: 80, paths: 0 };
   const points = (texts: string[]) => texts.slice(0, most.points).map((text) => text.slice(0, most.chars));
   task.told = {
@@ -238,4 +262,5 @@ function told(task: TaskRecord, { concerns, suggestions, filesChanged, subtasks 
     ...(whole ? { suggestions: points(suggestions), files: boundedPaths(filesChanged, most.paths) } : {}),
   };
   if (subtasks !== undefined) task.subtasks = subtasks.slice(0, MAX_SUBTASKS);
+  if (checks !== undefined && checks.length > 0) task.criteria = criteriaOf(checks);
 }

@@ -2,7 +2,9 @@
 import type { TaskReport } from '../shared/contracts/run.ts';
 import type { TaskSpec } from '../shared/contracts/task.ts';
 import type { Chain } from '../shared/ids.ts';
-import type { KnownTask } from '../shared/plan-rules.ts';
+import { isDone, isSettled } from '../shared/decisions/dispatch.ts';
+import { replacedBy } from '../shared/decisions/successors.ts';
+import { type KnownTask, workDigest } from '../shared/plan-rules.ts';
 import type { BranchState, TaskStatus } from '../shared/task-machine.ts';
 
 export type TaskRecord = {
@@ -49,6 +51,10 @@ export type TaskRecord = {
   lostIn?: number;
   /** As it was planned, of one that did not land and may be tried again; of the newest such ones only. */
   whole?: TaskSpec;
+  /** Of one that did not land: what was planned in its place. */
+  successor?: string;
+  /** Of its newest handoff: what the host's checks showed. */
+  criteria?: { met: number; of: number; failed?: string[] };
   /** What it depended on and was cancelled for. */
   lostWith?: string;
   /** Of its newest handoff: work that a person's retry goes on from. */
@@ -114,7 +120,22 @@ export function countTasks(tasks: readonly TaskRecord[]): TaskCounts {
 
 export function reportTasks(tasks: readonly TaskRecord[]): TaskReport[] {
   return tasks.map(
-    ({ spec, status, branch, attempt, conflicts, commit, ref, reason, warning, used, subtasks, told, child }) => ({
+    ({
+      spec,
+      status,
+      branch,
+      attempt,
+      conflicts,
+      commit,
+      ref,
+      reason,
+      warning,
+      used,
+      subtasks,
+      told,
+      child,
+      ...more
+    }) => ({
       id: spec.id,
       description: spec.description,
       status,
@@ -125,6 +146,8 @@ export function reportTasks(tasks: readonly TaskRecord[]): TaskReport[] {
       ...(ref === undefined || branch === 'landed' ? {} : { ref }),
       ...(reason === undefined ? {} : { reason }),
       ...(warning === undefined ? {} : { warning }),
+      ...(more.successor === undefined ? {} : { successor: more.successor }),
+      ...(more.criteria === undefined ? {} : { criteria: more.criteria }),
       ...used,
       ...(child === undefined ? {} : { workflow: child.workflowId }),
       ...(subtasks === undefined ? {} : { subtasks }),
@@ -145,4 +168,19 @@ export function shrink(task: TaskRecord): void {
   delete task.divided;
   if (task.reason !== undefined) task.reason = task.reason.slice(0, 500);
   if (task.warning !== undefined) task.warning = task.warning.slice(0, 500);
+}
+
+/** Names what is planned in the place of tasks that did not land. */
+export function markReplaced(tasks: readonly TaskRecord[], planned: readonly TaskSpec[]): void {
+  const lost = tasks.filter((task) => isSettled(task) && !isDone(task));
+  if (lost.length === 0) return;
+  const known = lost.map(({ spec, digest, whole }) => ({
+    id: spec.id,
+    scope: whole?.scope ?? [],
+    ...(digest === undefined ? {} : { digest }),
+  }));
+  for (const spec of planned) {
+    const replaced = replacedBy(spec, workDigest(spec.description), known);
+    for (const task of lost) if (replaced.includes(task.spec.id)) task.successor = spec.id;
+  }
 }

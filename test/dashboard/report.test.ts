@@ -81,6 +81,39 @@ test('a link that leads nowhere once the command has ended says what must run fo
   expect(text).toContain('- look at the run: http://ui/r1 (while `agentswarm dev` runs)\n');
 });
 
+test('a task says which criteria were met, what it took, what it left open, and what was planned in its place', () => {
+  const [first] = report.tasks;
+  if (first === undefined) throw new Error('the report has no task');
+  const text = renderReport({
+    ...report,
+    tasks: [
+      {
+        ...first,
+        criteria: { met: 2, of: 3, failed: ['types'] },
+        ...{ tokens: 21_400, costUsd: 0.05, durationMs: 61_000 },
+        concerns: ['It is slow.\nVery.'],
+        successor: 'again',
+      },
+    ],
+  });
+  expect(text).toContain(', 2 of 3 criteria met, 21.4k tokens, $0.05, 1 min 01 s: ');
+  expect(text).toContain('; planned anew as again\n  - It is slow. Very.\n');
+});
+
+test('what was not done is told with why, and whether the branch passes its checks', () => {
+  const text = renderReport({
+    ...report,
+    undone: [
+      { what: 'b: Do b', why: 'It did not compile.' },
+      { what: 'the rest of the spec', why: '' },
+    ],
+    green: { verdict: 'green', commit: 'c'.repeat(40), at: 0, heals: 2 },
+  });
+  expect(text).toContain('## Not done\n\n- b: Do b (It did not compile.)\n- the rest of the spec\n');
+  expect(text).toContain('- checks of the branch: green at cccccccccc; 2 heals\n');
+  expect(renderReport(report)).not.toContain('Not done');
+});
+
 test('a run without isolation says so at its top', () => {
   const text = renderReport({ ...report, unsafe: true });
   expect(text).toContain('WITHOUT isolation');

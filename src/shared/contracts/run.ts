@@ -70,6 +70,12 @@ export const TaskReport = z.object({
   /** Where work that did not land is kept. */
   ref: z.string().optional(),
   reason: z.string().optional(),
+  /** The task that was planned in its place after it was lost. */
+  successor: z.string().optional(),
+  /** Of its acceptance criteria and the checks that went with them, what the host saw pass at its handoff. */
+  criteria: z
+    .object({ met: z.number().int(), of: z.number().int(), failed: z.array(z.string()).optional() })
+    .optional(),
   /** The workflow of its newest attempt, where it is known: a task, or a subplanner that divides it. */
   workflow: z.string().optional(),
   /** Of a task that was divided: all below it, their ids as paths (`group/alpha`). */
@@ -113,6 +119,8 @@ export const RunReport = z.object({
   unsafe: z.boolean(),
   /** Whether the target passes its checks, as far as that was looked at. */
   green: Green.optional(),
+  /** What was not done, and why; empty where the run is complete. */
+  undone: z.array(z.object({ what: z.string(), why: z.string() })).optional(),
   /** By which it was proposed. */
   pullRequest: PullRequest.optional(),
   /** The run's limit, with what of it was spent. */

@@ -33,6 +33,8 @@ export const TaskSpec = z.object({
   dependsOn: z.array(TaskId).max(50).default([]),
   /** Whether a subplanner divides it; by its scope where that is not said. */
   divide: z.boolean().optional(),
+  /** Tasks that did not land and whose work this one does anew. */
+  replaces: z.array(TaskId).max(20).optional(),
 });
 export type TaskSpec = z.infer<typeof TaskSpec>;
 

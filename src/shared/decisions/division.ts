@@ -3,6 +3,7 @@ import type { AgentMetrics, Handoff, TaskSpec } from '../contracts/task.ts';
 import type { TaskReport } from '../contracts/run.ts';
 import { isDone } from './dispatch.ts';
 import { pathsOverlap } from './scopes.ts';
+import { undone } from './successors.ts';
 
 export type DivisionRules = { scope: number; depth: number; subtasks: number };
 
@@ -53,12 +54,14 @@ export type Part = {
 };
 
 /**
- * One handoff for all subtasks: complete when each is done, failed when none is, else partial. Files, concerns and
+ * One handoff for all subtasks: complete when each is done, by itself or by what was planned in its place, failed when
+ * none is, else partial. Files, concerns and
  * suggestions are merged, each once; what did not land is named as a concern.
  */
 export function aggregateHandoff(parts: readonly Part[], metrics: AgentMetrics, stopped?: string): Handoff {
   const done = parts.filter(({ report }) => isDone(report));
-  const open = parts.filter(({ report }) => !isDone(report));
+  const left = undone(parts.map(({ report }) => report));
+  const open = parts.filter(({ report }) => left.includes(report));
   const status = stopped === undefined && open.length === 0 ? 'complete' : done.length === 0 ? 'failed' : 'partial';
   const lines = parts.map(({ report: { id, status: how, branch, reason } }) =>
     [`${id}: ${how}${branch === 'landed' ? ', landed' : ''}`, ...(reason === undefined ? [] : [reason])].join(': '),
