@@ -27,6 +27,12 @@ export type Dependencies = {
   }) => Promise<{ ready: string; warnings: string[] }>;
   /** What this machine can do for runs; never throws for what it finds. */
   examine: (request: { loaded: LoadedConfig; env: NodeJS.ProcessEnv }) => Promise<Finding[]>;
+  /** What a remote says of its green commits. */
+  readGreen: (request: {
+    location: string;
+    branch?: string | undefined;
+    env: NodeJS.ProcessEnv;
+  }) => Promise<{ branch: string; green: string | null; tip: string | null }[]>;
   /** Runs until its signal is aborted. */
   runWorker: (request: WorkerRequest) => Promise<void>;
   /** What runs this same command in a process of its own: a Node and its arguments. */

@@ -77,13 +77,24 @@ export function runId(asked: string | undefined, repo: string, now = new Date())
     if (RUN_ID.test(asked)) return asked;
     throw usageError(cliText.badRunId(asked));
   }
+  const time = now.toISOString().replace(/\D/g, '').slice(4, 12);
+  return `${repositoryName(repo)}-${time}-${randomBytes(2).toString('hex')}`;
+}
+
+function repositoryName(repo: string): string {
   const name = basename(repo.replace(/\/+$/, '').replace(/\.git$/, ''))
     .toLowerCase()
     .replace(/[^a-z0-9-]+/g, '-')
     .replace(/^-+|-+$/g, '')
     .slice(0, 30);
-  const time = now.toISOString().replace(/\D/g, '').slice(4, 12);
-  return `${name === '' ? 'run' : name}-${time}-${randomBytes(2).toString('hex')}`;
+  return name === '' ? 'run' : name;
+}
+
+/** The id that was asked for, checked, or one made of the repository's name; it begins the ids of its runs. */
+export function scheduleId(asked: string | undefined, repo: string): string {
+  if (asked === undefined) return `${repositoryName(repo)}-reconcile`;
+  if (RUN_ID.test(asked)) return asked;
+  throw usageError(cliText.badRunId(asked));
 }
 
 /** A whole number of at least 1, for commander. */

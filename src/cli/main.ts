@@ -34,6 +34,7 @@ const dependencies: Dependencies = {
     const { examine } = await import('../doctor/index.ts');
     return await examine({ ...request, findServer: () => knownServer({ env: request.env }) });
   },
+  readGreen: async (request) => (await import('../green.ts')).readGreen(request),
   // Loading it takes seconds: only for the process that is the worker.
   runWorker: async (request) => (await import('../worker.ts')).runWorker(request),
   self: [process.execPath, fileURLToPath(import.meta.url)],

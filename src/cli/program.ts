@@ -4,6 +4,8 @@ import { attachCommand, runCommand, type RunOptions } from './commands/run.ts';
 import { devCommand } from './commands/dev.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { endpointsCommand } from './commands/endpoints.ts';
+import { type GreenOptions, greenCommand } from './commands/green.ts';
+import { addScheduleCommands } from './commands/schedule-program.ts';
 import { statusCommand } from './commands/status.ts';
 import { workerCommand } from './commands/worker.ts';
 import type { CommonOptions, Dependencies } from './dependencies.ts';
@@ -79,6 +81,13 @@ function createProgram(io: Io, dependencies: Dependencies, onExit: (code: ExitCo
     .action(async (run: string | undefined, options: CommonOptions & { json?: boolean }) =>
       onExit(await statusCommand(context(options), run, options)),
     );
+  command('green <repo>', helpText.green)
+    .option('--branch <branch>', helpText.greenBranch)
+    .option('--json', helpText.json)
+    .action(async (repo: string, options: GreenOptions) =>
+      onExit(await greenCommand(context(options), repo, options)),
+    );
+  addScheduleCommands(program, context, onExit);
   command('endpoints', helpText.endpoints)
     .option('--json', helpText.json)
     .action(async (options: CommonOptions & { json?: boolean }) =>

@@ -77,8 +77,13 @@ export const taskRef = (runId: string, workflowId: string): string =>
 
 export const runRefPrefix = (runId: string): string => `${RUN_REFS}/${refComponent(runId)}/`;
 
+const GREEN_REFS = 'refs/agentswarm/green/';
+
 /** Names the newest commit of a branch that is known to pass its checks. */
-export const greenRef = (branch: string): string => `refs/agentswarm/green/${branch}`;
+export const greenRef = (branch: string): string => `${GREEN_REFS}${branch}`;
+
+export const branchOfGreenRef = (ref: string): string | null =>
+  ref.startsWith(GREEN_REFS) ? ref.slice(GREEN_REFS.length) : null;
 
 export const reconcilerWorkflowId = (runId: string): string => `${runId}/reconciler`;
 

@@ -27,6 +27,8 @@ describe('agentswarm, as a process', { timeout: 60_000 }, () => {
       'run',
       'attach',
       'status',
+      'green',
+      'schedule',
       'endpoints',
       'doctor',
       'dev',

@@ -57,8 +57,10 @@ export function lastingErrors(sweeps: readonly (readonly CheckError[])[]): Check
   return newest.filter(({ signature }) => others.every((signatures) => signatures.has(signature)));
 }
 
-export const isInherited = (errors: readonly CheckError[], { inherited = [] }: Pick<SweepMemory, 'inherited'>): boolean =>
-  errors.every((error) => inherited.includes(digestOf(error)));
+export const isInherited = (
+  errors: readonly CheckError[],
+  { inherited = [] }: Pick<SweepMemory, 'inherited'>,
+): boolean => errors.every((error) => inherited.includes(digestOf(error)));
 
 export type Filing = {
   /** Fix tasks are wanted for these. */

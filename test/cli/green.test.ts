@@ -1,0 +1,45 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Dependencies } from '../../src/cli/dependencies.ts';
+import { runCli } from '../../src/cli/program.ts';
+import { readGreen } from '../../src/green.ts';
+import { greenRef } from '../../src/shared/ids.ts';
+import { bareRepository, temporaryFolder, type TestRepository } from '../support/repos.ts';
+import { cleanEnvironment } from './fixture/command.ts';
+
+const folder = temporaryFolder('agentswarm-green-');
+
+async function green(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const out: Record<'stdout' | 'stderr', string> = { stdout: '', stderr: '' };
+  const sink = (name: 'stdout' | 'stderr') => ({ write: (text: string) => ((out[name] += text), true) });
+  const io = {
+    stdout: sink('stdout') as unknown as NodeJS.WriteStream,
+    stderr: sink('stderr') as unknown as NodeJS.WriteStream,
+    cwd: folder.dir,
+    env: cleanEnvironment(folder.dir),
+  };
+  const code = await runCli(['green', ...args], io, { version: '1', readGreen } as Dependencies);
+  return { code, ...out };
+}
+
+let origin: TestRepository;
+beforeAll(() => {
+  origin = bareRepository(`${folder.dir}/origin.git`);
+});
+afterAll(folder.remove);
+
+test('green says which commit passes, whether it is the tip, and that none is known', { timeout: 60_000 }, async () => {
+  const none = await green('origin.git');
+  expect(none).toMatchObject({ code: 1, stdout: 'main: no commit is known to be green\n' });
+  expect(none.stderr).toContain('is known to pass its checks');
+  const first = origin.tip();
+  origin.git('update-ref', greenRef('main'), first);
+  expect(await green('origin.git')).toMatchObject({ code: 0, stdout: `main: ${first}, its tip\n` });
+  const second = origin.commit({ 'a.txt': 'a\n' });
+  origin.git('update-ref', greenRef('side'), second);
+  expect((await green('origin.git')).stdout).toBe(
+    `main: ${first}; its tip is ${second}\nside: ${second}, and there is no such branch any more\n`,
+  );
+  expect(await green('origin.git', '--branch', 'main')).toMatchObject({ code: 0, stdout: `${first}\n` });
+  const { stdout } = await green('origin.git', '--json', '--branch', 'other');
+  expect(JSON.parse(stdout)).toEqual([{ branch: 'other', green: null, tip: null }]);
+});
