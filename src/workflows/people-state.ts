@@ -119,6 +119,7 @@ export class PeopleState extends TaskFates {
         grew = true;
       }
     }
+    News.answered(this.state.news, 1 + revived.length);
     this.event(RUN_TEXT.retriedByPeople(id, text, revived));
     return [id, ...revived];
   }

@@ -36,6 +36,10 @@ export const News = {
     news.troubles += 1;
     News.event(news, text);
   },
+  /** People have taken so many troubles into their own hands: they alone are no reason to plan. */
+  answered(news: News, troubles: number): void {
+    news.troubles = Math.max(0, news.troubles - troubles);
+  },
   steering(news: News, text: string): void {
     news.steering.push(text);
     bound(news);
