@@ -84,6 +84,7 @@ class Landed {
   private readonly mirror: Mirror;
   private readonly base: CommitSha;
   private readonly start: CommitSha;
+  private readonly made = new Set<CommitSha>();
 
   constructor(mirror: Mirror, base: CommitSha, start: CommitSha) {
     this.mirror = mirror;
@@ -91,9 +92,13 @@ class Landed {
     this.start = start;
   }
 
+  /** A change that comes twice in a line is new once. */
   async where(commit: CommitSha): Promise<'on the branch' | 'in the line' | 'new'> {
+    if (this.made.has(commit)) return 'in the line';
     if (await this.contains(this.base, commit)) return 'on the branch';
-    return this.start !== this.base && (await this.contains(this.start, commit)) ? 'in the line' : 'new';
+    if (this.start !== this.base && (await this.contains(this.start, commit))) return 'in the line';
+    this.made.add(commit);
+    return 'new';
   }
 
   private async contains(tip: CommitSha, commit: CommitSha): Promise<boolean> {
