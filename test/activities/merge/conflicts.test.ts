@@ -52,7 +52,8 @@ const CASES: [Conflict['kind'], TestFiles, TestFiles, TestFiles, Partial<Conflic
 ];
 const below = (kind: string, files: TestFiles): TestFiles =>
   Object.fromEntries(Object.entries(files).map(([path, file]) => [`${kind.replace('/', '-')}/${path}`, file]));
-const all = (which: 1 | 2 | 3): TestFiles => Object.assign({}, ...CASES.map((each) => below(each[0], each[which])));
+const all = (which: 1 | 2 | 3): TestFiles =>
+  Object.fromEntries(CASES.flatMap((each) => Object.entries(below(each[0], each[which]))));
 
 let folder: ReturnType<typeof temporaryFolder>;
 let remote: TestRepository;

@@ -5,7 +5,7 @@ import { createBriefWorker } from '../../../src/activities/run/brief-task.ts';
 import { loadPrompts } from '../../../src/activities/run/prompts.ts';
 import { byteLength } from '../../../src/activities/run/text.ts';
 import type { Message } from '../../../src/shared/contracts/agent.ts';
-import { NO_METRICS, TaskSpec } from '../../../src/shared/contracts/task.ts';
+import { TaskSpec } from '../../../src/shared/contracts/task.ts';
 import { bareRepository, temporaryFolder, type TestRepository } from '../../support/repos.ts';
 import { PROMPTS_DIR, runContext } from '../../support/run-context.ts';
 
@@ -32,15 +32,6 @@ const task = TaskSpec.parse({
   scope: ['src/alpha.ts', 'docs/'],
   acceptance: [{ text: 'Its tests pass', command: 'npm test' }, { text: 'It is documented' }],
 });
-const handoff = {
-  status: 'complete' as const,
-  summary: 'Alpha is there.',
-  concerns: ['b.txt was touched'],
-  suggestions: [],
-  filesChanged: ['a.txt'],
-  metrics: NO_METRICS,
-};
-
 function textOf(messages: Message[]): string {
   const [system, user, ...rest] = messages;
   expect([system?.role, rest.length]).toEqual(['system', 0]);
