@@ -12,6 +12,7 @@ import {
   resumeCommand,
   steerCommand,
 } from './commands/control.ts';
+import { freezeCommand, type FreezeOptions, thawCommand } from './commands/freeze.ts';
 import { addCommand, type AddOptions, retryCommand } from './commands/tasks.ts';
 import type { CommonOptions } from './dependencies.ts';
 import type { ExitCode } from './errors.ts';
@@ -79,6 +80,16 @@ export function addPeopleCommands({
   command('finish <run>', helpText.finish).action(async (run: string, options: CommonOptions) =>
     onExit(await finishCommand(context(options), run)),
   );
+  command('freeze <repo>', helpText.freeze)
+    .requiredOption('--branch <branch>', helpText.queueBranch)
+    .requiredOption('--reason <text>', helpText.reason)
+    .action(async (repo: string, options: FreezeOptions) =>
+      onExit(await freezeCommand(context(options), repo, options)),
+    );
+  command('thaw <repo>', helpText.thaw)
+    .requiredOption('--branch <branch>', helpText.queueBranch)
+    .requiredOption('--reason <text>', helpText.reason)
+    .action(async (repo: string, options: FreezeOptions) => onExit(await thawCommand(context(options), repo, options)));
   command('cancel <run>', helpText.cancel)
     .option('--task <path>', helpText.task)
     .option('--reason <text>', helpText.reason)

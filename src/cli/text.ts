@@ -39,6 +39,9 @@ export const helpText = {
   resume: 'let a paused run go on',
   cancel:
     'end a run, or one task with all below it, in good order: agents hand off what there is, what waits to land lands',
+  freeze: 'let nothing land on a branch, until it is thawed',
+  thaw: 'let work land again on a branch that is frozen, by a person or for being red',
+  queueBranch: 'the branch of the repository that runs land on',
   abort: 'end a run, or one task with all below it, at once: what has not landed is left, landed work stays',
   grace: 'minutes that running agents have to hand off (default: 10); then they are stopped',
   add: 'add a task to a run; it starts as soon as it can',
@@ -135,7 +138,13 @@ export const cliText = {
   notGreen: (repo: string, branch: string | undefined) =>
     `No commit${branch === undefined ? '' : ` of ${branch}`} in ${repo} is known to pass its checks. A run finds out, and so does \`agentswarm schedule create ${repo} --cron "0 2 * * *"\`.`,
   schedule: (row: { id: string; repo?: string; cron?: string; paused: boolean; next: string | null; runs: string[] }) =>
-    [row.id, row.cron ?? '', row.repo ?? '', row.paused ? 'paused' : `next ${row.next ?? 'never'}`, ...row.runs.slice(-1)].join('  '),
+    [
+      row.id,
+      row.cron ?? '',
+      row.repo ?? '',
+      row.paused ? 'paused' : `next ${row.next ?? 'never'}`,
+      ...row.runs.slice(-1),
+    ].join('  '),
   scheduleExists: (id: string) => `There is a schedule ${id} already: delete it first, or give another --id.`,
   noSchedule: (id: string) => `There is no schedule ${id}; \`agentswarm schedule list\` shows those there are.`,
   scheduleRefused: (id: string, why: string) => `The server did not take that for schedule ${id}: ${why}`,
@@ -215,6 +224,9 @@ export const cliText = {
   noAnswer: (what: string, run: string, seconds: number) =>
     `No worker answered "${what}" for run ${run} within ${seconds} s. Start one (\`agentswarm worker\`, or \`agentswarm attach ` +
     `${run}\`) and try again.`,
+  notFrozen: (branch: string) => `${branch} is not frozen.`,
+  queueSilent: (what: string, branch: string, seconds: number) =>
+    `No worker answered "${what}" for the merge queue of ${branch} within ${seconds} s. Start one (\`agentswarm worker\`) and try again.`,
   refused: (what: string, run: string, why: string) => `Run ${run} refused "${what}": ${why}`,
   emptyTask: 'There is nothing to add: the text is empty.',
   emptyReason: 'Say why: the reason is empty.',

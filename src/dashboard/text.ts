@@ -72,6 +72,13 @@ export const eventText = {
   note: (note: string) => `note: ${note}`,
 } as const;
 
+export const mergeQueueText = {
+  frozen: (target: string, why: string): string => `${target} is ${why}`,
+  waits: (target: string, why: string): string => `work waits to land on ${target}: ${why}`,
+  checking: (target: string, changes: number, checks: number): string =>
+    `${changes} change${changes === 1 ? '' : 's'} for ${target} in ${checks} check${checks === 1 ? '' : 's'} at once`,
+} as const;
+
 export const reportText = {
   title: (run: string, status: string) => `Run ${run}: ${status}`,
   reason: (reason: string) => `Reason: ${reason}`,

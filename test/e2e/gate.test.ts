@@ -1,4 +1,7 @@
-/** What breaks the checks does not land: real checks in real sandboxes, before anything is pushed to the branch. */
+/** What breaks the checks does not land, and nothing does on a branch that people have frozen. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { taskOf } from '../../examples/scripted-model/conversation.ts';
 import { landedOn } from '../support/branches.ts';
@@ -20,18 +23,32 @@ const gated: Scenario = {
   },
 };
 
+const frozen: Scenario = {
+  plan: () => ({ tasks: [planned('patient')], done: true }),
+  tasks: { patient: writes({ 'patient.txt': 'patient\n' }) },
+};
+
 describe('a run whose repository has checks', () => {
   let swarm: Swarm;
+  let server: string;
   beforeAll(async () => {
     const { address, client, uniqueQueue } = await temporal();
+    server = address;
     swarm = await Swarm.start({
       client: await client(),
       address,
       taskQueue: uniqueQueue(),
-      script: scenarioScript({ gated }),
+      script: scenarioScript({ gated, frozen }),
     });
   }, 60_000);
   afterAll(() => swarm?.stop());
+
+  async function cli(...argv: string[]): Promise<string> {
+    const main = join(import.meta.dirname, '../../src/cli/main.ts');
+    const place = ['--config', join(swarm.dir, 'temporal.config.mjs'), '--state-dir', swarm.stateDir];
+    const env = { ...process.env, TEMPORAL_ADDRESS: server };
+    return (await promisify(execFile)(process.execPath, [main, ...argv, ...place], { env })).stdout;
+  }
 
   it('ejects the task that breaks them, with their output, lands the others, and the planner has it done anew', async () => {
     const origin = bareRepository(`${swarm.dir}/gated.git`, { 'README.md': '# rules\n' });
@@ -40,7 +57,7 @@ describe('a run whose repository has checks', () => {
       repo: origin.dir,
       spec: specOf('gated'),
       branch: 'main',
-      settings: { checks: [{ name: 'rules', command: CHECK }], sweeps: 'off' },
+      settings: { checks: [{ name: 'rules', command: CHECK, quick: false, timeoutMinutes: 1 }], sweeps: 'off' },
     });
     const byId = new Map(report.tasks.map((task) => [task.id, task]));
     expect([...byId.keys()].sort()).toEqual(['crooked', 'crooked-r2', 'left', 'right']);
@@ -54,6 +71,29 @@ describe('a run whose repository has checks', () => {
     expect(origin.git('log', '--format=%H', '-S', 'bent', `${base}..main`)).toBe('');
     expect(landedOn(origin.dir, 'main', base)).toHaveLength(3);
     expect(gitIn(origin.dir, ['for-each-ref', '--format=%(refname)', 'refs/agentswarm/gate/'])).toBe('');
+    await swarm.settled();
+  }, 120_000);
+
+  it('waits while its branch is frozen, which status tells with the reason, and lands when it is thawed', async () => {
+    const origin = bareRepository(`${swarm.dir}/frozen.git`, { 'README.md': '# frozen\n' });
+    const base = origin.tip();
+    const branch = ['--branch', 'main'];
+    expect(await cli('freeze', origin.dir, ...branch, '--reason', 'release 7')).toContain('Nothing lands on main');
+    const running = swarm.run('run-frozen', {
+      repo: origin.dir,
+      spec: specOf('frozen'),
+      branch: 'main',
+      settings: { sweeps: 'off' },
+    });
+    await swarm.until('run-frozen', ({ queued }) => queued === 1);
+    await expect
+      .poll(() => cli('status', 'run-frozen'), { timeout: 20_000 })
+      .toContain('main is frozen by a person: release 7');
+    expect(origin.tip()).toBe(base);
+    expect(await cli('thaw', origin.dir, ...branch, '--reason', 'it is out')).toContain('Work lands on main again');
+    expect(await running).toMatchObject({ status: 'complete', landed: 1 });
+    expect(landedOn(origin.dir, 'main', base)).toHaveLength(1);
+    await expect(cli('thaw', origin.dir, ...branch, '--reason', 'once more')).rejects.toThrow('is not frozen');
     await swarm.settled();
   }, 120_000);
 });

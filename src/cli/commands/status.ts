@@ -28,6 +28,7 @@ import {
 import { cliText } from '../text.ts';
 import { readWorkerEndpoints } from '../worker-endpoints.ts';
 import { linkLine } from './carry.ts';
+import { queueLines } from './freeze.ts';
 
 export async function statusCommand(
   context: SessionContext,
@@ -100,6 +101,7 @@ async function show({ io, options }: SessionContext, session: Session, run: stri
   if (snapshot === null) throw new CliError(cliText.notLooked(run, nextCommand(options, 'attach', run)));
   if (json) return printLine(io.stdout, JSON.stringify(snapshot, null, 2));
   for (const line of progressLines(snapshot, { now: Date.now(), width: 200 })) printLine(io.stdout, line);
+  for (const line of await queueLines(session, snapshot)) printLine(io.stdout, line);
   // Of this host's workers, at once; a run is told of waits of half a minute.
   if (modelLine(snapshot, Date.now()) !== null) return printLine(io.stdout, linkLine(session, run));
   for (const worker of readWorkerEndpoints(session.loaded.stateDir)) {
