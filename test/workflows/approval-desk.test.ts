@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ApprovalRequest } from '../../src/shared/contracts/people.ts';
 import { PLANNER_TEXT } from '../../src/shared/run-text.ts';
-import { ApprovalDesk } from '../../src/workflows/approval-desk.ts';
+import { ApprovalDesk, type CarriedDesk } from '../../src/workflows/approval-desk.ts';
 
 const MINUTE = 60_000;
 const RULES = { remindMinutes: 10 };
@@ -75,7 +75,7 @@ test('what waits and what was decided are carried as JSON, in bounds', () => {
   for (let i = 0; i < 500; i++) desk.ask({ ...request(`task-${i}`), text: 'x'.repeat(5_000) }, i);
   const json = JSON.stringify(desk.toJSON());
   expect(json.length).toBeLessThan(200_000);
-  const carried = new ApprovalDesk(JSON.parse(json));
+  const carried = new ApprovalDesk(JSON.parse(json) as CarriedDesk);
   const waiting = carried.named('task-0');
   if (typeof waiting === 'string') throw new Error(waiting);
   carried.decide(waiting, true, '');
