@@ -16,16 +16,22 @@ export type RunRequest = {
   base?: string | undefined;
   branch?: string | undefined;
   maxWorkers?: number | undefined;
+  deliver?: string | undefined;
 };
 
 /** Throws a usage error that names the option. `cwd` is what relative paths stand on. */
 export function plannerInput(request: RunRequest, cwd: string): PlannerInput {
+  const { maxWorkers, deliver } = request;
+  const settings = {
+    ...(maxWorkers === undefined ? {} : { maxWorkers }),
+    ...(deliver === undefined ? {} : { deliver }),
+  };
   const parsed = PlannerInput.safeParse({
     repo: repositoryLocation(request.repo, cwd),
     spec: specSource(request.spec, cwd),
     ...(request.base === undefined ? {} : { base: request.base }),
     ...(request.branch === undefined ? {} : { branch: request.branch }),
-    ...(request.maxWorkers === undefined ? {} : { settings: { maxWorkers: request.maxWorkers } }),
+    ...(Object.keys(settings).length === 0 ? {} : { settings }),
   });
   if (parsed.success) return parsed.data;
   throw usageError(cliText.badInput(describeIssues(parsed.error, '')));

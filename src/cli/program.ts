@@ -65,6 +65,7 @@ function createProgram(io: Io, dependencies: Dependencies, onExit: (code: ExitCo
     .option('--base <branch>', helpText.base)
     .option('--branch <branch>', helpText.branch)
     .option('--max-workers <n>', helpText.maxWorkers, positiveInteger('--max-workers'))
+    .option('--deliver <how>', helpText.deliver)
     .option('--id <run>', helpText.id)
     .option('--detach', helpText.detach)
     .option('--json', helpText.json)

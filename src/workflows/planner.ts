@@ -157,7 +157,7 @@ class Planner extends PlanningWorkflow {
   private async deliver(report: RunReport): Promise<RunReport> {
     const { context } = defined(this.prepared);
     const { pullRequest, target } = context;
-    if (pullRequest === undefined) return report;
+    if (pullRequest === undefined || report.status === 'cancelled') return report;
     const noted = (note: string): RunReport => ({ ...report, notes: [...report.notes, note] });
     try {
       const delivery = await deliverActivities.deliverRun({ run: context, report });

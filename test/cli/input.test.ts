@@ -52,12 +52,13 @@ test('what is not given is not in the input, so that lower layers decide', () =>
     repo: join(dir, 'repo.git'),
     spec: 'S',
   });
-  expect(plannerInput({ repo: 'repo.git', spec: 'S', base: 'b', branch: 'main', maxWorkers: 3 }, dir)).toEqual({
+  const all = { repo: 'repo.git', spec: 'S', base: 'b', branch: 'main', maxWorkers: 3, deliver: 'pull-request' };
+  expect(plannerInput(all, dir)).toEqual({
     repo: join(dir, 'repo.git'),
     spec: 'S',
     base: 'b',
     branch: 'main',
-    settings: { maxWorkers: 3 },
+    settings: { maxWorkers: 3, deliver: 'pull-request' },
   });
 });
 

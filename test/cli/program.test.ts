@@ -71,6 +71,7 @@ describe('agentswarm, as a process', { timeout: 60_000 }, () => {
     ['a rejection without a reason', ['reject', 'run'], "required option '--reason <text>'"],
     ['one approval and all', ['approve', 'run', 'plan-1', '--all'], 'Give a name or --all, not both'],
     ['no number', ['run', 'repo', '--spec', 'x', '--max-workers', '0'], '--max-workers takes a whole number'],
+    ['another way to deliver', ['run', 'repo', '--spec', 'x', '--deliver', 'post'], 'settings.deliver: '],
     ['too many workers', ['run', 'repo', '--spec', 'x', '--max-workers', '5000'], 'settings.maxWorkers: '],
     ['an id that is no id', ['run', 'repo', '--spec', 'x', '--id', '../x'], '"../x" cannot be the id of a run'],
     ['a configuration that is missing', ['dev', '--config', 'no.ts'], 'no.ts does not exist'],
