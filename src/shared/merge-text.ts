@@ -23,6 +23,8 @@ export const MERGE_TEXT = {
   red: (commit: string, report: string): string =>
     `The branch itself fails its checks at ${commit.slice(0, 10)}; only fixes land until that is over.\n${report}`,
   ejected: (report: string): string => `The checks fail with this change and pass without it.\n${report}`,
+  gateKept: (gate: string): string =>
+    `The repository wants what lands to be checked (merge.gate "${gate}" in agentswarm.json), which a run cannot set to "none".`,
   freeze: ({ by, reason }: Freeze): string =>
     by === 'person' ? `frozen by a person: ${reason}` : `red, only fixes land: ${reason}`,
 };

@@ -3,6 +3,7 @@ import type { Config } from '../../shared/config.ts';
 import type { RunActivities } from '../../shared/contracts/activities.ts';
 import type { RunContext } from '../../shared/contracts/run.ts';
 import { type CommitSha, runRefPrefix } from '../../shared/ids.ts';
+import { keepGate } from '../../shared/decisions/gate/terms.ts';
 import { completeSetup, detectSetup, setupNote } from '../../shared/detect-setup.ts';
 import { layerRunSettings, RunSettings, type RunSettingsInput } from '../../shared/settings.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
@@ -38,7 +39,9 @@ export function createPrepareRun(deps: {
       resolveBase(mirror, input.base),
     );
     if (input.spec !== undefined) await checkSpec(mirror, base, input.spec);
-    const layers = [input.settings, await readRepositorySettings(mirror, base), config.run];
+    const repositorySettings = await readRepositorySettings(mirror, base);
+    const asked = keepGate(input.settings, repositorySettings);
+    const layers = [asked.settings, repositorySettings, config.run];
     const { settings, note: setupSaid } = await resolveSettings(mirror, base, layers);
     const pullRequest = settings.deliver === 'pull-request' ? { into: baseBranch(into, input.base) } : undefined;
     if (pullRequest !== undefined) await github.check(repo.location);
@@ -49,6 +52,7 @@ export function createPrepareRun(deps: {
     const notes = [...choice.notes];
     if (!created && tip !== base) notes.push(await existingNote(mirror, target, base));
     if (setupSaid !== undefined) notes.push(setupSaid);
+    if (asked.note !== undefined) notes.push(asked.note);
     const landing = landingNote(location, target);
     if (landing !== undefined) notes.push(landing);
     const context: RunContext = { root, repo, base, target, settings, ...(pullRequest && { pullRequest }) };

@@ -1,6 +1,7 @@
 /** How the work of a run is checked before it lands, from its settings. */
 import type { GateTerms } from '../../contracts/gate.ts';
-import type { RunSettings } from '../../settings.ts';
+import { MERGE_TEXT } from '../../merge-text.ts';
+import type { RunSettings, RunSettingsInput } from '../../settings.ts';
 
 const DEFAULT_SLOTS = 4;
 
@@ -13,4 +14,14 @@ export function gateTerms({
   const mode = merge.gate ?? (checks.length > 0 ? 'batch' : 'none');
   if (mode === 'none') return undefined;
   return { mode, slots: merge.slots ?? DEFAULT_SLOTS, checks: checks.length > 0 ? checks : 'detect', setup };
+}
+
+/** What a run asks for, without a gate weaker than that of its repository: that is policy, which a run only tightens. */
+export function keepGate(
+  run: RunSettingsInput | undefined,
+  repository: RunSettingsInput | undefined,
+): { settings: RunSettingsInput | undefined; note?: string } {
+  const kept = repository?.merge?.gate ?? 'none';
+  if (run?.merge?.gate !== 'none' || kept === 'none') return { settings: run };
+  return { settings: { ...run, merge: { ...run.merge, gate: kept } }, note: MERGE_TEXT.gateKept(kept) };
 }
