@@ -37,9 +37,9 @@ export function createBriefPlanner({ mirrors, prompts }: Deps): RunActivities['b
     const opening = division === undefined ? place : `${place}\n\n${divisionText(run, division)}`;
     const text = assemble(
       [
-        ...documents.slice(0, 1).map((document) => documentSection(document, 'Spec')),
+        ...documents.filter(({ spec: is }) => is).map((document) => documentSection(document, 'Spec')),
         ...(resume === undefined ? [] : resumeSections(resume)),
-        ...documents.slice(1).map((document) => documentSection(document, 'Guidance')),
+        ...documents.filter(({ spec: is }) => !is).map((document) => documentSection(document, 'Guidance')),
         { heading: '### Files', body: tree, maxBytes: TREE_BYTES + 1_000, source: `git ls-tree ${tip.slice(0, 10)}` },
         { heading: '### Newest commits', body: commits.join('\n'), maxBytes: COMMITS_BYTES, source: 'git log' },
       ],

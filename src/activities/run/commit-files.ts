@@ -35,6 +35,12 @@ export async function listFolder(mirror: Mirror, commit: CommitSha, path: string
   return parseEntries(stdout);
 }
 
+/** All entries but folders, below a folder or at that very path; the root for ''. */
+export async function listEntries(mirror: Mirror, commit: CommitSha, path: string): Promise<TreeEntry[]> {
+  const { stdout } = await mirror.git([...LS_TREE, '-r', '-l', commit, ...(path === '' ? [] : ['--', path])]);
+  return parseEntries(stdout);
+}
+
 /** All files (submodules too) below a folder or of that very path, in git's order; not UTF-8 is decoded lossily. */
 export async function listFiles(mirror: Mirror, commit: CommitSha, path = ''): Promise<string[]> {
   const { stdout } = await mirror.git([...LS_TREE, '-r', '--name-only', commit, ...(path === '' ? [] : ['--', path])]);

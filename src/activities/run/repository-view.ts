@@ -4,13 +4,14 @@ import type { RepositoryView } from '../../shared/contracts/activities.ts';
 import type { RunContext, SpecSource } from '../../shared/contracts/run.ts';
 import type { CommitSha } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
-import { readText, repositoryPath } from './commit-files.ts';
+import { readText } from './commit-files.ts';
 import { recentCommits } from './commits.ts';
 import { capLines } from './file-tree.ts';
-import { oneLine } from './text.ts';
+import { readSpecFiles } from './spec.ts';
+import { byteLength, oneLine } from './text.ts';
 
 /** A document that planners get in full, as the target's tip has it. */
-export type Document = { name: string; text: string; maxBytes: number };
+export type Document = { name: string; text: string; maxBytes: number; spec: boolean };
 
 export const SPEC_BYTES = 200_000;
 const CHANGES_BYTES = 20_000;
@@ -33,22 +34,29 @@ export async function readDocuments(
   spec: SpecSource,
   tip: CommitSha,
 ): Promise<Document[]> {
-  const documents = [await readSpec(mirror, run, spec, tip)];
+  const documents = await readSpec(mirror, run, spec, tip);
+  const specs = new Set(documents.map(({ name }) => name));
   for (const { name, maxBytes } of GUIDANCE) {
-    if (documents[0]?.name === name) continue;
+    if (specs.has(name)) continue;
     const text = await readText(mirror, tip, name);
-    if (text !== null && text.trim() !== '') documents.push({ name, text, maxBytes });
+    if (text !== null && text.trim() !== '') documents.push({ name, text, maxBytes, spec: false });
   }
   return documents;
 }
 
-async function readSpec(mirror: Mirror, run: RunContext, spec: SpecSource, tip: CommitSha): Promise<Document> {
-  if (typeof spec !== 'string') return { name: SPEC_TEXT, text: spec.text, maxBytes: SPEC_BYTES };
-  const parsed = repositoryPath(spec);
-  const path = parsed.ok ? parsed.path : spec;
-  const text = (await readText(mirror, tip, path)) ?? (await readText(mirror, run.base, path));
-  if (text === null) throw new Error(`the spec ${path} is in neither ${tip} nor ${run.base} of ${run.repo.location}`);
-  return { name: path, text, maxBytes: SPEC_BYTES };
+/** The files of a folder share what a spec may take: the first ones are whole. */
+async function readSpec(mirror: Mirror, run: RunContext, spec: SpecSource, tip: CommitSha): Promise<Document[]> {
+  if (typeof spec !== 'string') return [{ name: SPEC_TEXT, text: spec.text, maxBytes: SPEC_BYTES, spec: true }];
+  const atTip = await readSpecFiles(mirror, tip, spec);
+  const files = atTip.length > 0 ? atTip : await readSpecFiles(mirror, run.base, spec);
+  if (files.length === 0)
+    throw new Error(`the spec ${spec} is in neither ${tip} nor ${run.base} of ${run.repo.location}`);
+  let left = SPEC_BYTES;
+  return files.map(({ path, text }) => {
+    const maxBytes = left;
+    left = Math.max(0, left - byteLength(text));
+    return { name: path, text, maxBytes, spec: true };
+  });
 }
 
 export const viewOf = (tip: CommitSha, documents: readonly Document[]): RepositoryView => ({

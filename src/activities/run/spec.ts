@@ -1,16 +1,40 @@
-/** The spec as a person names it, checked before anything is paid for. */
+/** The spec as a person names it: a text, a file of the repository, or a folder of them. */
 import type { SpecSource } from '../../shared/contracts/run.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import type { CommitSha } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import { nearestFirst } from '../git/refs.ts';
-import { entryAt, isBinary, listFiles, readBlob, repositoryPath } from './commit-files.ts';
+import { entryAt, isBinary, listEntries, listFiles, readBlob, repositoryPath } from './commit-files.ts';
 import { oneLine } from './text.ts';
 
 const MAX_BYTES = 4_000_000;
 const SIMILAR = 5;
+const MAX_FILES = 200;
 
-/** @throws terminal BadInput (empty, not text) or RepositoryUnusable (no such file; names similar ones). */
+export type SpecFile = { path: string; text: string };
+
+/**
+ * The texts of a spec at a commit, in the order of their paths, a README or index of a folder before the rest of it;
+ * what is no text is left out. Empty when the commit has none.
+ */
+export async function readSpecFiles(mirror: Mirror, commit: CommitSha, spec: string): Promise<SpecFile[]> {
+  const parsed = repositoryPath(spec);
+  const path = parsed.ok ? parsed.path : spec;
+  const files = (await listEntries(mirror, commit, path)).filter(
+    ({ mode, size }) => mode !== '120000' && size !== null && size <= MAX_BYTES,
+  );
+  const texts: SpecFile[] = [];
+  for (const { path: file, oid } of files.sort((a, b) => orderOf(a.path).localeCompare(orderOf(b.path), 'en'))) {
+    if (texts.length === MAX_FILES) break;
+    const bytes = await readBlob(mirror, oid);
+    if (!isBinary(bytes) && bytes.toString().trim() !== '') texts.push({ path: file, text: bytes.toString() });
+  }
+  return texts;
+}
+
+const orderOf = (path: string): string => path.replace(/(^|\/)(?:readme|index)(\.[^/]*)?$/i, '$1 ');
+
+/** @throws terminal BadInput (empty, no text) or RepositoryUnusable (no such file; names similar ones). */
 export async function checkSpec(mirror: Mirror, base: CommitSha, spec: SpecSource): Promise<void> {
   if (typeof spec !== 'string') {
     if (spec.text.trim() === '')
@@ -22,15 +46,28 @@ export async function checkSpec(mirror: Mirror, base: CommitSha, spec: SpecSourc
   const { path } = parsed;
   const where = `${base.slice(0, 10)} of ${mirror.repo.location}`;
   const entry = await entryAt(mirror, base, path);
+  if (entry?.mode === FOLDER) return await checkFolder(mirror, base, path, where);
   if (entry === null) throw await missing(mirror, base, path, where);
   const wrong = (why: string, remedy: string) =>
     terminal(FailureType.BadInput, `the spec "${path}" at ${where} ${why}`, remedy);
-  if (entry.size === null) throw wrong('is a folder or submodule, not a file', 'Name the file in it.');
+  if (entry.size === null) throw wrong('is a submodule', 'Name a file or a folder of this repository.');
   if (entry.mode === '120000') throw wrong('is a symbolic link', 'Name the file that it leads to.');
   if (entry.size > MAX_BYTES) throw wrong(`has ${entry.size} bytes`, `Keep it below ${MAX_BYTES}.`);
   const bytes = await readBlob(mirror, entry.oid);
   if (isBinary(bytes)) throw wrong('is not text', 'Name a text file.');
   if (bytes.toString().trim() === '') throw wrong('is empty', 'Write down what is to be built, and commit it.');
+}
+
+const FOLDER = '040000';
+
+async function checkFolder(mirror: Mirror, base: CommitSha, path: string, where: string): Promise<void> {
+  const wrong = (why: string, remedy: string) =>
+    terminal(FailureType.BadInput, `the spec "${oneLine(path) || '.'}" at ${where} is a folder ${why}`, remedy);
+  const { length } = await listFiles(mirror, base, path);
+  if (length > MAX_FILES)
+    throw wrong(`of ${length} files; at most ${MAX_FILES} are read`, 'Name a smaller folder, or one file.');
+  if ((await readSpecFiles(mirror, base, path)).length === 0)
+    throw wrong('without a text', 'Write down what is to be built, and commit it.');
 }
 
 async function missing(mirror: Mirror, base: CommitSha, path: string, where: string): Promise<Error> {

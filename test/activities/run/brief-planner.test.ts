@@ -86,6 +86,27 @@ describe('the first message of a planner', () => {
     expect((await opened()).text).toContain('Build the thing.');
   });
 
+  it('takes all texts of a folder as the spec, its README first; later only those that changed', async () => {
+    repository.commit({
+      'spec/b.md': 'The second part.\n',
+      'spec/deep/c.txt': 'The third part.\n',
+      'spec/picture.png': Buffer.from([0x25, 0, 1]),
+      'spec/README.md': 'The overview.\n',
+    });
+    const spec = 'spec/';
+    const { messages, view } = await briefPlanner({ run: run(), spec });
+    expect([...textOf(messages[1]).matchAll(/^### Spec: (.*)$/gm)].map(([, name]) => name)).toEqual([
+      'spec/README.md',
+      'spec/b.md',
+      'spec/deep/c.txt',
+    ]);
+    repository.commit({ 'spec/b.md': 'Another second part.\n', 'spec/deep/c.txt': null });
+    const { message } = await briefReplan({ run: run(), spec, view, news: NOTHING });
+    expect(textOf(message)).toContain('### Changed: spec/b.md\n<data source="spec/b.md">\nAnother second part.');
+    expect(textOf(message)).toContain('### No longer there\n- spec/deep/c.txt');
+    expect(textOf(message)).not.toContain('The overview.');
+  });
+
   it('stays below 400 kB whatever the repository holds, and says what was cut', async () => {
     const big = (name: string, bytes: number) => `${name} ${'€'.repeat(bytes / 3)}`;
     repository.commit({

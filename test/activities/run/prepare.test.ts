@@ -190,9 +190,21 @@ describe('the spec', () => {
     });
   }
 
-  it('that is a folder, a link or out of the repository is refused', async () => {
+  it('may be a folder, unless nothing in it is text or it is very large', async () => {
+    repository.commit({ 'pictures/a.png': Buffer.from([0x25, 0, 1]) });
+    await expect(prepare({ spec: 'docs/' })).resolves.toBeDefined();
+    expect(await failure(prepare({ spec: 'pictures' }))).toMatchObject({
+      type: 'BadInput',
+      message: expect.stringMatching(/the spec "pictures" .* is a folder without a text/),
+    });
+    repository.commit(Object.fromEntries(Array.from({ length: 201 }, (_, i) => [`many/${i}.md`, 'x'])));
+    expect((await failure(prepare({ spec: 'many' }))).message).toMatch(
+      /is a folder of 201 files; at most 200 are read/,
+    );
+  });
+
+  it('that is a link or out of the repository is refused', async () => {
     repository.commit({ 'link.md': { mode: '120000', content: 'SPEC.md' } });
-    expect((await failure(prepare({ spec: 'docs' }))).message).toMatch(/is a folder/);
     expect((await failure(prepare({ spec: 'link.md' }))).message).toMatch(/is a symbolic link/);
     expect((await failure(prepare({ spec: '../SPEC.md' }))).message).toMatch(/leads out/);
   });
