@@ -119,6 +119,23 @@ describe('a run on the embedded server', { timeout: 180_000 }, () => {
     const refused = await lab.run(['steer', 'orphan', 'nonsense']);
     expect(refused.code).toBe(1);
     expect(refused.stderr).toContain('Run orphan refused "steer": that is nonsense');
+    const options = ['--scope', 'a/', 'b.ts', '--after', 'x', '--check', 'true', '--priority', '2'];
+    expect(await told(lab, ['add', 'orphan', 'Wash up.', ...options])).toEqual({
+      description: 'Wash up.',
+      scope: ['a/', 'b.ts'],
+      dependsOn: ['x'],
+      acceptance: [{ text: '`true` succeeds', command: 'true' }],
+      priority: 2,
+    });
+    expect(await told(lab, ['limits', 'orphan', '--usd', '2.5', '--max-workers', '3'])).toEqual({
+      maxWorkers: 3,
+      budget: { usd: 2.5 },
+    });
+    expect(await told(lab, ['retry', 'orphan', 'alpha', '--tell', 'mind the gap'])).toEqual({
+      task: 'alpha',
+      text: 'mind the gap',
+    });
+    expect(await told(lab, ['reject', 'orphan', 'plan-1', '--reason', 'no'])).toEqual({ name: 'plan-1', reason: 'no' });
     const shown = await lab.run(['status', 'orphan']);
     expect(shown.stdout).toContain('orphan  running');
     expect((await lab.run(['abort', 'detached'])).code).toBe(0);
@@ -165,4 +182,11 @@ async function steerWhenReady(lab: Lab, run: string, text: string): Promise<void
     await delay(500);
   }
   throw new Error(`steer ${run} did not get through`);
+}
+
+/** What the run was told by a command: the fixture answers with it. */
+async function told(lab: Lab, argv: string[]): Promise<unknown> {
+  const { code, stdout, stderr } = await lab.run(argv);
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout);
 }
