@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { transcriptQuery } from '../../src/shared/messages.ts';
 import { readableText } from '../histories/store.ts';
 import { canariesBelow, canariesIn } from '../support/canaries.ts';
 import { type GitHttpServer, serveGit } from '../support/git-http.ts';
@@ -153,5 +154,12 @@ describe('delivery', () => {
       ),
     ]);
     expect(repository.files('main')['shared.txt']).toBe('100644 words of nobody\n');
+
+    const warned = told.tasks.find(({ warning }) => warning !== undefined)?.id ?? '';
+    const other = warned === 'near' ? 'far' : 'near';
+    const transcript = await client.workflow.getHandle(`run-told/${warned}.1/conflict.1`).query(transcriptQuery);
+    const brief = transcript.flatMap((message) => (message.role === 'user' ? [message.text] : [])).join('\n');
+    expect(brief).toContain('- shared.txt: add/add: Merge conflict in shared.txt');
+    expect(brief).toMatch(new RegExp(`task ${other} .commit [0-9a-f]{10}.: its assignment">\nDo ${other}`));
   }, 120_000);
 });
