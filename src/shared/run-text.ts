@@ -49,6 +49,9 @@ export const RUN_TEXT = {
   landedOver: (id: string, warning: string): string =>
     `Task ${id}: ${warning}. Look whether that is wanted; plan a task that brings it back if not.`,
   nothingLeft: (id: string): string => `Task ${id}: the branch already had all that it changed.`,
+  weakened: (evidence: readonly string[]): string => `The work makes tests or checks weaker: ${evidence.join('; ')}`,
+  heldForTests: (evidence: readonly string[]): string =>
+    `Held, not landed, as it makes tests or checks weaker: ${evidence.join('; ')}. If that is wanted, plan it anew with "weakensTests": true and say why; else plan it so that they stay as they are.`,
   fixAdded: (id: string, description: string): string =>
     `The checks of the branch fail; task ${id} mends that and goes first: ${(description.trim().split('\n', 1)[0] ?? '').slice(0, 200)} It is not to be planned again.`,
   retried: (id: string, attempt: number): string => `Task ${id} is tried again (attempt ${attempt}).`,

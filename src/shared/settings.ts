@@ -83,6 +83,8 @@ const shape = {
   checks: Checks,
   /** Whether the branch's checks are run while tasks land and at the end, and what they show is mended. */
   sweeps: z.enum(['auto', 'off']),
+  /** What is done with work that makes tests or checks weaker. */
+  tamper: z.enum(['hold', 'report']),
   setup: SetupSetting,
   /** Author and committer of the landing commits. */
   author: z.strictObject({ name: z.string().min(1), email: z.string().min(1) }),
@@ -141,6 +143,7 @@ export const RunSettings = z.object({
   }),
   checks: Checks.default([]),
   sweeps: z.enum(['auto', 'off']).default('off'),
+  tamper: z.enum(['hold', 'report']).default('report'),
   budget: Budget.default({}),
   division: Division.default({ scope: 4, depth: 0, subtasks: 10 }),
   approvals: Approvals.default([]),
@@ -162,6 +165,7 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
   },
   checks: [],
   sweeps: 'auto',
+  tamper: 'hold',
   budget: { usd: 25 },
   division: { scope: 4, depth: 3, subtasks: 10 },
   approvals: [],

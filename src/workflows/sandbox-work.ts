@@ -178,6 +178,7 @@ export class SandboxWork {
           restore: checkpoint,
           task,
           change: this.chain,
+          ...(this.input.fix === true ? { fix: true } : {}),
           ref: plan.ref,
           subject: plan.subject,
           body: plan.body(summary),

@@ -129,11 +129,23 @@ class Task {
         filesChanged: collected.filesChanged,
         ...(collected.commit === undefined ? {} : { commit: collected.commit }),
       };
-      return { base, handoff: boundedHandoff(handoff, MAX_HANDOFF_CHARS) };
+      return { base, handoff: boundedHandoff(this.guarded(handoff, collected.tamper), MAX_HANDOFF_CHARS) };
     } catch (error) {
       if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
       return { handoff: this.failed(error) };
     }
+  }
+
+  /** Work that makes tests or checks weaker is held for the planner and people, unless that was asked for. */
+  private guarded(handoff: Handoff, evidence: readonly string[] = []): Handoff {
+    const { run, task } = this.input;
+    if (evidence.length === 0) return handoff;
+    const concerns = [RUN_TEXT.weakened(evidence), ...handoff.concerns];
+    const held = run.settings.tamper === 'hold' && task.weakensTests !== true && handoff.status === 'complete';
+    if (!held) return { ...handoff, concerns };
+    log.warn('work is held: it makes tests or checks weaker', { task: task.id, evidence });
+    const summary = `${RUN_TEXT.heldForTests(evidence)}\n\n${handoff.summary}`;
+    return { ...handoff, status: 'blocked', summary, concerns };
   }
 
   private failed(error: unknown): Handoff {

@@ -31,6 +31,11 @@ const together: Scenario = {
   fixes: (errors) => (errors.includes('pair.txt:1') ? [planned('fix-pair', { scope: ['pair.txt'] })] : undefined),
 };
 
+const weakens: Scenario = {
+  plan: () => ({ tasks: [planned('weaken')], done: true }),
+  tasks: { weaken: writes({ 'test/a.test.js': "test.skip('a', () => {});\n", 'a.txt': 'a\n' }) },
+};
+
 describe('a branch that fails its checks', () => {
   let swarm: Swarm;
   beforeAll(async () => {
@@ -39,7 +44,7 @@ describe('a branch that fails its checks', () => {
       client: await client(),
       address,
       taskQueue: uniqueQueue(),
-      script: scenarioScript({ broken, together }),
+      script: scenarioScript({ broken, together, weakens }),
     });
   }, 60_000);
   afterAll(() => swarm?.stop());
@@ -72,5 +77,18 @@ describe('a branch that fails its checks', () => {
     expect(green(origin)).toBe(origin.tip());
     const fix = report.tasks.find(({ id }) => id === 'fix-pair');
     expect(fix?.description).toContain('Do fix-pair.');
+  }, 120_000);
+
+  it('does not get work that weakens its tests: that is held with the evidence, and kept', async () => {
+    const test = "test('a', () => {});\ntest('b', () => {});\n";
+    const origin = bareRepository(`${swarm.dir}/weakens.git`, { 'test/a.test.js': test });
+    const before = origin.tip();
+    const report = await swarm.run('run-weakens', { repo: origin.dir, spec: specOf('weakens'), branch: 'main' });
+    expect(report).toMatchObject({ status: 'incomplete', landed: 0 });
+    const [task] = report.tasks;
+    expect(task).toMatchObject({ id: 'weaken', status: 'failed', attempts: 1 });
+    expect(task?.reason).toContain('2 fewer tests are declared (test/a.test.js); 1 more test is skipped');
+    expect(origin.tip()).toBe(before);
+    expect(origin.files(task?.ref)['a.txt']).toBe('100644 a\n');
   }, 120_000);
 });

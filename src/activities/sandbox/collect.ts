@@ -3,6 +3,7 @@ import type { CollectRequest, CollectResult } from '../../shared/contracts/sandb
 import { landingMessage } from '../../shared/commit-message.ts';
 import { boundedPaths } from '../../shared/handoff-size.ts';
 import type { CommitSha } from '../../shared/ids.ts';
+import { findTampering } from '../checks/tamper.ts';
 import type { Mirror } from '../git/contract.ts';
 import type { ActDeps } from './act.ts';
 import { storeTree } from './code/checkpoint.ts';
@@ -50,9 +51,12 @@ async function collect(deps: ActDeps, request: CollectRequest, signal: AbortSign
   // Outside of the turnstile: those that wait for the remote at the same time go there together.
   await mirror.pushWork(commit, ref);
   const filesChanged = await mirror.changedFiles(base, commit);
+  const rules = { strict: request.fix === true };
+  const tamper = await findTampering(mirror, { base, commit, files: filesChanged, rules });
   return {
     base,
     commit,
+    ...(tamper.length === 0 ? {} : { tamper }),
     filesChanged: boundedPaths(filesChanged, MAX_PATHS_CHARS),
     unresolved:
       merging === undefined ? [] : boundedPaths(await unresolved(mirror, base, commit, filesChanged), MAX_PATHS_CHARS),

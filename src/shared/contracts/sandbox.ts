@@ -53,6 +53,8 @@ export const CollectRequest = z.object({
   task: TaskSpec,
   change: Chain,
   ref: z.string(),
+  /** It is a fix: the tamper guard looks closer. */
+  fix: z.boolean().optional(),
   /** First line and body of the commit; `Swarm-*` lines in it are dropped. */
   subject: z.string(),
   body: z.string(),
@@ -68,6 +70,8 @@ export const CollectResult = z.object({
   /** The work as one commit of the host's on top of `base`, pushed to `ref`; absent when nothing changed. */
   commit: CommitSha.optional(),
   filesChanged: z.array(z.string()),
+  /** What of it makes tests or checks weaker, in sentences. Absent where nothing does. */
+  tamper: z.array(z.string()).optional(),
   /** Conflict markers that are still in files which were in conflict. */
   unresolved: z.array(z.string()),
 });

@@ -31,6 +31,8 @@ export const TaskSpec = z.object({
   /** 1 is first, 10 is last. */
   priority: z.number().int().min(1).max(10).default(5),
   dependsOn: z.array(TaskId).max(50).default([]),
+  /** It is to remove or weaken tests or checks, so that work which does is not held. */
+  weakensTests: z.boolean().optional(),
   /** Whether a subplanner divides it; by its scope where that is not said. */
   divide: z.boolean().optional(),
   /** Tasks that did not land and whose work this one does anew. */

@@ -1,0 +1,156 @@
+/**
+ * The tamper guard: what of a change makes tests and checks weaker, read from its diff. Pure.
+ *
+ * Counts of added lines less removed ones, over all files together, so that a test which is moved or renamed is none
+ * that is lost. It knows the common forms of tests; what it does not know it does not see.
+ */
+
+/** A unified diff's lines of one file. */
+export type FileDiff = { path: string; deleted: boolean; added: string[]; removed: string[] };
+
+export type TamperRules = {
+  /** Of a fix: any change of a check's own command counts, and so does each new suppression of a finding. */
+  strict: boolean;
+};
+
+const TEST_PATH =
+  /(?:^|\/)(?:tests?|__tests__|spec|e2e)\/|\.(?:test|spec)\.[cm]?[jt]sx?$|_test\.(?:go|py|rb)$|(?:^|\/)test_[^/]+\.py$|_spec\.rb$/;
+const CONFIG_PATH =
+  /(?:^|\/)(?:package\.json|Makefile|tsconfig[^/]*\.json|agentswarm\.json|pyproject\.toml|setup\.cfg|tox\.ini|pytest\.ini|\.coveragerc|codecov\.ya?ml|\.nycrc[^/]*|Cargo\.toml|\.golangci\.ya?ml|(?:vitest|vite|jest|karma|playwright|eslint|biome|\.eslintrc)[^/]*\.(?:[cm]?[jt]s|jsonc?|ya?ml))$/;
+const SOURCE_PATH = /\.(?:[cm]?[jt]sx?|py|go|rs|java|kt|rb|c|cc|cpp|h|hpp|cs|swift)$/;
+
+/** Whether a changed file is worth a look. */
+export const isGuarded = (path: string, { strict }: TamperRules): boolean =>
+  TEST_PATH.test(path) || CONFIG_PATH.test(path) || SOURCE_PATH.test(path) || (strict && /\.sh$/.test(path));
+
+const DECLARED =
+  /(?:^|[^.\w])(?:it|test)(?:\.(?:each|concurrent|only|fails|sequential)\b[^(]*)?\s*\(|^\s*(?:async )?def test\w*\s*\(|^func (?:Test|Fuzz|Benchmark)\w*\(|#\[(?:\w+::)?test\]|^\s*@Test\b/;
+const SKIPPED =
+  /\b(?:it|test|describe|suite|context)\.(?:skip|todo|only|skipIf)\b|(?:^|[^.\w])x(?:it|describe|test)\s*\(|@pytest\.mark\.(?:skip|xfail)|@unittest\.(?:skip|expectedFailure)|\bpytest\.skip\(|\bself\.skipTest\(|\bt\.Skip(?:f|Now)?\(|#\[ignore\b|^\s*@(?:Ignore|Disabled)\b|[{,]\s*(?:skip|todo):\s*(?:true|['"])/;
+const SUPPRESSED =
+  /@ts-(?:ignore|nocheck|expect-error)|eslint-disable|biome-ignore|#\s*type:\s*ignore|#\s*noqa|#!?\[allow\(|\/\/\s*nolint|pylint:\s*disable|istanbul ignore|c8 ignore|pragma: no cover/;
+
+/** Numbers that a check must reach (coverage), and numbers that it must not pass (warnings). */
+const FLOOR =
+  /["']?\b(branches|functions|lines|statements|coverage|threshold|fail[_-]under|min[_-]?coverage)["']?\s*[:=]\s*(\d+(?:\.\d+)?)/gi;
+const CEILING = /(max-?warnings|maxWarnings|max_errors)["']?[\s:=]+(\d+(?:\.\d+)?)/gi;
+/** Options that make a type checker or a runner see less when they are turned. */
+const STRICT_OPTION =
+  /["']?\b(strict\w*|no(?:Implicit|Unchecked|Unused)\w+|exactOptionalPropertyTypes|warnings_as_errors|xfail_strict|bail)["']?\s*[:=]\s*(true|false)/g;
+const LOOSE_OPTION =
+  /\b(passWithNoTests|skipLibCheck|allowOnly|ignore_errors|continue-on-error)["']?\s*[:=]\s*true|--(?:passWithNoTests|pass-with-no-tests|if-present)\b/;
+
+const SCRIPT =
+  /^\s*"((?:[\w-]+:)?(?:test|tests|check|typecheck|type-check|types|tsc|lint|build|compile|verify|ci)(?::[\w-]+)?)"\s*:\s*"((?:[^"\\]|\\.)*)"/;
+/** A command that cannot fail, or not for what it runs. */
+const TOOTHLESS =
+  /^\s*(?:true|:|exit 0|echo\b[^&|;]*)?\s*$|\|\|\s*(?:true|:|exit 0|echo)\b|;\s*(?:true|exit 0)\s*$|--passWithNoTests/;
+
+/** @returns one sentence for each thing that is weaker than before; empty where nothing is. */
+export function tamperEvidence(files: readonly FileDiff[], rules: TamperRules): string[] {
+  const evidence: string[] = [];
+  // Rust has its tests among its source.
+  const tests = files.filter(({ path }) => TEST_PATH.test(path) || path.endsWith('.rs'));
+  const fewer = -net(tests, DECLARED);
+  if (fewer > 0)
+    evidence.push(
+      `${fewer} fewer test${fewer === 1 ? ' is' : 's are'} declared (${where(tests, 'removed', DECLARED)})`,
+    );
+  const skips = net(tests, SKIPPED);
+  if (skips > 0)
+    evidence.push(
+      `${skips} more test${skips === 1 ? ' is' : 's are'} skipped or left out (${where(tests, 'added', SKIPPED)})`,
+    );
+  for (const file of files.filter(({ path }) => CONFIG_PATH.test(path)))
+    evidence.push(...loosened(file), ...scripts(file, rules));
+  if (rules.strict) {
+    const source = files.filter(({ path }) => SOURCE_PATH.test(path));
+    const more = net(source, SUPPRESSED);
+    if (more > 0)
+      evidence.push(
+        `${more} more finding${more === 1 ? ' is' : 's are'} suppressed (${where(source, 'added', SUPPRESSED)})`,
+      );
+    for (const { path, deleted } of files) if (deleted && TEST_PATH.test(path)) evidence.push(`${path} is deleted`);
+  }
+  return evidence;
+}
+
+function net(files: readonly FileDiff[], pattern: RegExp): number {
+  const count = (lines: readonly string[]) => lines.filter((line) => pattern.test(line)).length;
+  return files.reduce((sum, { added, removed }) => sum + count(added) - count(removed), 0);
+}
+
+function where(files: readonly FileDiff[], side: 'added' | 'removed', pattern: RegExp): string {
+  const paths = files.filter((file) => file[side].some((line) => pattern.test(line))).map(({ path }) => path);
+  return `${paths.slice(0, 3).join(', ')}${paths.length > 3 ? ` and ${paths.length - 3} more files` : ''}`;
+}
+
+function loosened({ path, added, removed }: FileDiff): string[] {
+  const evidence: string[] = [];
+  const compare = (pattern: RegExp, worse: (before: number, now: number) => boolean) => {
+    const before = numbers(removed, pattern);
+    for (const [key, now] of numbers(added, pattern)) {
+      const was = before.get(key);
+      if (was !== undefined && worse(was, now)) evidence.push(`${path}: ${key} is ${now} now, and was ${was}`);
+    }
+  };
+  compare(FLOOR, (before, now) => now < before);
+  compare(CEILING, (before, now) => now > before);
+  const options = (lines: readonly string[]) =>
+    new Map(
+      lines.flatMap((line) => [...line.matchAll(STRICT_OPTION)].map((match) => [match[1] ?? '', match[2] === 'true'])),
+    );
+  const now = options(added);
+  for (const [key, was] of options(removed)) if (was && now.get(key) !== true) evidence.push(`${path}: ${key} is off`);
+  const loose = (lines: readonly string[]) => lines.filter((line) => LOOSE_OPTION.test(line)).length;
+  if (loose(added) > loose(removed))
+    evidence.push(`${path}: ${LOOSE_OPTION.exec(added.join('\n'))?.[0] ?? 'an option'} lets less be found`);
+  return evidence;
+}
+
+/** Values by key; of a key that occurs more than once, the last. */
+function numbers(lines: readonly string[], pattern: RegExp): Map<string, number> {
+  return new Map(
+    lines.flatMap((line) => [...line.matchAll(pattern)].map((match) => [match[1] ?? '', Number(match[2])])),
+  );
+}
+
+function scripts({ path, added, removed }: FileDiff, { strict }: TamperRules): string[] {
+  if (!path.endsWith('package.json')) return [];
+  const of = (lines: readonly string[]) =>
+    new Map(
+      lines.flatMap((line) => {
+        const [, name, command] = SCRIPT.exec(line) ?? [];
+        return name === undefined ? [] : [[name, command ?? '']];
+      }),
+    );
+  const now = of(added);
+  return [...of(removed)].flatMap(([name, was]) => {
+    const is = now.get(name);
+    if (is === was || TOOTHLESS.test(was) || /no test specified/.test(was)) return [];
+    if (is === undefined) return [`${path}: the script "${name}" is gone (${was})`];
+    if (TOOTHLESS.test(is)) return [`${path}: the script "${name}" cannot fail any more: ${is}`];
+    return strict ? [`${path}: the script "${name}" is ${is} now, and was ${was}`] : [];
+  });
+}
+
+/** A diff as `git diff` writes it (without renames), by file. */
+export function parseDiff(text: string): FileDiff[] {
+  const files: FileDiff[] = [];
+  let inHunk = false;
+  for (const line of text.split('\n')) {
+    const [, path] = /^diff --git a\/(.*) b\/\1$/.exec(line) ?? [];
+    if (path !== undefined) {
+      files.push({ path, deleted: false, added: [], removed: [] });
+      inHunk = false;
+      continue;
+    }
+    const file = files.at(-1);
+    if (file === undefined) continue;
+    if (line.startsWith('@@ ')) inHunk = true;
+    else if (!inHunk && line.startsWith('deleted file mode')) file.deleted = true;
+    else if (inHunk && line.startsWith('+')) file.added.push(line.slice(1));
+    else if (inHunk && line.startsWith('-')) file.removed.push(line.slice(1));
+  }
+  return files;
+}
