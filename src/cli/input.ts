@@ -17,14 +17,16 @@ export type RunRequest = {
   branch?: string | undefined;
   maxWorkers?: number | undefined;
   deliver?: string | undefined;
+  approvals?: string[] | undefined;
 };
 
 /** Throws a usage error that names the option. `cwd` is what relative paths stand on. */
 export function plannerInput(request: RunRequest, cwd: string): PlannerInput {
-  const { maxWorkers, deliver } = request;
+  const { maxWorkers, deliver, approvals } = request;
   const settings = {
     ...(maxWorkers === undefined ? {} : { maxWorkers }),
     ...(deliver === undefined ? {} : { deliver }),
+    ...(approvals === undefined ? {} : { approvals }),
   };
   const parsed = PlannerInput.safeParse({
     repo: repositoryLocation(request.repo, cwd),

@@ -66,6 +66,7 @@ function createProgram(io: Io, dependencies: Dependencies, onExit: (code: ExitCo
     .option('--branch <branch>', helpText.branch)
     .option('--max-workers <n>', helpText.maxWorkers, positiveInteger('--max-workers'))
     .option('--deliver <how>', helpText.deliver)
+    .option('--approvals <kind...>', helpText.approvals)
     .option('--id <run>', helpText.id)
     .option('--detach', helpText.detach)
     .option('--json', helpText.json)

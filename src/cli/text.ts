@@ -10,6 +10,7 @@ export const helpText = {
   base: 'branch to start from (default: the HEAD of the remote)',
   branch: 'branch to land on (default: agentswarm/<run>)',
   maxWorkers: 'tasks at the same time',
+  approvals: 'what waits for a person: plan, merge',
   deliver: 'branch, or pull-request: propose the branch to the base at the end',
   id: 'id of the run, which is its workflow id (default: made from the repository and the time)',
   detach: 'start it and leave; needs a server that goes on: TEMPORAL_ADDRESS or `agentswarm dev`',

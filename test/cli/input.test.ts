@@ -52,13 +52,21 @@ test('what is not given is not in the input, so that lower layers decide', () =>
     repo: join(dir, 'repo.git'),
     spec: 'S',
   });
-  const all = { repo: 'repo.git', spec: 'S', base: 'b', branch: 'main', maxWorkers: 3, deliver: 'pull-request' };
+  const all = {
+    repo: 'repo.git',
+    spec: 'S',
+    base: 'b',
+    branch: 'main',
+    maxWorkers: 3,
+    deliver: 'pull-request',
+    approvals: ['plan'],
+  };
   expect(plannerInput(all, dir)).toEqual({
     repo: join(dir, 'repo.git'),
     spec: 'S',
     base: 'b',
     branch: 'main',
-    settings: { maxWorkers: 3, deliver: 'pull-request' },
+    settings: { maxWorkers: 3, deliver: 'pull-request', approvals: ['plan'] },
   });
 });
 

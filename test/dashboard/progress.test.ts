@@ -46,6 +46,17 @@ function snapshot(over: Partial<RunSnapshot> = {}): RunSnapshot {
   };
 }
 
+test('what waits for a person is in the block, and told once for each request', () => {
+  const asked = (since: number) => ({ name: 'plan-1', kind: 'plan' as const, text: '1 task: a', since, reminders: 1 });
+  const before = snapshot();
+  const after = snapshot({ approvals: [asked(5)] });
+  expect(progressLines(after, { now: 9, width: 80 })).toContain('APPROVE  plan-1 (plan): 1 task: a');
+  const line = 'waits for your approval: plan plan-1: 1 task: a; agentswarm approve r1 plan-1, or reject';
+  expect(eventLines(before, after)).toContain(line);
+  expect(eventLines(after, after)).not.toContain(line);
+  expect(eventLines(after, snapshot({ approvals: [asked(7)] }))).toContain(line);
+});
+
 test('the block shows phase, tasks by state, landed, tokens, cost, and who is at work', () => {
   const now = 1_000 + 65_000;
   const lines = progressLines(
