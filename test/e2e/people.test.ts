@@ -12,6 +12,8 @@ import {
   addTaskUpdate,
   approveUpdate,
   cancelUpdate,
+  finishUpdate,
+  pauseUpdate,
   rejectUpdate,
   retryTaskUpdate,
   setLimitsUpdate,
@@ -91,8 +93,34 @@ const stopped: Scenario = {
     tasks: [planned('long'), planned('family', { divide: true }), planned('after', { dependsOn: ['long'] })],
     done: true,
   }),
-  divisions: { family: () => ({ tasks: [planned('child')], done: true }) },
-  tasks: { long: slowly('long', 400), child: slowly('child', 400), after: writes({ 'after.txt': 'after\n' }) },
+  divisions: {
+    family: (_view, conversation) => ({
+      tasks: [planned('child'), ...(heard(conversation, 'Have a sister.') ? [planned('sister')] : [])],
+      done: true,
+    }),
+  },
+  tasks: {
+    long: slowly('long', 400),
+    child: slowly('child', 400),
+    sister: slowly('sister', 400),
+    after: writes({ 'after.txt': 'after\n' }),
+  },
+};
+
+const finished: Scenario = {
+  plan: () => ({
+    tasks: [planned('house', { divide: true }), planned('garden', { dependsOn: ['house'] })],
+    done: true,
+  }),
+  divisions: {
+    house: () => ({ tasks: [planned('walls'), planned('roof', { dependsOn: ['walls'] })], done: true }),
+  },
+  tasks: {
+    walls: (_attempt, conversation) =>
+      heard(conversation, 'Come to an end.') ? writes({ 'walls.txt': 'up\n' })() : slowly('walls', 400)(),
+    roof: writes({ 'roof.txt': 'on\n' }),
+    garden: writes({ 'garden.txt': 'green\n' }),
+  },
 };
 
 describe('people', () => {
@@ -119,7 +147,7 @@ describe('people', () => {
       client,
       address: server.address,
       taskQueue: server.uniqueQueue(),
-      script: scenarioScript({ decided, ordered, stopped }),
+      script: scenarioScript({ decided, ordered, stopped, finished }),
       latencyMs: 100,
       env: {
         AGENTSWARM_WEBHOOK_URL: `http://127.0.0.1:${(webhook.address() as AddressInfo).port}/secret-path`,
@@ -249,6 +277,10 @@ describe('people', () => {
     const origin = bareRepository(join(swarm.dir, 'stopped.git'));
     const handle = await swarm.start('people-stopped', { repo: origin.dir, spec: specOf('stopped'), branch: 'main' });
     await Promise.all([untilAsked('long'), untilAsked('child')]);
+    // Said to the run, and heard by the planner of a division.
+    await handle.executeUpdate(steerUpdate, { args: [{ text: 'Have a sister.' }] });
+    await untilAsked('sister');
+    await handle.executeUpdate(pauseUpdate, { args: [{ reason: 'thinking about it' }] });
     expect(await handle.executeUpdate(cancelUpdate, { args: [{ reason: 'Enough for today.' }] })).toBe(
       PLANNER_TEXT.cancelling(10),
     );
@@ -260,15 +292,37 @@ describe('people', () => {
     expect(report.reason).toContain('Enough for today.');
     const [long, family, after] = report.tasks;
     expect([long?.status, family?.status, after?.status]).toEqual(['failed', 'failed', 'cancelled']);
-    const kept = [long?.ref, family?.subtasks?.[0]?.ref];
+    const kept = [long?.ref, ...(family?.subtasks ?? []).map(({ ref }) => ref)];
     expect(kept).toEqual([
       'refs/agentswarm/runs/people-stopped/long.1',
       'refs/agentswarm/runs/people-stopped/family.1_child.1',
+      'refs/agentswarm/runs/people-stopped/family.1_sister.1',
     ]);
     expect(new Set(origin.refs('refs/agentswarm/runs/'))).toEqual(new Set(kept));
     expect(Object.keys(origin.files())).toEqual(['README.md']);
+    await swarm.settled();
     const ends = ['long.1', 'family.1', 'family.1/child.1'].map((id) => swarm.status(`people-stopped/${id}`));
     expect(await Promise.all(ends)).toEqual(['COMPLETED', 'COMPLETED', 'COMPLETED']);
+  }, 120_000);
+
+  it('a run that is finished early begins nothing more at any level, and lands what is under way', async () => {
+    const origin = bareRepository(join(swarm.dir, 'finished.git'));
+    const handle = await swarm.start('people-finished', { repo: origin.dir, spec: specOf('finished'), branch: 'main' });
+    await untilAsked('walls');
+    expect(await handle.executeUpdate(finishUpdate)).toBe(PLANNER_TEXT.finishing);
+    expect(await refusal(handle.executeUpdate(finishUpdate))).toBe(PLANNER_TEXT.closing(PLANNER_TEXT.finishedByPerson));
+    const house = client.workflow.getHandle('people-finished/house.1');
+    await house.executeUpdate(steerUpdate, { args: [{ task: 'walls', text: 'Come to an end.' }] });
+    const report = (await handle.result()) as RunReport;
+    expect(report.status).toBe('incomplete');
+    const [divided, garden] = report.tasks;
+    expect(garden?.status).toBe('cancelled');
+    expect(divided?.subtasks?.map(({ id, status, branch }) => [id, status, branch])).toEqual([
+      ['walls', 'complete', 'landed'],
+      ['roof', 'cancelled', 'none'],
+    ]);
+    expect(Object.keys(origin.files())).toContain('walls/1.txt');
+    expect(Object.keys(origin.files())).not.toContain('roof.txt');
     await swarm.settled();
   }, 120_000);
 });
