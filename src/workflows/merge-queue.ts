@@ -48,6 +48,8 @@ class MergeQueue {
   private readonly gate: GateKeeper;
   /** Something came that may be a reason to act. */
   private stirred: boolean;
+  /** What is carried on would be too long; it is tried again when something has changed. */
+  private tooMuch = false;
 
   constructor(input: MergeQueueInput) {
     this.input = input;
@@ -62,6 +64,7 @@ class MergeQueue {
 
   async run(): Promise<{ landed: number }> {
     while (await this.hears()) {
+      if (this.stirred) this.tooMuch = false;
       this.stirred = false;
       if (this.gate.isWanted) this.gate.step();
       else await this.landBatch();
@@ -80,14 +83,14 @@ class MergeQueue {
 
   /** Waits for a reason to act. @returns false when there is none and none is waited for. */
   private async hears(): Promise<boolean> {
-    const ready = (): boolean => this.stirred || this.state.owesAnswers;
+    const ready = (): boolean => this.stirred || this.state.owesAnswers || this.mayContinueAsNew;
     const { gate, state } = this;
     const { stallMs } = gate;
     if (stallMs !== undefined) {
       if (!(await condition(ready, stallMs))) gate.tryAgain();
       return true;
     }
-    if (!gate.isBusy && state.requests.length > 0 && (gate.isRed || state.frozen.some(({ by }) => by !== 'person'))) {
+    if (gate.isWanted && !gate.isBusy && (gate.isRed || state.frozen.some(({ by }) => by !== 'person'))) {
       if (!(await condition(ready, LOOK_EVERY_MS))) await gate.look();
       return true;
     }
@@ -126,9 +129,18 @@ class MergeQueue {
     }
   }
 
-  private async perhapsContinueAsNew(): Promise<void> {
+  private get isLong(): boolean {
     const { continueAsNewSuggested, historyLength } = workflowInfo();
-    if ((!continueAsNewSuggested && historyLength <= MAX_EVENTS) || this.state.owesAnswers) return;
+    return continueAsNewSuggested || historyLength > MAX_EVENTS;
+  }
+
+  /** Also what waits for people or for a fix wakes for this, once for each step towards it. */
+  private get mayContinueAsNew(): boolean {
+    return this.isLong && (this.gate.isBusy ? !this.gate.draining : !this.tooMuch);
+  }
+
+  private async perhapsContinueAsNew(): Promise<void> {
+    if (!this.isLong || this.state.owesAnswers) return;
     this.gate.draining = true;
     if (this.gate.isBusy) return;
     const gate = this.gate.findings();
@@ -136,8 +148,9 @@ class MergeQueue {
     const carried = { repo, target, state: { ...this.state.toJSON(), ...(gate === undefined ? {} : { gate }) } };
     // What is too long to be carried on is landed first: it only gets shorter.
     if (JSON.stringify(carried).length <= MAX_CARRIED_CHARS) await continueAsNew<typeof mergeQueue>(carried);
+    this.tooMuch = true;
     this.gate.draining = false;
-    this.stirred ||= this.gate.isWanted;
+    if (this.gate.isWanted) this.gate.step();
   }
 
   private listen(): void {

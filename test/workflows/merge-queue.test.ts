@@ -8,9 +8,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { createMirrors } from '../../src/activities/git/mirrors.ts';
 import { createMergeActivities } from '../../src/activities/merge/index.ts';
 import type { MergeActivities } from '../../src/shared/contracts/activities.ts';
+import type { ChecksRequest, ChecksResult } from '../../src/shared/contracts/checks.ts';
+import type { BranchHealth } from '../../src/shared/contracts/gate.ts';
 import type { MergeRequest } from '../../src/shared/contracts/merge.ts';
 import { mergeQueueWorkflowId, repositoryKey } from '../../src/shared/ids.ts';
-import { enqueueSignal } from '../../src/shared/messages.ts';
+import { enqueueSignal, mergeQueueSnapshotQuery } from '../../src/shared/messages.ts';
+import { reservedQueue } from '../../src/shared/queues.ts';
 import { answersQuery, requester } from '../activities/merge/workflows.ts';
 import { createTestLog } from '../support/log.ts';
 import { workOn } from '../support/merges.ts';
@@ -30,6 +33,8 @@ let batches: string[][];
 let beforeLanding: () => Promise<void>;
 /** Called before requesters are answered. */
 let beforeAnswers: () => void;
+/** What the gate's checks say of a commit. */
+let verdictOn: (request: ChecksRequest) => ChecksResult;
 let stop: () => Promise<void>;
 
 beforeAll(async () => {
@@ -46,6 +51,7 @@ beforeEach(async () => {
   batches = [];
   beforeLanding = async () => undefined;
   beforeAnswers = () => undefined;
+  verdictOn = ({ commit }) => ({ verdict: 'passed', commit, checks: [] });
   const real = createMergeActivities({
     mirrors: createMirrors({ dir: join(folder.dir, 'mirrors') }),
     client,
@@ -67,6 +73,11 @@ beforeEach(async () => {
   const connection = await server.workerConnection();
   const workers = [
     await Worker.create({ connection, taskQueue, workflowBundle: await server.workflowBundle(), activities }),
+    await Worker.create({
+      connection,
+      taskQueue: reservedQueue(taskQueue),
+      activities: { runChecks: async (request: ChecksRequest) => verdictOn(request) },
+    }),
     await Worker.create({ connection, taskQueue: `${taskQueue}-requesters`, workflowBundle: requesters }),
   ];
   const running = workers.map((worker) => worker.run());
@@ -87,11 +98,11 @@ const repo = () => ({ location: remote.dir, key: repositoryKey(remote.dir) });
 const queue = () => client.workflow.getHandle(mergeQueueWorkflowId(repo().key, 'main'));
 
 /** A requester with its work, which asks when `ask` is called. */
-async function asking(name: string): Promise<Asking> {
+async function asking(name: string, more: Partial<MergeRequest> = {}): Promise<Asking> {
   const workflowId = `${taskQueue}/${name}.1`;
   const handle = await client.workflow.start(requester, { workflowId, taskQueue: `${taskQueue}-requesters` });
   const chain = { workflowId, firstRunId: handle.firstExecutionRunId };
-  const entry = workOn(remote, remote.tip(), name, { [name]: name }, { requester: chain });
+  const entry = workOn(remote, remote.tip(), name, { [name]: name }, { ...more, requester: chain });
   const ask = () =>
     new MockActivityEnvironment().run(activities.enqueueMerge, {
       repo: repo(),
@@ -189,5 +200,63 @@ describe('a merge queue', () => {
     await expect.poll(() => outcomesOf(one), { timeout: 10_000 }).toMatchObject([{ kind: 'landed' }]);
     expect(subjectsLanded()).toEqual(['one', 'two']);
     expect(await queue().result()).toEqual({ landed: 2 });
+  });
+
+  test('lets only fixes land on a red branch, also after it continued as new, and all when it is green', async () => {
+    const tell = (health: BranchHealth) =>
+      new MockActivityEnvironment().run(activities.tellHealth, {
+        repo: repo(),
+        target: 'main',
+        health,
+      }) as Promise<void>;
+    await tell({ kind: 'red', commit: remote.tip(), reason: 'types fail' });
+    const [one, fix, late] = [await asking('one'), await asking('fix', { fix: true }), await asking('late')];
+    await one.ask();
+    await fix.ask();
+    await expect.poll(() => outcomesOf(fix), { timeout: 10_000 }).toMatchObject([{ kind: 'landed' }]);
+    const first = (await queue().describe()).runId;
+    const rubbish = 'x'.repeat(450_000) as unknown as MergeRequest;
+    for (let i = 0; i < 10; i++) await queue().signal(enqueueSignal, rubbish);
+    // The server says that a history is long with the task after the one that made it so.
+    await late.ask();
+    await expect
+      .poll(async () => (await late.ask(), (await queue().describe()).runId), { timeout: 10_000, interval: 500 })
+      .not.toBe(first);
+    expect(await queue().query(mergeQueueSnapshotQuery)).toMatchObject({
+      frozen: [{ by: 'reconciler', reason: 'types fail' }],
+      waiting: [{ subject: 'one' }, { subject: 'late' }],
+    });
+    expect(subjectsLanded()).toEqual(['fix']);
+    await tell({ kind: 'green', commit: remote.tip() });
+    for (const each of [one, late]) {
+      await expect.poll(() => outcomesOf(each), { timeout: 10_000 }).toMatchObject([{ kind: 'landed' }]);
+    }
+    expect(await queue().result()).toEqual({ landed: 3 });
+  });
+
+  test('lands nothing while its checks cannot be run and says why, and only what passed on the tip that is there', async () => {
+    const gate = { mode: 'batch' as const, slots: 1, checks: 'detect' as const, setup: null };
+    const checked: string[] = [];
+    let moved = '';
+    verdictOn = ({ commit }) => {
+      checked.push(remote.git('log', '--format=%s', `${remote.tip()}..${commit}`));
+      if (checked.length === 1) return { verdict: 'could-not-run', commit, checks: [], reason: 'no sandbox is left' };
+      // While the second one runs, somebody pushes.
+      if (checked.length === 2) moved = remote.commit({ 'person.txt': 'person' }, { message: 'person' });
+      return { verdict: 'passed', commit, checks: [] };
+    };
+    const one = await asking('one', { gate });
+    await one.ask();
+    await expect
+      .poll(async () => (await queue().query(mergeQueueSnapshotQuery)).waitingFor, { timeout: 10_000 })
+      .toContain('no sandbox is left');
+    expect(subjectsLanded()).toEqual([]);
+    await expect.poll(() => outcomesOf(one), { timeout: 20_000 }).toHaveLength(1);
+    expect(await outcomesOf(one)).toEqual([{ kind: 'landed', commit: remote.tip() }]);
+    expect(subjectsLanded()).toEqual(['person', 'one']);
+    expect(remote.git('rev-parse', 'main^')).toBe(moved);
+    expect(checked).toEqual(['one', 'one', 'one']);
+    expect(await queue().result()).toEqual({ landed: 1 });
+    expect(remote.refs('refs/agentswarm/')).toEqual([]);
   });
 });
