@@ -193,6 +193,9 @@ describe('what a planner hears', () => {
       step(carried);
     }
     expect(carried.toJSON()).toEqual(straight.toJSON());
+    const news = straight.takeNews();
+    expect(news.events).not.toEqual([]);
+    expect(carried.takeNews()).toEqual(news);
     expect(countTasks(carried.tasks)).toMatchObject({ complete: 2, landed: 1 });
   });
 
