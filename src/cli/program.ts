@@ -86,9 +86,7 @@ function createProgram(io: Io, dependencies: Dependencies, onExit: (code: ExitCo
   command('green <repo>', helpText.green)
     .option('--branch <branch>', helpText.greenBranch)
     .option('--json', helpText.json)
-    .action(async (repo: string, options: GreenOptions) =>
-      onExit(await greenCommand(context(options), repo, options)),
-    );
+    .action(async (repo: string, options: GreenOptions) => onExit(await greenCommand(context(options), repo, options)));
   addScheduleCommands(program, context, onExit);
   command('endpoints', helpText.endpoints)
     .option('--json', helpText.json)

@@ -191,11 +191,7 @@ class Planner extends PlanningWorkflow {
 
   protected override tendAt(state: PlannerState): number {
     const { context } = defined(this.place);
-    return Math.min(
-      super.tendAt(state),
-      this.approvals.nextAt(state, context),
-      this.sweeps.nextAt(state, context),
-    );
+    return Math.min(super.tendAt(state), this.approvals.nextAt(state, context), this.sweeps.nextAt(state, context));
   }
 
   /** In good order: agents hand off what there is, which takes calls of their models. */
