@@ -69,6 +69,8 @@ const SandboxLimits = z.strictObject({
 });
 export type SandboxLimits = z.infer<typeof SandboxLimits>;
 
+const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
+
 const ModalConfig = z.strictObject({
   /** The app on Modal that sandboxes belong to; made when it is not there. */
   app: z
@@ -159,7 +161,12 @@ export const Config = z.strictObject({
       /** Of the repositories, with its port where it has one. */
       host: z.string().min(1).toLowerCase().default('github.com'),
       /** Of the REST API. Default: `https://api.github.com`; of another host `https://<host>/api/v3`. */
-      apiUrl: z.url({ protocol: /^https?$/ }).optional(),
+      apiUrl: z
+        .url({ protocol: /^https?$/ })
+        .refine((url) => url.startsWith('https:') || (URL.canParse(url) && LOOPBACK.has(new URL(url).hostname)), {
+          message: 'a token is sent there: it must be https (http to this very machine is allowed)',
+        })
+        .optional(),
       /** Name of the variable that holds the token. */
       tokenEnv: z.string().min(1).default('AGENTSWARM_GITHUB_TOKEN'),
     })

@@ -213,6 +213,15 @@ describe('before a run starts', () => {
     expect(await failure(check())).toMatchObject({ nonRetryable: true, message: expect.stringMatching(message) });
   });
 
+  test.each([
+    'http://git.example.com/api/v3',
+    'http://127.0.0.1.evil.example/',
+    'http://localhost:80@evil.example/',
+    'ftp://x/',
+  ])('a token is not to be sent to %s', (apiUrl) =>
+    expect(Config.safeParse({ github: { apiUrl } }).success).toBe(false),
+  );
+
   test('an enterprise host of its own is known by its name, and only there the token goes', async () => {
     const own = github({ AGENTSWARM_GITHUB_TOKEN: TOKEN }, 'git.example.com:8443');
     await own.check('https://git.example.com:8443/octo/app');
