@@ -15,6 +15,7 @@ import type { SetupResult } from './setup-install.ts';
 import type { Setups } from './setup.ts';
 import type { Records } from './state/lease-file.ts';
 import type { Turnstile } from './turnstile.ts';
+import { thisMaker } from './state/maker.ts';
 
 export type ScratchRequest = {
   mirror: Mirror;
@@ -71,7 +72,7 @@ export function createScratch(deps: {
             ancestors: [],
             repo: mirror.repo,
             createdAt: startedAt,
-            state: { kind: 'making', pid: process.pid },
+            state: { kind: 'making', ...thisMaker() },
           });
           const start = { base: commit, commit };
           await checkOut({ provider, mirror, id, start, exclude: prepared?.exclude ?? [], signal });

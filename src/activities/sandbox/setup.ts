@@ -25,6 +25,7 @@ import {
   type SetupResult,
   writeInstalled,
 } from './setup-install.ts';
+import { type Maker, thisMaker } from './state/maker.ts';
 import { headAndTail } from './tools/text.ts';
 
 export interface Setups {
@@ -44,6 +45,19 @@ export interface Setups {
 }
 
 export const isSetupSandbox = (id: string): boolean => id.startsWith('setup-');
+
+/** `setup-<process>-<its start, 0 where unknown>-<unique>`. */
+function newSetupId(): string {
+  const { pid, started = '0' } = thisMaker();
+  return `setup-${pid}-${started}-${randomUUID().slice(0, 8)}`;
+}
+
+/** Which process runs `setup` in it. */
+export function makerOfSetup(id: string): Maker {
+  const [, pid = '', started = '0', unique] = id.split('-');
+  const known = unique !== undefined && started !== '0';
+  return { pid: Number.parseInt(pid, 10), ...(known ? { started } : {}) };
+}
 
 const TAIL_BYTES = 4_000;
 const LS_TREE = ['--literal-pathspecs', 'ls-tree', '-z'];
@@ -78,7 +92,7 @@ export function createSetups(deps: { provider: SandboxProvider; stateDir: string
     signal: AbortSignal,
   ): Promise<SetupResult> {
     const folder = folderOf(key);
-    const id = `setup-${process.pid}-${randomUUID().slice(0, 8)}`;
+    const id = newSetupId();
     const started = Date.now();
     log.info({ sandbox: id, repo: mirror.repo.key, command: setup.command }, 'setup begins');
     // A result without its list is from a time when the disk was full or the machine died.

@@ -28,6 +28,7 @@ import type { LeaseRecord, Records } from '../state/lease-file.ts';
 import { tellHolder } from './holder.ts';
 import type { Turnstile } from '../turnstile.ts';
 import type { Places } from './places.ts';
+import { thisMaker } from '../state/maker.ts';
 
 export type HoldDeps = {
   provider: SandboxProvider;
@@ -146,7 +147,7 @@ async function make(
     ancestors,
     repo: run.repo,
     createdAt: Date.now(),
-    state: { kind: 'making', pid: process.pid },
+    state: { kind: 'making', ...thisMaker() },
   };
   try {
     await deps.turnstile(async () => {

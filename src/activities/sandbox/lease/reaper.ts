@@ -3,8 +3,9 @@ import type { Log } from '../../log.ts';
 import type { ChainWatch } from '../../temporal/chains.ts';
 import type { KeptPacks } from '../code/kept-packs.ts';
 import type { SandboxProvider } from '../provider.ts';
-import { isSetupSandbox } from '../setup.ts';
+import { isSetupSandbox, makerOfSetup } from '../setup.ts';
 import type { Records } from '../state/lease-file.ts';
+import { isAlive } from '../state/maker.ts';
 
 export type ReaperDeps = {
   provider: SandboxProvider;
@@ -35,8 +36,7 @@ export async function reapLeftovers({ provider, packs, records, chains, held, lo
 
   async function whyLeftOver(id: string): Promise<string | undefined> {
     if (isSetupSandbox(id)) {
-      const pid = Number(id.split('-')[1]);
-      return isAlive(pid) ? undefined : 'the process that ran setup in it is dead';
+      return isAlive(makerOfSetup(id)) ? undefined : 'the process that ran setup in it is dead';
     }
     const lease = await records.lease(id);
     if (lease === null) {
@@ -44,7 +44,7 @@ export async function reapLeftovers({ provider, packs, records, chains, held, lo
       return (await ageMs(id)) > 60_000 ? 'it was never leased' : undefined;
     }
     if (lease.state.kind === 'making') {
-      return isAlive(lease.state.pid) ? undefined : 'the process that made it died before it was done';
+      return isAlive(lease.state) ? undefined : 'the process that made it died before it was done';
     }
     const check = await chains.check([...lease.ancestors, lease.holder], { fresh: true });
     return check.kind === 'orphaned' ? `${check.by.workflowId} is ${check.status}` : undefined;
@@ -52,15 +52,5 @@ export async function reapLeftovers({ provider, packs, records, chains, held, lo
 
   async function ageMs(id: string): Promise<number> {
     return Date.now() - (await provider.createdAt(id));
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (pid === process.pid) return true;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -6,6 +6,7 @@ import { Chain, CommitSha } from '../../../shared/ids.ts';
 import { gone } from '../gone.ts';
 import type { SandboxProvider } from '../provider.ts';
 import { isMissing, readJson, writeJson } from './files.ts';
+import { Maker } from './maker.ts';
 
 export const LeaseRecord = z.object({
   epoch: z.number().int(),
@@ -15,7 +16,7 @@ export const LeaseRecord = z.object({
   createdAt: z.number(),
   /** `making` until the work tree is there; then which process makes it. */
   state: z.discriminatedUnion('kind', [
-    z.object({ kind: z.literal('making'), pid: z.number().int() }),
+    Maker.extend({ kind: z.literal('making') }),
     z.object({ kind: z.literal('ready') }),
   ]),
 });
