@@ -65,7 +65,6 @@ export const helpText = {
   limitTokens: 'new budget in tokens, in all',
   finish: 'begin nothing more: what is under way lands, then the run ends',
   task: 'a task that is under way, by its path: group/alpha is the subtask alpha of the task group',
-  runArgument: 'id of the run',
   reason: 'why, for whoever looks at it',
   after: `
 Exit codes:
@@ -219,9 +218,6 @@ export const cliText = {
   workerReady: 'worker is ready',
   workerGraceOver: 'the worker did not end in time and is ended now; what was in flight is tried again by the next one',
 
-  steered: (answer: string) => `told: ${answer}`,
-  pausedRun: (run: string) => `run ${run} is paused`,
-  resumedRun: (run: string) => `run ${run} goes on`,
   cancelling: (run: string) => `run ${run} is being cancelled; \`agentswarm attach ${run}\` shows its end`,
   noAnswer: (what: string, run: string, seconds: number) =>
     `No worker answered "${what}" for run ${run} within ${seconds} s. Start one (\`agentswarm worker\`, or \`agentswarm attach ` +

@@ -156,8 +156,6 @@ export const PLANNER_TEXT = {
     `"${name}" does not wait for approval; this does: ${list(names)}.`,
   approved: (names: readonly string[]): string => `Approved: ${list(names)}.`,
   rejected: (name: string): string => `Rejected: ${name}.`,
-  senderGone: (name: string): string =>
-    `Who asked for ${name} has ended meanwhile: there is nothing to decide any more.`,
   planRejected: (reason: string): string => `a person rejected its plan: ${reason}`,
   mergeRejected: (reason: string): string => `a person rejected its landing: ${reason}`,
   taskCancelled: 'a person cancelled it',
