@@ -9,7 +9,6 @@ import type { Limits, ThinkRequest, ThinkResult, ToolCall, ToolResult } from '..
 import type { Budget } from '../shared/contracts/budget.ts';
 import { ROLE_TOOLS, type ToolName } from '../shared/tools.ts';
 import { LOOP_TEXT } from '../shared/loop-text.ts';
-export { ownChain } from './agent-ask.ts';
 import { type Asker, questionOf, thinkOrCompact } from './agent-ask.ts';
 import { type Conversation, count, needsCompaction } from './agent-conversation.ts';
 import { type Baseline, limitNear, limitReached, Repeats, roomOf, STALL_REPEATS, timeReached } from './agent-limits.ts';

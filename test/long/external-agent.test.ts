@@ -19,7 +19,7 @@ import { temporal } from '../support/temporal.ts';
 const KEY = canary('provider');
 const AGENT = {
   'README.md': '# x\n',
-  'agent.mjs': readFileSync(join(import.meta.dirname, '../support/simple-agent.mjs'), 'utf8'),
+  'agent.mjs': readFileSync(new URL('../support/simple-agent.mjs', import.meta.url), 'utf8'),
 };
 const agent = { engine: 'command' as const, argv: ['node', 'agent.mjs'] };
 

@@ -26,7 +26,7 @@ for (;;) {
     break;
   }
   for (const { id, function: call } of message.tool_calls) {
-    const { path, content } = JSON.parse(call.arguments);
+    const { path, content } = /** @type {{ path: string, content: string }} */ (JSON.parse(call.arguments));
     writeFileSync(path, content);
     messages.push({ role: 'tool', tool_call_id: id, content: 'Written.' });
   }
