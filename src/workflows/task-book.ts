@@ -56,6 +56,8 @@ export type PlanningState = {
   sweeps?: CarriedSweeps;
   /** There is nothing to plan: the run only mends what its sweeps find. */
   unplanned?: boolean;
+  /** How many refusals in a row may have been for one change each: hooks need not say what they look at. */
+  doubtful?: number;
   /** Set when the remote refuses pushes: nothing more is started, and the run ends with this reason. */
   refused?: string;
 };

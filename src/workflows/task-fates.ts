@@ -156,6 +156,7 @@ export class TaskFates extends TaskBook {
       case 'landed':
         task.branch = nextBranchState(task.branch, 'landed');
         task.commit = outcome.commit;
+        delete this.state.doubtful;
         this.event(RUN_TEXT.landed(id, outcome.commit));
         if (outcome.warning !== undefined) {
           task.warning = outcome.warning;
@@ -176,11 +177,18 @@ export class TaskFates extends TaskBook {
         task.branch = nextBranchState(task.branch, 'ejected');
         task.ref = outcome.ref;
         task.reason = outcome.reason;
-        if (outcome.refused) this.state.refused = outcome.reason;
+        if (outcome.refused && this.isForAll(outcome.doubtful === true)) this.state.refused = outcome.reason;
         this.trouble(RUN_TEXT.ejected(id, outcome.reason));
         break;
     }
     this.settle(task);
+  }
+
+  /** Whether a refusal is the branch's: one that may be for a change is, when it comes twice in a row. */
+  private isForAll(doubtful: boolean): boolean {
+    const before = this.state.doubtful ?? 0;
+    this.state.doubtful = before + 1;
+    return !doubtful || before > 0;
   }
 
   /** Its workflow ended without a word. */

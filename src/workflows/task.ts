@@ -270,6 +270,7 @@ class Task {
           ref: this.ref,
           // What is wrong with one change does not end the run.
           refused: outcome.because !== 'content',
+          ...(outcome.because === 'hook' || outcome.because === 'quota' ? { doubtful: true } : {}),
         };
       case 'dropped':
       case 'ejected':

@@ -153,6 +153,21 @@ describe('what a planner hears', () => {
     expect(keptRefs(state.tasks)).toEqual(['refs/x']);
   });
 
+  test('a refusal that may be for one change ends the run when it comes twice in a row', () => {
+    const state = running('a', 'b', 'c', 'd');
+    const refusal = { kind: 'ejected', reason: 'no', ref: 'refs/x', refused: true, doubtful: true } as const;
+    const end = (id: string, outcome: BranchOutcome): void => {
+      state.handoff(says(id, handoff('complete', SHA), true), 1);
+      state.outcome(ends(id, outcome), 2);
+    };
+    end('a', refusal);
+    end('b', { kind: 'landed', commit: SHA });
+    end('c', refusal);
+    expect(state.refused).toBeUndefined();
+    end('d', refusal);
+    expect(state.refused).toBe('no');
+  });
+
   test('what depends on a task that was given up is cancelled, with the reason', () => {
     const state = running('a');
     state.applyPlan({ scratchpad: SCRATCHPAD, tasks: [spec('b', ['a'])], done: true }, 1);

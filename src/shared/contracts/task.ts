@@ -148,7 +148,15 @@ export const BranchOutcome = z.discriminatedUnion('kind', [
     conflicts: z.array(Conflict).optional(),
     ref: z.string(),
   }),
-  z.object({ kind: z.literal('ejected'), reason: z.string(), ref: z.string(), refused: z.boolean() }),
+  z.object({
+    kind: z.literal('ejected'),
+    reason: z.string(),
+    ref: z.string(),
+    /** By the remote, so that nothing else would land either. */
+    refused: z.boolean(),
+    /** It may as well be for what is in this change only. */
+    doubtful: z.boolean().optional(),
+  }),
 ]);
 export type BranchOutcome = z.infer<typeof BranchOutcome>;
 
