@@ -3,8 +3,16 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ConflictScript, nextConflictTurn } from './conflicts.ts';
-import { attemptOf, type Conversation, roleOf, type Script, type ScriptAnswer, taskOf } from './conversation.ts';
-import { baseTask, nextPlannerTurn, type PlannerScript } from './planning.ts';
+import {
+  attemptOf,
+  type Conversation,
+  roleOf,
+  type Script,
+  type ScriptAnswer,
+  taskOf,
+  userTexts,
+} from './conversation.ts';
+import { baseTask, nextPlannerTurn, type PlannedTask, type PlannerScript } from './planning.ts';
 import { handoffAnswer, nextTurn, type Play } from './steps.ts';
 
 export type Example = {
@@ -21,6 +29,8 @@ export type ExampleScript = {
   /** What the agent of a task does at an attempt (from 1). */
   tasks: Readonly<Record<string, (attempt: number) => Play>>;
   conflicts: ConflictScript;
+  /** The fix tasks for what the checks of the branch say. */
+  fixes?(errors: string): PlannedTask[];
 };
 
 /** The script of an example: every request goes to the part that plays the role of who asks. */
@@ -32,6 +42,10 @@ function answer(parts: ExampleScript, conversation: Conversation): ScriptAnswer 
   const role = roleOf(conversation);
   if (role === 'planner') return nextPlannerTurn(parts.planner, conversation);
   if (role === 'conflict') return nextConflictTurn(parts.conflicts, conversation);
+  if (role === 'reconciler') {
+    const tasks = parts.fixes?.(userTexts(conversation).join('\n')) ?? [];
+    return { text: 'I say what mends it.', calls: [{ name: 'submit_fixes', arguments: { tasks } }] };
+  }
   const task = taskOf(conversation);
   const play = task === undefined ? undefined : parts.tasks[baseTask(task)]?.(attemptOf(conversation));
   if (play !== undefined) return nextTurn(play, conversation);

@@ -1,5 +1,6 @@
 /** Builds `linework`, a TypeScript library: what each task's agent does, and how conflicts are resolved. */
 import { fileURLToPath } from 'node:url';
+import { fixes } from './fixes.ts';
 import { mergeConflicts, sortedUnion } from '../scripted-model/conflicts.ts';
 import { type Example, exampleScript, filesBelow } from '../scripted-model/example.ts';
 import { check, edit, type HandoffPlay, type Play, read, type Step, step, write } from '../scripted-model/steps.ts';
@@ -163,6 +164,30 @@ const tasks: Readonly<Record<string, (attempt: number) => Play>> = {
   }),
   report: simple('report', 'An integration test over eleven functions.'),
   docs: simple('docs', 'The README documents every export.', { look: ['README.md', 'src/index.ts'] }),
+  version: simple('version', 'VERSION, equal to the version of package.json.', {
+    look: ['package.json', 'src/index.ts'],
+    edits: [
+      step(
+        'The index exports it.',
+        edit('src/index.ts', 'export { displayWidth', "export { VERSION } from './version.ts';\nexport { displayWidth"),
+      ),
+    ],
+  }),
+  'fix-readme': () => ({
+    steps: [
+      step('I look at the README.', read('README.md')),
+      step(
+        'I add the row that is missing.',
+        edit(
+          'README.md',
+          '| `LineworkError`, `ERROR_CODES` |',
+          '| `VERSION` | the version of this package |\n| `LineworkError`, `ERROR_CODES` |',
+        ),
+      ),
+      check('It names every export now?', 'npm test'),
+    ],
+    handoff: { status: 'complete', summary: 'The README names VERSION.' },
+  }),
 };
 
 const example: Example = {
@@ -172,6 +197,7 @@ const example: Example = {
   script: exampleScript('ts-library', {
     planner,
     tasks,
+    fixes,
     conflicts: {
       files: { 'src/errors.ts': (content) => mergeConflicts(content, sortedUnion) },
       command: 'npm test',
