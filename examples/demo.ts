@@ -6,11 +6,13 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type Children, superviseChildren } from './demo/child.ts';
 import { demoEnvironment } from './demo/environment.ts';
 import { freshClone, landedCommits, makeOrigin } from './demo/origin.ts';
+import { allowRegistries } from './demo/registries.ts';
 import { demoText } from './demo/text.ts';
 import { type Example, exampleNames, loadExample } from './scripted-model/example.ts';
 import { type ScriptedModel, startScriptedModel } from './scripted-model/server.ts';
@@ -95,6 +97,7 @@ async function main(): Promise<number> {
   const { dir, name } = openFolder(options);
   const example = await loadExample(name);
   writeFileSync(join(dir, 'example.txt'), `${name}\n`);
+  await allowRegistries(dir);
   const apiKey = randomBytes(16).toString('hex');
   const model = await startScriptedModel({
     script: example.script,
@@ -124,10 +127,13 @@ async function runDemo(demo: Demo): Promise<number> {
   const run = `demo-${example.name}`;
   const common = ['--state-dir', stateDir, ...(options.json ? ['--json'] : [])];
   const start = ['run', origin, '--spec', 'SPEC.md', '--branch', 'main', '--max-workers', String(options.workers)];
+  const over = new AbortController();
+  const steered = steerOnce(demo, run, over.signal);
   const ended = await agentswarm(
     demo,
     existsSync(join(stateDir, 'temporal.db')) ? ['attach', run, ...common] : [...start, '--id', run, ...common],
-  );
+  ).finally(() => over.abort());
+  await steered;
   if (ended !== 0) {
     say(ended === DETACHED ? demoText.takeUp(dir, npm) : demoText.runEnded(ended));
     return ended;
@@ -138,6 +144,28 @@ async function runDemo(demo: Demo): Promise<number> {
   say(demoText.requests(model.log.length));
   say(demoText.where(dir, stateDir, npm));
   return 0;
+}
+
+/** Says to the planner what a person would, by the command that a person would use, once something has come back. */
+async function steerOnce({ dir, stateDir, example, model, env, children, say }: Demo, run: string, over: AbortSignal) {
+  const note = join(dir, 'steered.txt');
+  const { steering } = example;
+  if (steering === undefined || existsSync(note)) return;
+  const handedOff = (): boolean => model.log.some(({ calls }) => calls.includes('submit_handoff'));
+  while (!handedOff()) {
+    if (over.aborted) return;
+    await sleep(200);
+  }
+  if (over.aborted) return;
+  const argv = ['steer', run, steering, '--state-dir', stateDir];
+  say(demoText.steering(argv));
+  const { code, output } = await children.run(process.execPath, [AGENTSWARM, ...argv], {
+    cwd: dir,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  say(output.trimEnd());
+  if (code === 0) writeFileSync(note, `${steering}\n`);
 }
 
 /** Clones the origin and runs the example's own checks there, as anyone would. */

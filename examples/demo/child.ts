@@ -12,16 +12,16 @@ export type Children = {
 };
 
 /**
- * Passes signals on to the child that runs. Ctrl-C in a terminal reaches the whole group by itself, so it is
+ * Passes signals on to the children that run. Ctrl-C in a terminal reaches the whole group by itself, so it is
  * passed on only where there is none.
  */
 export function superviseChildren(): Children {
-  let current: ChildProcess | undefined;
+  const current = new Set<ChildProcess>();
   let interrupted: NodeJS.Signals | null = null;
   for (const signal of SIGNALS) {
     process.on(signal, () => {
       interrupted ??= signal;
-      if (signal !== 'SIGINT' || process.stdin.isTTY !== true) current?.kill(signal);
+      if (signal !== 'SIGINT' || process.stdin.isTTY !== true) for (const child of current) child.kill(signal);
     });
   }
   return {
@@ -33,11 +33,11 @@ export function superviseChildren(): Children {
       return new Promise((resolve, reject) => {
         const chunks: Buffer[] = [];
         const child = spawn(command, args, options);
-        current = child;
+        current.add(child);
         for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => chunks.push(chunk));
         child.once('error', reject);
         child.once('close', (code, signal) => {
-          current = undefined;
+          current.delete(child);
           const output = Buffer.concat(chunks).toString('utf8');
           resolve({ code: code ?? 128 + (signal === null ? 0 : constants.signals[signal]), output });
         });

@@ -19,6 +19,8 @@ export const demoText = {
       ? `A bare repository with the starting files and SPEC.md: ${origin}`
       : `The repository of an earlier time: ${origin}`,
   command: (argv: readonly string[]): string => `$ agentswarm ${argv.join(' ')}`,
+  steering: (argv: readonly string[]): string =>
+    `A person (played by this demo) has a wish:\n$ agentswarm ${argv.map((word) => (/\s/.test(word) ? JSON.stringify(word) : word)).join(' ')}`,
   checking: (clone: string, check: string): string => `A fresh clone in ${clone}:\n$ ${check}`,
   checked: 'The fresh clone passes.',
   checkFailed: (code: number, output: string): string =>

@@ -22,10 +22,14 @@ export type Example = {
   /** What must exit 0 in a fresh clone of the result, run by bash. */
   check: string;
   script: Script;
+  /** What a person says to the planner in a demo, once the first task has handed off. */
+  steering?: string;
 };
 
 export type ExampleScript = {
   planner: PlannerScript;
+  /** How tasks are divided that go to a subplanner, by their ids. */
+  divisions?: Readonly<Record<string, PlannerScript>>;
   /** What the agent of a task does at an attempt (from 1). */
   tasks: Readonly<Record<string, (attempt: number) => Play>>;
   conflicts: ConflictScript;
@@ -40,7 +44,11 @@ export function exampleScript(name: string, parts: ExampleScript): Script {
 
 function answer(parts: ExampleScript, conversation: Conversation): ScriptAnswer {
   const role = roleOf(conversation);
-  if (role === 'planner') return nextPlannerTurn(parts.planner, conversation);
+  if (role === 'planner') {
+    const divided = taskOf(conversation);
+    const division = divided === undefined ? undefined : parts.divisions?.[baseTask(divided)];
+    return nextPlannerTurn(division ?? parts.planner, conversation);
+  }
   if (role === 'conflict') return nextConflictTurn(parts.conflicts, conversation);
   if (role === 'reconciler') {
     const tasks = parts.fixes?.(userTexts(conversation).join('\n')) ?? [];

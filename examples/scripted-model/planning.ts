@@ -37,6 +37,8 @@ export type PlanningView = {
   handoffs: ReadonlyMap<string, SeenHandoff>;
   /** Tasks that ended without landing, and will not be tried again by themselves. */
   lost: ReadonlySet<string>;
+  /** What people have said. */
+  said: readonly string[];
   /** Lines below `### Events`, oldest first. */
   events: readonly string[];
   /** Whether every one of these tasks, or what was given out in its place, has handed off as `complete`. */
@@ -106,12 +108,14 @@ function freshTasks(view: PlanningView, wanted: readonly PlannedTask[]): Planned
 const PLANNED = 'Planned: ';
 const LOST = 'Lost: ';
 const HANDED_OFF = 'Handed off: ';
+const SAID = 'Said: ';
 
 /** Lines that viewOf reads again. */
 function memory(view: PlanningView, more: readonly PlannedTask[] = []): string[] {
   return [
     `${PLANNED}${[...view.planned, ...more.map((task) => task.id)].join(', ')}`,
     `${LOST}${[...view.lost].join(', ')}`,
+    ...view.said.map((text) => `${SAID}${text}`),
     ...[...view.handoffs.values()].map(
       (seen) => `${HANDED_OFF}${JSON.stringify({ ...seen, summary: seen.summary.slice(0, 100) })}`,
     ),
@@ -124,8 +128,10 @@ export function viewOf(conversation: Conversation): PlanningView {
   const lost = new Set<string>();
   const handoffs = new Map<string, SeenHandoff>();
   const events: string[] = [];
+  const said = new Set<string>();
   for (const text of userTexts(conversation)) {
-    readMemory(text, { planned, lost, handoffs });
+    readMemory(text, { planned, lost, handoffs, said });
+    for (const item of itemsBelow(text, '### From the people who run this')) said.add(item);
     for (const seen of readHandoffs(text)) handoffs.set(seen.task, seen);
     events.push(...itemsBelow(text, '### Events'));
     for (const item of itemsBelow(text, '### Tasks planned so far')) planned.add(item.split(' ', 1)[0] ?? '');
@@ -148,7 +154,7 @@ export function viewOf(conversation: Conversation): PlanningView {
         (seen) => baseTask(seen.task) === id && seen.status === 'complete' && !lost.has(seen.task),
       ),
     );
-  return { planned, handoffs, lost, events, complete };
+  return { planned, handoffs, lost, said: [...said], events, complete };
 }
 
 const idsOf = (tasks: unknown): string[] =>
@@ -156,13 +162,14 @@ const idsOf = (tasks: unknown): string[] =>
     ? tasks.map((task: { id?: unknown } | null) => String(task?.id ?? '')).filter((id) => id !== '')
     : [];
 
-type Memory = { planned: Set<string>; lost: Set<string>; handoffs: Map<string, SeenHandoff> };
+type Memory = { planned: Set<string>; lost: Set<string>; said: Set<string>; handoffs: Map<string, SeenHandoff> };
 
-function readMemory(text: string, { planned, lost, handoffs }: Memory): void {
+function readMemory(text: string, { planned, lost, said, handoffs }: Memory): void {
   const list = (line: string): string[] => line.split(', ').filter((id) => id !== '');
   for (const line of text.split('\n')) {
     if (line.startsWith(PLANNED)) for (const id of list(line.slice(PLANNED.length))) planned.add(id);
     if (line.startsWith(LOST)) for (const id of list(line.slice(LOST.length))) lost.add(id);
+    if (line.startsWith(SAID)) said.add(line.slice(SAID.length));
     if (line.startsWith(HANDED_OFF)) {
       const seen = JSON.parse(line.slice(HANDED_OFF.length)) as SeenHandoff;
       handoffs.set(seen.task, seen);

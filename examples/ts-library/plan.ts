@@ -9,16 +9,22 @@ type Draft = {
   files?: string[];
   priority?: number;
   dependsOn?: string[];
+  /** Instead of the tests in its scope. */
+  command?: string;
 };
 
-function task({ id, title, details, files, priority = 3, dependsOn = [] }: Draft): PlannedTask {
+function task({ id, title, details, files, priority = 3, dependsOn = [], command }: Draft): PlannedTask {
   const scope = files ?? [`src/${id}.ts`, `test/${id}.test.ts`];
   const tests = scope.filter((path) => path.startsWith('test/'));
   return {
     id,
     description: `${title}\n\n${details}`,
     scope,
-    acceptance: [{ text: `The tests in ${tests.join(' and ')} pass.`, command: `node --test ${tests.join(' ')}` }],
+    acceptance: [
+      command === undefined
+        ? { text: `The tests in ${tests.join(' and ')} pass.`, command: `node --test ${tests.join(' ')}` }
+        : { text: `\`${command}\` succeeds.`, command },
+    ],
     priority,
     dependsOn,
   };
@@ -48,10 +54,29 @@ const ALONE: Draft[] = [
   module('words', 'Lists and counts in words: joinWords, plural, ordinal'),
 ];
 
-const layout = (id: string, title: string): Draft => ({
-  ...module(id, title, 2, 'Measure with displayWidth, take characters from graphemes of src/width.ts.'),
-  dependsOn: ['width'],
-});
+const LAYOUT: Draft[] = [
+  ['wrap', 'Wrapping by display width'],
+  ['truncate', 'Truncation by display width'],
+  ['table', 'Tables with aligned columns'],
+].map(([id = '', title = '']) =>
+  module(id, title, 2, 'Measure with displayWidth, take characters from graphemes of src/width.ts.'),
+);
+
+/** What a person asks for while the run goes on. */
+export const STEERING = 'Please say in a CONTRIBUTING.md how the tests are run.';
+const ASKED_FOR: { asked: RegExp; task: Draft }[] = [
+  {
+    asked: /CONTRIBUTING\.md/,
+    task: {
+      id: 'contributing',
+      title: 'CONTRIBUTING.md says how the tests are run',
+      details: `From the people who run this: "${STEERING}"`,
+      files: ['CONTRIBUTING.md'],
+      priority: 1,
+      command: "grep -q 'npm test' CONTRIBUTING.md",
+    },
+  },
+];
 
 /** What the handoff of a task brings up: planned once it says so. */
 const FOLLOW_UPS: { after: string; suggestion: RegExp; tasks: Draft[] }[] = [
@@ -59,9 +84,15 @@ const FOLLOW_UPS: { after: string; suggestion: RegExp; tasks: Draft[] }[] = [
     after: 'width',
     suggestion: /layout/i,
     tasks: [
-      layout('wrap', 'Wrapping by display width'),
-      layout('truncate', 'Truncation by display width'),
-      layout('table', 'Tables with aligned columns'),
+      {
+        id: 'layout',
+        title: 'Layout by display width: wrap, truncate, table',
+        details:
+          'The three modules of the section "Layout" of SPEC.md, each with its tests. Large enough to be divided.',
+        files: LAYOUT.flatMap(({ id }) => [`src/${id}.ts`, `test/${id}.test.ts`]),
+        priority: 2,
+        dependsOn: ['width'],
+      },
     ],
   },
   {
@@ -146,7 +177,8 @@ function drafts(view: PlanningView): Draft[] {
     ),
   ).flatMap((followUp) => followUp.tasks);
   const ready = brought.length === followUps.length && view.complete(ids(ALONE));
-  return [...ALONE, ...brought, ...(ready ? LAST : [])];
+  const asked = ASKED_FOR.filter((each) => view.said.some((text) => each.asked.test(text))).map((each) => each.task);
+  return [...ALONE, ...asked, ...brought, ...(ready ? LAST : [])];
 }
 
 function reasoning(view: PlanningView, known: readonly Draft[]): string {
@@ -169,4 +201,15 @@ export const planner: PlannerScript = {
     const known = drafts(view);
     return { tasks: known.map(task), done: known.includes(LAST[0] as Draft), reasoning: reasoning(view, known) };
   },
+};
+
+/** The subplanner of `layout`: three modules that stand side by side. */
+export const layout: PlannerScript = {
+  look: [{ name: 'read', arguments: { path: 'src/width.ts' } }],
+  goals: 'wrap, truncate and table as SPEC.md describes them, each with its tests.',
+  plan: () => ({
+    tasks: LAYOUT.map(task),
+    done: true,
+    reasoning: 'The three share no file and stand on displayWidth alone: they can be built at once.',
+  }),
 };

@@ -4,7 +4,7 @@ import { fixes } from './fixes.ts';
 import { mergeConflicts, sortedUnion } from '../scripted-model/conflicts.ts';
 import { type Example, exampleScript, filesBelow } from '../scripted-model/example.ts';
 import { check, edit, type HandoffPlay, type Play, read, type Step, step, write } from '../scripted-model/steps.ts';
-import { planner } from './plan.ts';
+import { layout, planner, STEERING } from './plan.ts';
 
 const dir = fileURLToPath(new URL('.', import.meta.url));
 
@@ -106,6 +106,12 @@ const didYouMean = step(
   ),
 );
 
+const CONTRIBUTING = `# Contributing
+
+\`npm ci\` installs what the lockfile names; \`npm test\` runs all tests, and must pass before a change lands.
+Tests stand in \`test/<module>.test.ts\`, beside no build step: Node strips the types.
+`;
+
 const tasks: Readonly<Record<string, (attempt: number) => Play>> = {
   width: simple('width', 'graphemes and displayWidth, tested with wide, combining and emoji characters.', {
     suggestions: [
@@ -163,6 +169,14 @@ const tasks: Readonly<Record<string, (attempt: number) => Play>> = {
     look: ['src/index.ts'],
   }),
   report: simple('report', 'An integration test over eleven functions.'),
+  contributing: () => ({
+    steps: [
+      step('I look at how the tests are run.', read('package.json')),
+      step('I write it down.', write('CONTRIBUTING.md', CONTRIBUTING)),
+      check('It is right?', 'npm test'),
+    ],
+    handoff: { status: 'complete', summary: 'CONTRIBUTING.md says how the tests are run.' },
+  }),
   docs: simple('docs', 'The README documents every export.', { look: ['README.md', 'src/index.ts'] }),
   version: simple('version', 'VERSION, equal to the version of package.json.', {
     look: ['package.json', 'src/index.ts'],
@@ -193,9 +207,11 @@ const tasks: Readonly<Record<string, (attempt: number) => Play>> = {
 const example: Example = {
   name: 'ts-library',
   dir,
+  steering: STEERING,
   check: 'npm ci --ignore-scripts --no-audit --no-fund && npm test',
   script: exampleScript('ts-library', {
     planner,
+    divisions: { layout },
     tasks,
     fixes,
     conflicts: {

@@ -43,9 +43,9 @@ const section = (title: string, lines: readonly string[]): string[] => [
 ];
 
 /** A task, and below it all that it was divided into, by their paths. */
-const taskLines = ({ subtasks = [], ...task }: TaskReport): string[] => [
+const taskLines = (task: TaskReport): string[] => [
   taskLine(task),
-  ...subtasks.map((below) => taskLine({ ...below, id: `${task.id}/${below.id}` })),
+  ...(task.subtasks ?? []).map((below) => taskLine({ ...below, id: `${task.id}/${below.id}` })),
 ];
 
 function taskLine(task: TaskReport): string {
@@ -66,12 +66,17 @@ const usedBy = ({ tokens = 0, costUsd = 0, durationMs = 0 }: TaskReport): string
   reportText.used(formatCount(tokens), formatUsd(costUsd), formatDuration(durationMs));
 
 function fate(task: TaskReport): string {
+  if (task.subtasks !== undefined && task.branch === 'none') return reportText.divided(task.subtasks.length);
   if (task.branch === 'landed' && task.commit !== undefined) return reportText.landed(task.commit.slice(0, 12));
   return task.ref === undefined ? reportText.notLanded : reportText.kept(task.ref);
 }
 
+/** Tasks that were divided count as what they were divided into. */
+const pieces = (tasks: readonly TaskReport[]): number =>
+  tasks.reduce((sum, { subtasks = [] }) => sum + (subtasks.length === 0 ? 1 : subtasks.length), 0);
+
 const numbers = (report: RunReport): string[] => [
-  reportText.landedOf(report.landed, report.tasks.length),
+  reportText.landedOf(report.landed, pieces(report.tasks)),
   reportText.rounds(report.replans, report.retries, report.conflicts, report.peakParallel),
   ...(report.green === undefined ? [] : [reportText.green(SWEEP_TEXT.verdict(report.green), report.green.heals)]),
   reportText.tokens(

@@ -90,6 +90,7 @@ export const reportText = {
   warning: (warning: string) => `WARNING: ${warning}`,
   attempts: (count: number) => `${count} attempts`,
   conflicts: (count: number) => `${count} ${count === 1 ? 'conflict' : 'conflicts'}`,
+  divided: (count: number) => `divided into ${count} tasks`,
   criteria: (met: number, of: number) => `${met} of ${of} criteria met`,
   used: (tokens: string, cost: string, time: string) => `${tokens} tokens, ${cost}, ${time}`,
   successor: (id: string) => `planned anew as ${id}`,

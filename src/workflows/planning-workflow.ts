@@ -8,14 +8,11 @@ import {
   CancellationScope,
   condition,
   isCancellation,
-  log,
   setCurrentDetails,
   setHandler,
-  sleep,
   TemporalFailure,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Plan } from '../shared/contracts/plan.ts';
 import type { RunContext } from '../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../shared/contracts/snapshot.ts';
 import { isFinished, shouldPlan } from '../shared/decisions/dispatch.ts';
@@ -23,8 +20,8 @@ import { AgentMessage } from '../shared/contracts/agent-run.ts';
 import { type ApprovalRequest, Control } from '../shared/contracts/people.ts';
 import { ModelWait } from '../shared/contracts/model-wait.ts';
 import { HandoffMessage, OutcomeMessage } from '../shared/contracts/task.ts';
-import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
-import { type Chain, taskName } from '../shared/ids.ts';
+import { FailureType, rootMessage, terminal } from '../shared/failures.ts';
+import type { Chain } from '../shared/ids.ts';
 import {
   controlSignal,
   handoffSignal,
@@ -41,8 +38,8 @@ import { ModelWaits } from './model-waits.ts';
 import { defined, type Place } from './place.ts';
 import { Children } from './planner-children.ts';
 import { listenToPeople, obey, steerAll } from './planner-people.ts';
+import { Rounds } from './planner-rounds.ts';
 import { PlannerState } from './planner-state.ts';
-import { type CarriedPlanning, Planning } from './planning.ts';
 import { snapshotOf } from './report.ts';
 import { openChildren } from './task-records.ts';
 
@@ -52,22 +49,21 @@ const MAX_CARRIED_CHARS = 512_000;
 /** What a planner carries through continue-as-new beside its input. */
 export type CarriedState = { state: unknown; planning: unknown; startedAt: number };
 
+/** Tasks in what the Web UI shows, which is written anew whenever something happens. */
+const MAX_DETAILED = 100;
+
 export abstract class PlanningWorkflow {
   protected readonly chain: Chain = ownChain();
   protected readonly startedAt: number;
   place: Place | undefined;
   state: PlannerState | undefined;
   children: Children | undefined;
-  private planning: Planning | undefined;
-  private round: Promise<void> | undefined;
-  private roundScope: CancellationScope | undefined;
+  protected rounds: Rounds | undefined;
   protected phase: Phase = 'preparing';
   private signals = 0;
   private askedAt = Date.now();
   /** Something happened that the main loop has not looked at. */
   protected stirred = false;
-  /** A round found too little money while others held some: it is tried again when one of them has ended. */
-  private unfunded = false;
   private readonly modelWaits = new ModelWaits();
   /** Said before the run was prepared; the state takes it over. */
   private early: ((state: PlannerState) => void)[] = [];
@@ -106,7 +102,7 @@ export abstract class PlanningWorkflow {
   }
 
   protected begin(place: Place, carried: CarriedState | undefined): void {
-    const { context, spec, above, budget, division } = place;
+    const { context, budget } = place;
     this.place = place;
     const limits = { ...context.settings, runId: context.root.workflowId, id: this.chain.workflowId, budget };
     this.state = new PlannerState(limits, carried?.state);
@@ -117,10 +113,15 @@ export abstract class PlanningWorkflow {
         if (!this.isEnding) this.hear((state) => state.found(id, child, { kind: 'failed', reason }, Date.now()));
       },
     });
-    const planning = carried?.planning as CarriedPlanning | undefined;
-    this.planning = new Planning(
-      { run: context, spec, above, ...(division === undefined ? {} : { division }) },
-      planning,
+    this.rounds = new Rounds(
+      {
+        chain: this.chain,
+        place,
+        onEnd: () => (this.stirred = true),
+        cannotPlan: (reason) => this.cannotPlan(reason),
+        ask: (request) => this.ask(request),
+      },
+      carried?.planning,
     );
     for (const said of this.early.splice(0)) said(this.state);
     this.phase = 'running';
@@ -142,17 +143,18 @@ export abstract class PlanningWorkflow {
 
   private async loop(state: PlannerState, context: RunContext): Promise<void> {
     const silenceMs = context.settings.childSilenceSeconds * 1_000;
+    const rounds = defined(this.rounds);
     for (;;) {
       this.stirred = false;
       await this.tend(state);
       await this.dispatch(state);
-      if (this.round === undefined) state.closeWhenSpent();
+      if (!rounds.isUnderWay) state.closeWhenSpent();
       // One round after the other must not put a continue-as-new off for ever: it goes first.
       const due = this.mustContinueAsNew(context.settings.historyEvents);
-      if (!due && this.mayPlan(state) && shouldPlan(state.planningInput())) this.plan(state);
+      if (!due && rounds.mayBegin(state) && shouldPlan(state.planningInput())) rounds.begin(state);
       this.describe(state);
-      if (this.round === undefined && this.ended(state)) return;
-      if (due && this.round === undefined && !this.stirred) await this.continueAsNew(state);
+      if (!rounds.isUnderWay && this.ended(state)) return;
+      if (due && !rounds.isUnderWay && !this.stirred) await this.continueAsNew(state);
       const lookMs = Math.min(silenceMs, 60_000);
       const waits = openChildren(state.tasks).length + state.winding.length > 0 || this.isBelow;
       const tendMs = Math.max(100, this.tendAt(state) - Date.now());
@@ -177,82 +179,6 @@ export abstract class PlanningWorkflow {
     const { active, queued } = state.planningInput();
     if (state.refused !== undefined || state.closing !== undefined) return active + queued === 0;
     return isFinished(state.planningInput());
-  }
-
-  private mayPlan(state: PlannerState): boolean {
-    if (this.round !== undefined || this.unfunded || state.closing !== undefined) return false;
-    return state.paused === undefined && state.refused === undefined;
-  }
-
-  /** Starts a round in the background: tasks are dispatched and heard while the model plans. */
-  private plan(state: PlannerState): void {
-    const scope = new CancellationScope();
-    this.roundScope = scope;
-    this.round = scope
-      .run(() => this.planOnce(state))
-      .finally(() => {
-        this.round = undefined;
-        this.stirred = true;
-      });
-    this.round.catch(() => undefined);
-  }
-
-  private async planOnce(state: PlannerState): Promise<void> {
-    let reason: string;
-    try {
-      const end = await defined(this.planning).round(state);
-      if (end.kind === 'planned') {
-        log.info('planned', { tasks: end.plan.tasks.map(({ id }) => id), done: end.plan.done });
-        await this.planned(state, end.plan);
-        return;
-      }
-      if (end.kind === 'spent') {
-        // What others hold may come back: until then nothing is planned.
-        if (state.planningInput().active + state.planningInput().queued === 0) state.closeForBudget();
-        else this.unfunded = true;
-        return;
-      }
-      reason = end.reason;
-    } catch (error) {
-      if (isCancellation(error)) return;
-      reason = rootMessage(error);
-      if (failureTypeOf(error) === FailureType.ModelUnusable) {
-        this.cannotPlan(RUN_TEXT.modelUnusable(reason));
-        return;
-      }
-    }
-    const times = state.planningFailed();
-    log.warn('planning failed', { times, reason });
-    const { planningFailures } = defined(this.place).context.settings;
-    if (times >= planningFailures) this.cannotPlan(RUN_TEXT.planningKeepsFailing(times, reason));
-    else await sleep(Math.min(60_000, 1_000 * 2 ** times));
-  }
-
-  private async planned(state: PlannerState, plan: Plan): Promise<void> {
-    const { approvals } = defined(this.place).context.settings;
-    const name = state.applyPlan(plan, Date.now(), approvals.includes('plan'));
-    // It may have come to its end while the model planned.
-    if (state.closing !== undefined) state.closeFor(state.closing.by, state.closing.reason);
-    else if (name !== undefined) await this.askFor(state, name);
-  }
-
-  /** Asks for a plan that waits for a person. */
-  protected async askFor(state: PlannerState, plan: string): Promise<void> {
-    const tasks = state.heldPlans().get(plan) ?? [];
-    const { workflowId } = defined(this.place).context.root;
-    const path = workflowId === this.chain.workflowId ? [] : [taskName(workflowId, this.chain.workflowId)];
-    await this.ask({
-      id: `${this.chain.firstRunId}/${plan}`,
-      sender: this.chain,
-      name: [...path, plan].join('/'),
-      kind: 'plan',
-      text: RUN_TEXT.planAsked(tasks.map(({ spec }) => spec)),
-    });
-  }
-
-  /** Gives the round of planning up that is under way. */
-  protected stopPlanning(): void {
-    this.roundScope?.cancel();
   }
 
   private async dispatch(state: PlannerState): Promise<void> {
@@ -282,7 +208,7 @@ export abstract class PlanningWorkflow {
         `The run's state has ${chars} characters; at most ${MAX_CARRIED_CHARS} are carried on.`,
       );
     }
-    const planning = defined(this.planning).toJSON(MAX_CARRIED_CHARS - 1_000 - chars);
+    const planning = defined(this.rounds).toJSON(MAX_CARRIED_CHARS - 1_000 - chars);
     await this.startAnew({ ...rest, planning });
   }
 
@@ -296,9 +222,9 @@ export abstract class PlanningWorkflow {
     this.phase = 'finalizing';
     const { state } = this;
     if (state === undefined) return;
-    this.roundScope?.cancel();
+    this.rounds?.stop();
     await this.children?.end([...openChildren(state.tasks), ...state.winding]);
-    await this.round?.catch(() => undefined);
+    await this.rounds?.over();
     state.cancelOpen(reason);
     await this.leave();
     this.phase = 'done';
@@ -318,9 +244,7 @@ export abstract class PlanningWorkflow {
       if (news !== undefined) this.modelWaits.heard(news);
     });
     setHandler(snapshotQuery, () => this.snapshot());
-    setHandler(transcriptQuery, (range) =>
-      (this.planning?.current?.talk.messages ?? []).slice(range?.from ?? 0, range?.to),
-    );
+    setHandler(transcriptQuery, (range) => (this.rounds?.messages ?? []).slice(range?.from ?? 0, range?.to));
     setHandler(messageSignal, (raw) => {
       const message = parseSignal(AgentMessage, raw, 'message');
       if (message !== undefined) steerAll(this, message.text);
@@ -328,7 +252,7 @@ export abstract class PlanningWorkflow {
     setHandler(controlSignal, (raw) => {
       const control = parseSignal(Control, raw, 'control');
       if (control === undefined) return;
-      if (control.kind === 'cancel') this.stopPlanning();
+      if (control.kind === 'cancel') this.rounds?.stop();
       obey(this, control);
     });
     listenToPeople(this);
@@ -340,28 +264,29 @@ export abstract class PlanningWorkflow {
 
   hear(change: (state: PlannerState) => void): void {
     this.signals += 1;
-    this.unfunded = false;
+    this.rounds?.stirred();
     if (this.state === undefined) this.early.push(change);
     else change(this.state);
     this.stirred = true;
   }
 
   private describe(state: PlannerState): void {
-    this.phase = this.round !== undefined && state.planningInput().active === 0 ? 'planning' : 'running';
-    setCurrentDetails(PLANNER_TEXT.details(this.snapshot()));
+    this.phase = this.rounds?.isUnderWay === true && state.planningInput().active === 0 ? 'planning' : 'running';
+    setCurrentDetails(PLANNER_TEXT.details(this.snapshot(MAX_DETAILED)));
   }
 
-  protected snapshot(): RunSnapshot {
+  protected snapshot(newest?: number): RunSnapshot {
     const waitingForModel = this.modelWaits.all();
     const snapshot = snapshotOf({
       run: this.chain.workflowId,
       phase: this.phase,
-      planning: this.round !== undefined,
+      planning: this.rounds?.isUnderWay === true,
       repo: this.repo,
       context: this.place?.context,
       ...this.notes,
       state: this.state,
       startedAt: this.startedAt,
+      newest,
     });
     return waitingForModel === undefined ? snapshot : { ...snapshot, waitingForModel };
   }

@@ -6,7 +6,7 @@ import { undone } from '../shared/decisions/successors.ts';
 import { RUN_TEXT } from '../shared/run-text.ts';
 import type { PlannerState } from './planner-state.ts';
 import { noticeOf } from './approval-desk.ts';
-import { countTasks, reportTasks } from './task-records.ts';
+import { countTasks, landedWork, reportTasks } from './task-records.ts';
 
 /** As many as a person can look through. */
 const MAX_APPROVALS = 100;
@@ -21,6 +21,8 @@ export function snapshotOf(run: {
   unsafe: boolean;
   state: PlannerState | undefined;
   startedAt: number;
+  /** Only so many tasks are listed; all are counted. */
+  newest?: number | undefined;
 }): RunSnapshot {
   const { state, context } = run;
   const counts = state === undefined ? undefined : countTasks(state.tasks);
@@ -32,7 +34,7 @@ export function snapshotOf(run: {
     repo: context?.repo.location ?? run.repo,
     target: context?.target ?? '',
     waitingFor: waitingFor(run),
-    tasks: reportTasks(state?.tasks ?? []),
+    tasks: reportTasks(run.newest === undefined ? (state?.tasks ?? []) : (state?.tasks.slice(-run.newest) ?? [])),
     counts: {
       pending: counts?.pending ?? 0,
       assigned: counts?.assigned ?? 0,
@@ -90,7 +92,7 @@ export function reportOf(run: {
   const { state, prepared } = run;
   const { context, notes, unsafe } = prepared;
   const tasks = reportTasks(state.tasks);
-  const { landed } = countTasks(state.tasks);
+  const landed = landedWork(state.tasks);
   const { retries, conflicts, peak, planned } = state.totals();
   // A fix that did not land is moot where the branch passes all the same.
   const moot = new Set(

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { LoggedRequest } from '../../examples/scripted-model/request-log.ts';
-import { RunReport } from '../../src/shared/contracts/run.ts';
+import { RunReport, type TaskReport } from '../../src/shared/contracts/run.ts';
 import { fileOn, landedOn } from '../support/branches.ts';
 import { processesOf } from '../support/processes.ts';
 import { gitIn, temporaryFolder } from '../support/repos.ts';
@@ -45,14 +45,19 @@ async function demo(...options: string[]): Promise<Demo> {
   };
 }
 
+/** Tasks, and of those that were divided what they were divided into. */
+const piecesOf = ({ tasks }: RunReport): TaskReport[] =>
+  tasks.flatMap((task) => (task.subtasks === undefined ? [task] : task.subtasks));
+
 /** What holds for every demo: all landed where the report says, the clone is that and passes, nothing is left. */
 function expectWhole({ dir, origin, report, said, requests }: Demo): void {
   expect(report).toMatchObject({ status: 'complete', target: 'main', repo: origin, unsafe: false });
-  expect(report.landed).toBe(report.tasks.length);
+  const pieces = piecesOf(report);
+  expect(report.landed).toBe(pieces.length);
   const base = gitIn(origin, ['rev-list', '--max-parents=0', 'main']);
   const landed = landedOn(origin, 'main', base);
-  expect(landed.map(({ hash }) => hash).sort()).toEqual(report.tasks.map(({ commit = '' }) => commit).sort());
-  expect(new Set(landed.flatMap(({ change }) => change)).size).toBe(report.tasks.length);
+  expect(landed.map(({ hash }) => hash).sort()).toEqual(pieces.map(({ commit = '' }) => commit).sort());
+  expect(new Set(landed.flatMap(({ change }) => change)).size).toBe(pieces.length);
   expect(report.tip).toBe(gitIn(origin, ['rev-parse', 'main']));
   expect(report.base).toBe(base);
   expect(gitIn(origin, ['for-each-ref', '--format=%(refname)'])).toBe('refs/heads/main');
@@ -74,7 +79,7 @@ function expectWhole({ dir, origin, report, said, requests }: Demo): void {
 }
 
 describe.concurrent('npm run demo', { timeout: 300_000 }, () => {
-  test('builds the TypeScript library with a conflict, a retry and further rounds, many tasks at once', async () => {
+  test('builds the TypeScript library with a conflict, a retry, a division, a wish and a heal, many tasks at once', async () => {
     const done = await demo('--latency-ms', '100');
     expectWhole(done);
     const { origin, report, said, requests } = done;
@@ -93,6 +98,20 @@ describe.concurrent('npm run demo', { timeout: 300_000 }, () => {
     expect(new Set(resolving.map(({ task }) => task))).toEqual(new Set([conflicted?.id]));
     const errors = fileOn(origin, 'main', 'src/errors.ts');
     for (const code of ['missing-value', 'invalid-pattern']) expect(errors).toContain(`'${code}':`);
+
+    // A subplanner has divided the layout functions.
+    const layout = report.tasks.find(({ id }) => id === 'layout');
+    expect(layout).toMatchObject({ status: 'complete', branch: 'none' });
+    expect(layout?.subtasks?.map(({ id }) => id).sort()).toEqual(['table', 'truncate', 'wrap']);
+
+    // A person has steered the run by the command, and got what was asked for.
+    expect(said).toMatch(/^\$ agentswarm steer demo-ts-library /m);
+    expect(said).toContain('Noted.');
+    expect(report.tasks.find(({ id }) => id === 'contributing')).toMatchObject({ branch: 'landed' });
+    expect(fileOn(origin, 'main', 'CONTRIBUTING.md')).toContain('npm test');
+
+    // Two tasks that each passed broke the branch together; a fix has mended it.
+    expect(report.green).toMatchObject({ verdict: 'green', commit: report.tip, heals: 1 });
 
     const [, passed = '0'] = /^ℹ pass (\d+)$/m.exec(said) ?? [];
     expect(Number(passed)).toBeGreaterThanOrEqual(70);

@@ -104,6 +104,7 @@ export const RunReport = z.object({
   /** The target's tip, read back from the remote at the end. */
   tip: z.string().optional(),
   tasks: z.array(TaskReport),
+  /** Tasks that landed; those of a division, and not itself. */
   landed: z.number().int(),
   replans: z.number().int(),
   retries: z.number().int(),
