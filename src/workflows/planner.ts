@@ -200,7 +200,7 @@ class Planner extends PlanningWorkflow {
       cancelUpdate,
       async (raw) => {
         const { reason = PLANNER_TEXT.cancelledBy, graceMinutes } = said(CancelRun, raw, 'cancel');
-        this.stopPlanning();
+        this.rounds?.stop();
         if (this.state?.paused !== undefined) this.unpause();
         giveUpAll(this, reason, Date.now() + graceMinutes * 60_000);
         await this.approvals.rejectAll(reason);

@@ -102,7 +102,7 @@ class Subplanner extends PlanningWorkflow {
     const { state } = this;
     this.looks += 1;
     for (const plan of this.looks % ASK_AGAIN_AFTER_LOOKS === 0 ? (state?.heldPlans().keys() ?? []) : []) {
-      await this.askFor(defined(state), plan);
+      await this.rounds?.askFor(defined(state), plan);
     }
     const ended = await endedAncestor(this.input.ancestors);
     if (ended !== undefined) throw terminal(FailureType.Orphaned, RUN_TEXT.ancestorEnded(ended.workflowId));
