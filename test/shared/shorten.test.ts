@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { pairResults } from '../../src/activities/llm/providers/conversation.ts';
 import type { Message } from '../../src/shared/contracts/agent.ts';
@@ -45,4 +46,41 @@ it('what is left is a conversation: every result has its call, and calls keep ar
       }
     }
   }
+});
+
+it('however hard it is cut: the brief is whole, results follow their calls, arguments are JSON, and no letter is halved', () => {
+  const text = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 50 }), fc.constant('🧵x'.repeat(3_000)));
+  const call = fc.record({
+    id: fc.string(),
+    name: fc.string(),
+    arguments: text.map((each) => JSON.stringify({ each })),
+  });
+  const round = fc
+    .tuple(text, fc.array(call, { minLength: 1, maxLength: 3 }), text)
+    .map(([said, toolCalls, output]): Message[] => [
+      { role: 'assistant', text: said, toolCalls },
+      { role: 'tool', results: toolCalls.map(({ id, name }) => ({ callId: id, name, status: 'ok', output })) },
+    ]);
+  const brief: Message[] = [
+    { role: 'system', text: 's'.repeat(9_000) },
+    { role: 'user', text: 'u'.repeat(9_000) },
+  ];
+  fc.assert(
+    fc.property(fc.array(round, { maxLength: 60 }), fc.integer({ min: 1, max: 8 }), (rounds, harder) => {
+      const messages = [...brief, ...rounds.flat()];
+      const short = shortened(messages, brief.length, harder);
+      expect(short.slice(0, brief.length)).toEqual(brief);
+      expect(JSON.stringify(short).length).toBeLessThanOrEqual(JSON.stringify(messages).length + 100 * short.length);
+      short.forEach((message, i) => {
+        if (message.role === 'tool') {
+          const before = short[i - 1];
+          if (before?.role !== 'assistant') throw new Error(`results without calls at ${i}`);
+          expect(message.results.map(({ callId }) => callId)).toEqual(before.toolCalls.map(({ id }) => id));
+        }
+        if (message.role === 'assistant') for (const each of message.toolCalls) JSON.parse(each.arguments);
+        expect(JSON.stringify(message)).not.toMatch(/\\ud[89a-f][0-9a-f]{2}/);
+      });
+    }),
+    { seed: 20_261_122, numRuns: 200 },
+  );
 });
