@@ -157,7 +157,8 @@ const LAST: Draft[] = [
     // Beside docs, which does not know of it: each passes alone, and the branch fails once both have landed.
     id: 'version',
     title: 'The package says its version',
-    details: 'src/version.ts exports VERSION, and so does the index; a test holds that it is the version of package.json.',
+    details:
+      'src/version.ts exports VERSION, and so does the index; a test holds that it is the version of package.json.',
     files: ['src/version.ts', 'test/version.test.ts', 'src/index.ts'],
     dependsOn: ['index'],
   },

@@ -72,8 +72,8 @@ test('a schedule is made, listed, triggered, paused, resumed and deleted', { tim
 
   expect((await agentswarm('pause', id, '--reason', 'holidays')).code).toBe(0);
   expect((await client.schedule.getHandle(id).describe()).state).toMatchObject({ paused: true, note: 'holidays' });
-  const listed = async (): Promise<{ id: string; paused: boolean; cron: string }[]> =>
-    JSON.parse((await agentswarm('list', '--json')).stdout);
+  const listed = async () =>
+    JSON.parse((await agentswarm('list', '--json')).stdout) as { id: string; paused: boolean; cron: string }[];
   await expect
     .poll(async () => (await listed()).find((row) => row.id === id), { timeout: 10_000 })
     .toMatchObject({ paused: true, cron: '0 2 * * *', repo: `${folder.dir}/app.git` });
