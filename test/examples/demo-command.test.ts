@@ -60,7 +60,10 @@ function expectWhole({ dir, origin, report, said, requests }: Demo): void {
   expect(new Set(landed.flatMap(({ change }) => change)).size).toBe(pieces.length);
   expect(report.tip).toBe(gitIn(origin, ['rev-parse', 'main']));
   expect(report.base).toBe(base);
-  expect(gitIn(origin, ['for-each-ref', '--format=%(refname)'])).toBe('refs/heads/main');
+  const refs = gitIn(origin, ['for-each-ref', '--format=%(refname)']).split('\n');
+  const green = report.green?.verdict === 'green' ? ['refs/agentswarm/green/main'] : [];
+  expect(refs).toEqual([...green, 'refs/heads/main']);
+  for (const ref of green) expect(gitIn(origin, ['rev-parse', ref])).toBe(report.tip);
 
   const used = (field: 'inputTokens' | 'outputTokens') => requests.reduce((sum, request) => sum + request[field], 0);
   expect(report).toMatchObject({ inputTokens: used('inputTokens'), outputTokens: used('outputTokens') });
