@@ -1,6 +1,6 @@
 """What a sandbox holds on disk: looked at while a command runs, and after one that wrote much.
 
-The first part of one program with runner.py. Counted by du, as for sandboxes on the worker's host: blocks, hard links
+A part of one program with runner.py. Counted by du, as for sandboxes on the worker's host: blocks, hard links
 once, paths of any length.
 """
 import ctypes

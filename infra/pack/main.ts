@@ -18,7 +18,10 @@ const DATA = [
   'infra/temporal/go.mod',
   'infra/temporal/go.sum',
   'infra/modal/Dockerfile',
+  'infra/modal/child.py',
   'infra/modal/disk.py',
+  'infra/modal/output.py',
+  'infra/modal/processes.py',
   'infra/modal/runner.py',
 ];
 

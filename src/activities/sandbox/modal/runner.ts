@@ -5,7 +5,8 @@ import type { SandboxLimits } from '../../../shared/config.ts';
 import type { ExecReason, ExecResult } from '../../process/run-process.ts';
 import type { Identity } from './layout.ts';
 
-const SOURCES = ['disk.py', 'runner.py'].map((name) => new URL(`../../../../infra/modal/${name}`, import.meta.url));
+const PARTS = ['processes.py', 'disk.py', 'output.py', 'child.py', 'runner.py'];
+const SOURCES = PARTS.map((name) => new URL(`../../../../infra/modal/${name}`, import.meta.url));
 
 /** argv of the runner. Isolated from the environment and from what is installed: an agent has no say in it. */
 export const runnerArgv = (): string[] => {
