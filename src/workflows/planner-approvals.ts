@@ -15,6 +15,7 @@ import { parseSignal } from './input.ts';
 import type { Addressed } from './planner-people.ts';
 import type { PlannerState } from './planner-state.ts';
 import { refused, refuseUnless, said } from './refusals.ts';
+import { openChildren } from './task-records.ts';
 
 export class Approvals {
   private readonly chain: Chain;
@@ -66,7 +67,10 @@ export class Approvals {
     if (state.desk.waiting.length === 0) return;
     const { approval } = context.settings;
     const plans = state.heldPlans();
-    state.desk.forget((each) => this.isOwn(each) && !plans.has(planOf(each)));
+    const below = openChildren(state.tasks).map(({ workflowId }) => workflowId);
+    state.desk.forget((each) =>
+      this.isOwn(each) ? !plans.has(planOf(each)) : !below.some((id) => isAtOrBelow(each.sender.workflowId, id)),
+    );
     for (const waiting of state.desk.expired(approval, Date.now())) {
       await this.decide(waiting, false, RUN_TEXT.notApprovedInTime(approval.rejectAfterMinutes ?? 0));
     }
@@ -148,6 +152,9 @@ export class Approvals {
     return sameChain(sender, this.chain);
   }
 }
+
+const isAtOrBelow = (workflowId: string, above: string): boolean =>
+  workflowId === above || workflowId.startsWith(`${above}/`);
 
 /** The plan that a planner's request is about. */
 const planOf = ({ id }: Waiting): string => id.slice(id.lastIndexOf('/') + 1);
