@@ -149,8 +149,13 @@ export const Config = z.strictObject({
     .strictObject({
       prometheus: z
         .strictObject({
-          /** host:port that a worker answers `/metrics` on; one worker each. */
-          bindAddress: z.string().regex(/^(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}$/, 'an address is host:port'),
+          /** IP address and port that a worker answers `/metrics` on; one worker each. */
+          bindAddress: z
+            .string()
+            .regex(
+              /^(\[[0-9a-fA-F:]+\]|\d{1,3}(\.\d{1,3}){3}):\d{1,5}$/,
+              'expected an IP address and a port: "127.0.0.1:9464"',
+            ),
         })
         .optional(),
     })
