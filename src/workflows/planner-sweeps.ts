@@ -2,7 +2,7 @@
  * A run's sweeps: when one is due, and what its result changes. While tasks land they come at an interval that the
  * verdicts set; at the end the newest verdict is about the newest work. One at a time.
  */
-import { condition, isCancellation, log, ParentClosePolicy, setHandler, startChild } from '@temporalio/workflow';
+import { condition, isCancellation, log, ParentClosePolicy, setHandler, sleep, startChild } from '@temporalio/workflow';
 import type { RunContext } from '../shared/contracts/run.ts';
 import type { Green } from '../shared/contracts/green.ts';
 import { type SweepMemory, SweptMessage, type SweepResult, type TriedFix } from '../shared/contracts/sweep.ts';
@@ -23,8 +23,9 @@ import { landedWork, type TaskRecord } from './task-records.ts';
 const MAX_ROUNDS = { run: 3, reconcile: 10 };
 /** A sweep that says nothing for so long is asked after. */
 const ASK_MS = 60_000;
-/** So often a final sweep that was lost is made again. */
+/** So often a sweep that was lost is made again, so much later. */
 const MAX_LOST = 2;
+const AGAIN_MS = 3_000;
 const OUTCOME_CHARS = 300;
 
 export type CarriedSweeps = {
@@ -47,6 +48,9 @@ export class Sweeps {
   private readonly owner: Owner;
   /** `reconcile`: the run is there for nothing else, and mends all that fails. */
   private readonly mode: 'run' | 'reconcile';
+  private starting = false;
+  /** A word that came together with the news that its sweep has begun: signals are heard first. */
+  private early: SweptMessage | undefined;
 
   constructor(owner: Owner, mode: 'run' | 'reconcile') {
     this.owner = owner;
@@ -92,6 +96,7 @@ export class Sweeps {
       const { pending, newTroubles } = state.planningInput();
       if (pending > 0 || (newTroubles > 0 && state.closing === undefined)) return true;
       if (!this.wanted(state, context) || sweepsOf(state).lost > MAX_LOST) return false;
+      if (sweepsOf(state).lost > 0) await sleep(AGAIN_MS);
       await this.start(state, context);
     }
   }
@@ -153,6 +158,7 @@ export class Sweeps {
     const sweeps = sweepsOf(state);
     const share = this.mayFix(state) ? state.beginSweep() : null;
     const work = landedWork(state.tasks);
+    this.starting = true;
     try {
       const child = await startChild<typeof reconciler>(WORKFLOW.reconciler, {
         workflowId: reconcilerWorkflowId(chain.workflowId),
@@ -174,6 +180,7 @@ export class Sweeps {
       });
       const begun = { workflowId: child.workflowId, firstRunId: child.firstExecutionRunId };
       sweeps.running = { child: begun, work, askedAt: Date.now() };
+      if (this.early !== undefined) this.swept(state, this.early);
       void child.result().then(
         () => undefined,
         (error: unknown) => this.owner.hear((now) => this.wasLost(now, begun, rootMessage(error))),
@@ -182,6 +189,9 @@ export class Sweeps {
       if (isCancellation(error)) throw error;
       // An orphan of an earlier run of this id may hold the name.
       this.saidNothing(state, work, rootMessage(error));
+    } finally {
+      this.starting = false;
+      this.early = undefined;
     }
   }
 
@@ -190,9 +200,10 @@ export class Sweeps {
     return state.closing === undefined && rounds < MAX_ROUNDS[this.mode];
   }
 
-  private swept(state: PlannerState, { sender, result }: SweptMessage): void {
+  private swept(state: PlannerState, { id, sender, result }: SweptMessage): void {
     const sweeps = sweepsOf(state);
     const { running } = sweeps;
+    if (running === undefined && this.starting) this.early = { id, sender, result };
     if (running === undefined || !sameChain(running.child, sender)) return;
     delete sweeps.running;
     sweeps.lost = 0;
@@ -246,7 +257,7 @@ export class Sweeps {
     log.warn('a sweep ended without a verdict', { reason });
     state.sweepEnded('unknown');
     sweeps.lost += 1;
-    sweeps.dueAt = Date.now() + sweeps.memory.intervalMs;
+    sweeps.dueAt = Date.now() + (sweeps.lost > MAX_LOST ? sweeps.memory.intervalMs : AGAIN_MS);
     // Not about this work: another one may still say it.
     sweeps.last = { verdict: 'unknown', reason: reason.slice(0, 1_000), at: Date.now(), work: work - 1 };
   }

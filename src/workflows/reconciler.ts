@@ -107,10 +107,10 @@ class Sweep {
         : freezes
           ? { kind: 'red', commit, reason: SWEEP_TEXT.red(target, reason).slice(0, 2_000) }
           : { kind: 'green', commit };
+    const { frozen: _, ...memory } = this.memory;
+    this.memory = health.kind === 'red' ? { ...memory, frozen: true } : memory;
     try {
       await enqueueActivities.tellHealth({ repo, target, health });
-      const { frozen: _, ...memory } = this.memory;
-      this.memory = health.kind === 'red' ? { ...memory, frozen: true } : memory;
     } catch (error) {
       if (isCancellation(error)) throw error;
       log.warn('the merge queue could not be told of a sweep', { reason: rootMessage(error) });
