@@ -3,9 +3,10 @@
  * What is merged or landed is so one at a time; checks run beside each other.
  */
 import type { MergeActivities } from '../shared/contracts/activities.ts';
-import type { ChecksRequest, ChecksResult } from '../shared/contracts/checks.ts';
+import type { CheckRun, ChecksRequest, ChecksResult } from '../shared/contracts/checks.ts';
 import type { BranchHealth, GateFindings, GateTerms } from '../shared/contracts/gate.ts';
 import type { MergeOutcome, MergeQueueInput, MergeRequest, Refusal } from '../shared/contracts/merge.ts';
+import { isBetter } from '../shared/decisions/gate/better.ts';
 import { type Decision, Gate, newGate, type Verdict } from '../shared/decisions/gate/gate.ts';
 import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
 import { failureReport, MERGE_TEXT } from '../shared/merge-text.ts';
@@ -34,6 +35,10 @@ export class GateKeeper {
   private tail: Promise<unknown> = Promise.resolve();
   private landing = false;
   private tipReport: string | undefined;
+  /** What failed on the tip, while that is red. */
+  private tipChecks: readonly CheckRun[] = [];
+  /** Lines that a red branch gets better by, though not whole; by their commits. */
+  private readonly partial = new Set<string>();
   private stalled: { reason: string; times: number; waits: boolean } | undefined;
   /** Set while the queue is about to continue as new: nothing more begins. */
   draining = false;
@@ -237,7 +242,7 @@ export class GateKeeper {
     this.gate.composed(key, merged.line, merged.aside);
     this.queue.settle(merged.decided);
     this.gate.withdraw(merged.decided.map(({ id }) => id));
-    return lines.find(merged.line);
+    return merged.line.length === 0 ? undefined : (lines.find(merged.line) ?? (await this.compose(key)));
   }
 
   /** @throws when a check could not be run: that is no verdict. */
@@ -248,21 +253,36 @@ export class GateKeeper {
     const { base } = this.lines;
     const summary = line.length === 0 ? `the tip ${commit.slice(0, 10)}` : `${line.length} on ${base?.slice(0, 10)}`;
     const known = this.gate.state.tip === 'green' && base !== undefined && line.length > 0 ? { since: base } : {};
+    const failed: CheckRun[] = [];
+    let passed = true;
     for (const { checks, setup } of this.termsOf(line)) {
-      const request = { repo, commit, ref, checks, setup, first: true, ...known };
+      // Where the branch is red, what is left counts: a fix need not mend all of it.
+      const first = line.length > 0 && this.tipChecks.length === 0;
+      const request = { repo, commit, ref, checks, setup, first, ...known };
       const result = await this.effects.runChecks(request, summary);
       switch (result.verdict) {
         case 'passed':
           continue;
-        case 'failed':
-          return { passed: false, report: failureReport(result) };
+        case 'failed': {
+          passed = false;
+          failed.push(...result.checks);
+          if (first) return { passed: false, report: failureReport(result) };
+          continue;
+        }
         case 'could-not-run':
           throw new Error(result.reason);
         case 'none':
           throw new Error(MERGE_TEXT.nothingToCheck);
       }
     }
-    return { passed: true, report: '' };
+    if (passed) return { passed, report: '' };
+    if (line.length === 0) this.tipChecks = failed;
+    else if (this.isRed && this.requestsOf(line).every(({ fix }) => fix === true) && isBetter(failed, this.tipChecks)) {
+      this.effects.log.info('a fix makes the branch better, though not whole', { commit });
+      this.partial.add(commit);
+      return { passed: true, report: '' };
+    }
+    return { passed, report: failureReport({ checks: failed }) };
   }
 
   /** Never rejects. */
@@ -295,9 +315,15 @@ export class GateKeeper {
       case 'landed':
         this.queue.settle(answers);
         lines.landed(line, commit);
-        gate.landed();
-        // Its checks have passed as a whole, whatever was wrong before.
-        this.queue.thaw('reconciler');
+        if (this.partial.has(commit)) {
+          gate.landed('unknown');
+        } else {
+          gate.landed();
+          // Its checks have passed as a whole, whatever was wrong before.
+          this.queue.thaw('reconciler');
+        }
+        this.tipChecks = [];
+        this.partial.clear();
         if (result.tip !== commit) this.moved();
         return;
       case 'overtaken':
@@ -328,6 +354,8 @@ export class GateKeeper {
   }
 
   private moved(): void {
+    this.tipChecks = [];
+    this.partial.clear();
     this.lines.moved();
     this.gate.moved();
   }

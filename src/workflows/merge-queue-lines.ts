@@ -31,15 +31,19 @@ export class ComposedLines {
       );
   }
 
-  /** @returns the line as far as it could be merged, with what was set aside or decided. */
+  /** @returns the line as far as it could be merged, with what was set aside or decided; it need not be found then. */
   add(before: Line, { base, ref, steps }: ComposeResult) {
     this.base = base;
     let line = [...before];
+    // What came to be merged without a request before it may be a line that is known already, as another commit. That
+    // one may have been checked: it stays, and the rest has to be merged onto it.
+    let isNew = true;
     for (const step of steps) {
       if (step.kind !== 'merged') continue;
       line = [...line, step.id];
       const { commit } = step.outcome;
-      this.lines.push({ line, commit, ref, answer: { id: step.id, outcome: step.outcome } });
+      isNew &&= this.find(line) === undefined;
+      if (isNew) this.lines.push({ line, commit, ref, answer: { id: step.id, outcome: step.outcome } });
     }
     if (steps.some(({ kind }) => kind === 'merged')) this.refs.add(ref);
     return {

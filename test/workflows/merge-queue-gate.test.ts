@@ -31,6 +31,27 @@ const plans = fc.record({
   speculative: fc.boolean(),
 });
 
+function requestOf(
+  id: string,
+  { priority, fix }: Pick<Planned, 'priority' | 'fix'>,
+  { speculative, slots }: Pick<Plan, 'speculative' | 'slots'>,
+): MergeRequest {
+  return {
+    id,
+    requester: { workflowId: `run/${id}.1`, firstRunId: id },
+    root: { workflowId: 'run', firstRunId: 'root' },
+    commit: SHA,
+    ref: `refs/agentswarm/runs/run/${id}.1`,
+    base: SHA,
+    priority,
+    subject: id,
+    body: '',
+    author: { name: 'A', email: 'a@localhost' },
+    fix,
+    gate: { mode: speculative ? 'speculative' : 'batch', slots, checks: [], setup: null },
+  };
+}
+
 class Schedule {
   private readonly plan: Plan;
   private readonly choices: Iterator<number>;
@@ -47,7 +68,7 @@ class Schedule {
   constructor(plan: Plan, choices: Iterator<number>) {
     this.plan = plan;
     this.choices = choices;
-    this.entries = plan.requests.map((request, i) => this.entry(`r${i}`, request));
+    this.entries = plan.requests.map((request, i) => requestOf(`r${i}`, request, plan));
     this.remote = new ModelRemote({
       bad: new Set(this.entries.filter((_, i) => plan.requests[i]?.bad).map(({ id }) => id)),
       keys: new Map(plan.requests.flatMap(({ key }, i) => (key === undefined ? [] : [[`r${i}`, key] as const]))),
@@ -168,24 +189,6 @@ class Schedule {
     }
   }
 
-  private entry(id: string, { priority, fix }: Planned): MergeRequest {
-    const { speculative, slots } = this.plan;
-    return {
-      id,
-      requester: { workflowId: `run/${id}.1`, firstRunId: id },
-      root: { workflowId: 'run', firstRunId: 'root' },
-      commit: SHA,
-      ref: `refs/agentswarm/runs/run/${id}.1`,
-      base: SHA,
-      priority,
-      subject: id,
-      body: '',
-      author: { name: 'A', email: 'a@localhost' },
-      fix,
-      gate: { mode: speculative ? 'speculative' : 'batch', slots, checks: [], setup: null },
-    };
-  }
-
   private choose(n: number): number {
     return (this.choices.next().value ?? 0) % n;
   }
@@ -209,4 +212,37 @@ describe('the gate of a merge queue', () => {
       },
     );
   }, 120_000);
+
+  test('on a red branch fixes land that each mend a part of it, one that mends nothing does not, and then all do', async () => {
+    const input: MergeQueueInput = { repo: { location: '/x', key: '/x' }, target: 'main' };
+    const mends: Record<string, string> = { r0: 'error a', r1: 'error b' };
+    const remote = new ModelRemote({
+      bad: new Set(),
+      keys: new Map(),
+      errors: (content) => ['error a', 'error b'].filter((error) => !content.some((id) => mends[id] === error)),
+      dies: () => false,
+      flakes: () => false,
+      cannotRun: () => false,
+      pass: (_, value) => Promise.resolve(value),
+    });
+    const queue = new MergeQueueState(input);
+    const keeper = new GateKeeper({ input, queue, effects: remote.effects(), onNews: () => undefined });
+    const settle = async (...ids: string[]): Promise<string[]> => {
+      for (const id of ids)
+        queue.add(requestOf(id, { priority: 5, fix: id !== 'r3' }, { speculative: false, slots: 1 }));
+      for (let i = 0; i < 20; i++) {
+        keeper.step();
+        await new Promise(setImmediate);
+      }
+      return queue.takeAnswers().map(({ answer }) => `${answer.id} ${answer.outcome.kind}`);
+    };
+    keeper.hear({ kind: 'red', commit: remote.tip, reason: 'a and b' }, 0);
+    expect(await settle('r3')).toEqual([]);
+    expect(await settle('r2')).toEqual(['r2 ejected']);
+    expect(await settle('r0')).toEqual(['r0 landed']);
+    expect(queue.frozen).toHaveLength(1);
+    expect(await settle('r1')).toEqual(['r1 landed', 'r3 landed']);
+    expect(queue.frozen).toEqual([]);
+    expect(remote.content).toEqual(['r0', 'r1', 'r3']);
+  });
 });

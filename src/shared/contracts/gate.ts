@@ -41,6 +41,7 @@ export const GateFindings = z.object({
       line: z.array(z.string()),
       times: z.number().int(),
       report: z.string(),
+      expected: z.boolean().optional(),
       passes: z.boolean().optional(),
     }),
   ),

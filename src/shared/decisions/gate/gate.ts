@@ -8,7 +8,16 @@
  * 4. A failure invalidates what stood on it, and nothing else.
  */
 import { type Line, sameLine, startsWith, without } from './line.ts';
-import { BELIEVED, type Entry, type Failed, mainLine, suspectGroups, wantedChecks, type Situation } from './wanted.ts';
+import {
+  BELIEVED,
+  type Entry,
+  type Failed,
+  isBelieved,
+  mainLine,
+  suspectGroups,
+  wantedChecks,
+  type Situation,
+} from './wanted.ts';
 
 export type Running = { key: number; line: string[] };
 
@@ -130,15 +139,16 @@ export class Gate {
     }
     const before = state.failed.find((other) => sameLine(other.line, line));
     // A part of what is believed to fail need not be tried twice on the way to the one that is to blame.
-    const expected =
-      line.length > 1 && state.failed.some((whole) => whole.times >= BELIEVED && startsWith(whole.line, line));
-    const times = expected ? BELIEVED : 1;
-    if (before === undefined) state.failed.push({ line, times, report: verdict.report });
+    const expected = state.failed.some((whole) => isBelieved(whole) && startsWith(whole.line, line));
+    if (before === undefined) state.failed.push({ line, times: 1, report: verdict.report, expected });
     else Object.assign(before, { times: before.times + 1, report: verdict.report });
   }
 
-  /** The branch has been read back with the line that was to land on it. */
-  landed(): void {
+  /**
+   * The branch has been read back with the line that was to land on it.
+   * @param tip `unknown` where the line only made a red branch better.
+   */
+  landed(tip: 'green' | 'unknown' = 'green'): void {
     const { state } = this;
     const landed = state.landing ?? [];
     const rest = (line: Line): string[] => line.slice(landed.length);
@@ -159,7 +169,7 @@ export class Gate {
           : { ...each, line: without(each.line, [...landed, ...cleared]), times: 1 },
       )
       .filter(({ line }) => line.length > 0);
-    Object.assign(state, { aside: [], tip: 'green', tipFailures: 0 });
+    Object.assign(state, { aside: [], tip, tipFailures: 0 });
   }
 
   /** The remote says no to the line for something that may be in one request of it: which, is found by dividing. */

@@ -14,6 +14,8 @@ export type Failed = {
   line: string[];
   times: number;
   report: string;
+  /** It is the beginning of a line that is believed to fail. */
+  expected?: boolean | undefined;
   /** Its checks pass, and the remote does not take it. */
   passes?: boolean | undefined;
 };
@@ -37,6 +39,10 @@ export type Situation = {
 
 /** A failure is believed when it has come twice: one retry for flakes. */
 export const BELIEVED = 2;
+
+/** Whether it is divided. Nobody is ejected for what is only expected. */
+export const isBelieved = ({ line, times, expected }: Failed): boolean =>
+  times >= BELIEVED || (expected === true && line.length > 1);
 
 export function wantedChecks(situation: Situation): Wanted[] {
   const { running, tipInDoubt, slots } = situation;
@@ -82,9 +88,10 @@ export function mainLine({ entries, running, maxBatch }: Situation, suspects: Re
 }
 
 /** The next checks of a line that failed: once more, or its first half, which lands when it passes. */
-function trials({ line, times }: Failed, parallel: boolean): string[][] {
+function trials(failed: Failed, parallel: boolean): string[][] {
+  const { line } = failed;
   const half = line.length > 1 ? [line.slice(0, Math.ceil(line.length / 2))] : [];
-  if (times >= BELIEVED) return half;
+  if (isBelieved(failed)) return half;
   return parallel ? [...half, [...line]] : [[...line], ...half];
 }
 
