@@ -8,8 +8,8 @@ import { temporaryFolder } from '../support/repos.ts';
 import { temporal } from '../support/temporal.ts';
 import { BOUNDARIES, type Boundary, Lane } from './landing-lane.ts';
 
-const LANES = 14;
-const KILLS_EACH = 4;
+const LANES = 18;
+const KILLS_EACH = 3;
 
 const cleanUps: (() => Promise<void> | void)[] = [];
 afterEach(async () => {

@@ -11,6 +11,8 @@ import { createMergeActivities } from '../../src/activities/merge/index.ts';
 import type { Boundary, LandingWorker } from './landing-lane.ts';
 
 const { dir, address, taskQueue, codePath } = JSON.parse(process.argv[2] ?? '{}') as LandingWorker;
+// It ends with the test, however that ends.
+process.on('disconnect', () => process.exit(1));
 Runtime.install({ logger: new DefaultLogger('ERROR') });
 
 function dieIf(boundary: Boundary): void {
