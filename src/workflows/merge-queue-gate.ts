@@ -2,30 +2,18 @@
  * Drives the gate of a merge queue: does what it decides (merge, check, land, eject) and tells it what came of it.
  * What is merged or landed is so one at a time; checks run beside each other.
  */
-import type { MergeActivities } from '../shared/contracts/activities.ts';
-import type { CheckRun, ChecksRequest, ChecksResult } from '../shared/contracts/checks.ts';
-import type { BranchHealth, GateFindings, GateTerms } from '../shared/contracts/gate.ts';
+import type { BranchHealth, GateFindings } from '../shared/contracts/gate.ts';
 import type { MergeOutcome, MergeQueueInput, MergeRequest, Refusal } from '../shared/contracts/merge.ts';
-import { isBetter } from '../shared/decisions/gate/better.ts';
 import { type Decision, Gate, newGate, type Verdict } from '../shared/decisions/gate/gate.ts';
 import { FailureType, failureTypeOf, rootMessage, terminal } from '../shared/failures.ts';
-import { failureReport, MERGE_TEXT } from '../shared/merge-text.ts';
+import { MERGE_TEXT } from '../shared/merge-text.ts';
 import { type Composed, ComposedLines } from './merge-queue-lines.ts';
 import type { MergeQueueState } from './merge-queue-state.ts';
+import { type GateEffects, GateVerdicts } from './merge-queue-verdicts.ts';
 
 /** One check is of at most so many. */
 const MAX_LINE = 50;
 const STALL_MS = { first: 5_000, most: 10 * 60_000 };
-
-/** What a gate does to the world. Given by the workflow; by a model of the world in a simulation. */
-export type GateEffects = Pick<MergeActivities, 'composeLine' | 'landLine'> & {
-  /** @param summary what of it is shown to people. */
-  runChecks(request: ChecksRequest, summary: string): Promise<ChecksResult>;
-  /** Begins what can be cancelled: an effect that it waits for then throws what `isCancellation` knows. */
-  cancellable(work: () => Promise<void>): { cancel(): void };
-  isCancellation(error: unknown): boolean;
-  log: Record<'info' | 'warn', (message: string, about: Record<string, unknown>) => void>;
-};
 
 export class GateKeeper {
   private readonly gate: Gate;
@@ -35,16 +23,13 @@ export class GateKeeper {
   private tail: Promise<unknown> = Promise.resolve();
   private landing = false;
   private tipReport: string | undefined;
-  /** What failed on the tip, while that is red. */
-  private tipChecks: readonly CheckRun[] = [];
-  /** Lines that a red branch gets better by, though not whole; by their commits. */
-  private readonly partial = new Set<string>();
   private stalled: { reason: string; times: number; waits: boolean } | undefined;
   /** Set while the queue is about to continue as new: nothing more begins. */
   draining = false;
   private readonly branch: { repo: MergeQueueInput['repo']; target: string };
   private readonly queue: MergeQueueState;
   private readonly effects: GateEffects;
+  private readonly verdicts: GateVerdicts;
   private readonly onNews: () => void;
 
   constructor(options: {
@@ -59,6 +44,7 @@ export class GateKeeper {
     this.branch = { repo: input.repo, target: input.target };
     this.queue = queue;
     this.effects = effects;
+    this.verdicts = new GateVerdicts(input.repo, effects);
     this.onNews = onNews;
     this.lines = new ComposedLines(found?.base);
     this.tipReport = found?.tipReport;
@@ -99,7 +85,13 @@ export class GateKeeper {
     const { tip, failed } = this.gate.state;
     const { base } = this.lines;
     if (base === undefined) return undefined;
-    return { base, tip, failed, ...(this.tipReport === undefined ? {} : { tipReport: this.tipReport }) };
+    // What a red tip fails with is not carried: it is checked again.
+    return {
+      base,
+      tip: tip === 'red' ? 'unknown' : tip,
+      failed,
+      ...(this.tipReport === undefined ? {} : { tipReport: this.tipReport }),
+    };
   }
 
   /** After a wait: what could not be run is tried again. */
@@ -199,8 +191,9 @@ export class GateKeeper {
     try {
       const composed = await this.exclusively(() => this.compose(key));
       if (composed === undefined) return;
-      const verdict = await this.judge(key, composed);
-      if (verdict === undefined) return;
+      const line = this.gate.lineOf(key);
+      if (line === undefined) return;
+      const verdict = await this.judge(line, composed);
       this.stalled = undefined;
       if (this.gate.lineOf(key)?.length === 0) {
         this.tipReport = verdict.report;
@@ -245,44 +238,10 @@ export class GateKeeper {
     return merged.line.length === 0 ? undefined : (lines.find(merged.line) ?? (await this.compose(key)));
   }
 
-  /** @throws when a check could not be run: that is no verdict. */
-  private async judge(key: number, { commit, ref }: Pick<Composed, 'commit' | 'ref'>): Promise<Verdict | undefined> {
-    const line = this.gate.lineOf(key);
-    if (line === undefined) return undefined;
-    const { repo } = this.branch;
-    const { base } = this.lines;
-    const summary = line.length === 0 ? `the tip ${commit.slice(0, 10)}` : `${line.length} on ${base?.slice(0, 10)}`;
-    const known = this.gate.state.tip === 'green' && base !== undefined && line.length > 0 ? { since: base } : {};
-    const failed: CheckRun[] = [];
-    let passed = true;
-    for (const { checks, setup } of this.termsOf(line)) {
-      // Where the branch is red, what is left counts: a fix need not mend all of it.
-      const first = line.length > 0 && this.tipChecks.length === 0;
-      const request = { repo, commit, ref, checks, setup, first, ...known };
-      const result = await this.effects.runChecks(request, summary);
-      switch (result.verdict) {
-        case 'passed':
-          continue;
-        case 'failed': {
-          passed = false;
-          failed.push(...result.checks);
-          if (first) return { passed: false, report: failureReport(result) };
-          continue;
-        }
-        case 'could-not-run':
-          throw new Error(result.reason);
-        case 'none':
-          throw new Error(MERGE_TEXT.nothingToCheck);
-      }
-    }
-    if (passed) return { passed, report: '' };
-    if (line.length === 0) this.tipChecks = failed;
-    else if (this.isRed && this.requestsOf(line).every(({ fix }) => fix === true) && isBetter(failed, this.tipChecks)) {
-      this.effects.log.info('a fix makes the branch better, though not whole', { commit });
-      this.partial.add(commit);
-      return { passed: true, report: '' };
-    }
-    return { passed, report: failureReport({ checks: failed }) };
+  /** The tip alone is checked as those that wait would be. */
+  private judge(line: readonly string[], at: Pick<Composed, 'commit' | 'ref'>): Promise<Verdict> {
+    const requests = line.length > 0 ? this.requestsOf(line) : this.queue.requests;
+    return this.verdicts.on({ ...at, line, requests, base: this.lines.base, tip: () => this.gate.state.tip });
   }
 
   /** Never rejects. */
@@ -315,15 +274,14 @@ export class GateKeeper {
       case 'landed':
         this.queue.settle(answers);
         lines.landed(line, commit);
-        if (this.partial.has(commit)) {
+        if (this.verdicts.isPartial(commit)) {
           gate.landed('unknown');
         } else {
           gate.landed();
           // Its checks have passed as a whole, whatever was wrong before.
           this.queue.thaw('reconciler');
         }
-        this.tipChecks = [];
-        this.partial.clear();
+        this.verdicts.forget();
         if (result.tip !== commit) this.moved();
         return;
       case 'overtaken':
@@ -354,24 +312,13 @@ export class GateKeeper {
   }
 
   private moved(): void {
-    this.tipChecks = [];
-    this.partial.clear();
+    this.verdicts.forget();
     this.lines.moved();
     this.gate.moved();
   }
 
   private requestsOf(line: readonly string[]): MergeRequest[] {
     return line.flatMap((id) => this.queue.requests.find((request) => request.id === id) ?? []);
-  }
-
-  /** The tip alone is checked as those that wait would be. */
-  private termsOf(line: readonly string[]): GateTerms[] {
-    const requests = line.length > 0 ? this.requestsOf(line) : this.queue.requests;
-    const distinct = new Map<string, GateTerms>();
-    for (const { gate } of requests) {
-      if (gate !== undefined) distinct.set(JSON.stringify([gate.checks, gate.setup]), gate);
-    }
-    return [...distinct.values()];
   }
 
   /** The strictest that any of them asks for is for all; `speculative` where one of them does. */

@@ -24,8 +24,9 @@ import { MERGE_TEXT } from '../shared/merge-text.ts';
 import { enqueueSignal, freezeUpdate, healthSignal, mergeQueueSnapshotQuery, thawUpdate } from '../shared/messages.ts';
 import { answerActivities, checkActivities, mergeActivities } from './activities.ts';
 import { parseInput, parseSignal } from './input.ts';
-import { type GateEffects, GateKeeper } from './merge-queue-gate.ts';
+import { GateKeeper } from './merge-queue-gate.ts';
 import { MergeQueueState } from './merge-queue-state.ts';
+import type { GateEffects } from './merge-queue-verdicts.ts';
 import { queueNames } from './queues.ts';
 import { refuseUnless } from './refusals.ts';
 

@@ -129,7 +129,8 @@ export class Gate {
     if (line.length === 0) {
       state.tipFailures = verdict.passed ? 0 : state.tipFailures + 1;
       if (verdict.passed) state.tip = 'green';
-      else if (state.tipFailures >= BELIEVED) state.tip = 'red';
+      // What failed on it need not have been to blame, and a fix is judged by what the tip fails with.
+      else if (state.tipFailures >= BELIEVED) Object.assign(state, { tip: 'red', failed: [] });
       return;
     }
     if (verdict.passed) {
