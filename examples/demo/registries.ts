@@ -5,10 +5,15 @@ import { join } from 'node:path';
 
 const HOSTS = ['registry.npmjs.org', 'pypi.org', 'files.pythonhosted.org'];
 
-/** Writes `dir`/temporal.config.mjs, which the command finds: `setup` may connect to what these names lead to. */
-export async function allowRegistries(dir: string): Promise<void> {
+/** What these names lead to: for `sandbox.privateAddresses`. */
+export async function registryAddresses(): Promise<string[]> {
   const found = await Promise.all(HOSTS.map((host) => lookup(host, { all: true }).catch(() => [])));
-  const privateAddresses = [...new Set(found.flat().map(({ address }) => address))];
+  return [...new Set(found.flat().map(({ address }) => address))];
+}
+
+/** Writes `dir`/temporal.config.mjs, which the command finds: `setup` may connect there. */
+export async function allowRegistries(dir: string): Promise<void> {
+  const privateAddresses = await registryAddresses();
   writeFileSync(
     join(dir, 'temporal.config.mjs'),
     `export default ${JSON.stringify({ sandbox: { privateAddresses } })};\n`,

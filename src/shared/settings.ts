@@ -124,7 +124,9 @@ const planningShape = {
   approval: ApprovalRules,
 };
 
-export const RunSettingsInput = z.strictObject({ ...shape, ...planningShape, division: Division.partial(), approval: ApprovalRules.partial() }).partial();
+export const RunSettingsInput = z
+  .strictObject({ ...shape, ...planningShape, division: Division.partial(), approval: ApprovalRules.partial() })
+  .partial();
 export type RunSettingsInput = z.infer<typeof RunSettingsInput>;
 
 export const RunSettings = z.object({

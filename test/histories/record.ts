@@ -11,6 +11,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Script } from '../../examples/scripted-model/conversation.ts';
+import { registryAddresses } from '../../examples/demo/registries.ts';
 import { loadExample } from '../../examples/scripted-model/example.ts';
 import { pauseUpdate, resumeUpdate, steerUpdate } from '../../src/shared/messages.ts';
 import { exampleOrigin } from '../support/examples.ts';
@@ -38,7 +39,8 @@ try {
 
 async function withSwarm(taskQueue: string, script: Script, body: (swarm: Swarm) => Promise<void>): Promise<RunHistory[]> {
   const { client, address } = server;
-  const swarm = await Swarm.start({ client, address, taskQueue, script, latencyMs: 100 });
+  const config = { sandbox: { privateAddresses: await registryAddresses() } };
+  const swarm = await Swarm.start({ client, address, taskQueue, script, latencyMs: 100, config });
   try {
     await body(swarm);
     await swarm.settled(90_000);
