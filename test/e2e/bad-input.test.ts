@@ -155,7 +155,7 @@ describe('bad input', () => {
       '{"repo":"/x","spec":"y","settings":{"maxWorker":2}}',
       /settings: Unrecognized key: "maxWorker"/,
     ],
-    ['no spec', '{"repo":"/x"}', /spec: /],
+    ['no spec', '{"repo":"/x"}', /has no spec/],
     ['an empty spec', '{"repo":"/x","spec":{"text":""}}', /the text of the spec is empty/],
     ['no repository', '{"spec":"y"}', /repo: /],
   ])('%s as input fails the run, naming it', async (name, input, expected) => {
@@ -286,7 +286,7 @@ describe('bad input', () => {
     expect(frozen.files(later?.ref)['later.txt']).toBe('100644 2\n');
     // Planned once more, as a hook may have meant what was in it; the second refusal ends the run.
     const again = report.tasks.find(({ id }) => id === 'later-r2');
-    expect(frozen.refs()).toEqual([again?.ref, later?.ref, 'refs/heads/main'].toSorted());
+    expect(new Set(frozen.refs())).toEqual(new Set([again?.ref, later?.ref, 'refs/heads/main']));
     expect(Object.keys(frozen.files('main'))).toContain('first.txt');
   }, 60_000);
 

@@ -173,7 +173,8 @@ describe('keys and tokens of the worker', () => {
     expect(report).toMatchObject({ status: 'complete', landed: 1 });
     expect(failures).toBeLessThanOrEqual(0);
     const histories = await historiesOf(server.client, QUEUE);
-    expect(new Set(histories.map(({ type }) => type))).toEqual(new Set(['planner', 'task', 'agent', 'mergeQueue']));
+    const types = new Set(histories.map(({ type }) => type));
+    expect(types).toEqual(new Set(['planner', 'task', 'agent', 'mergeQueue', 'reconciler']));
     const text = histories.map(({ history }) => readableText(JSON.parse(historyToJSON(history)))).join('\n');
     expect(canariesIn(text, [plant.file, plant.encoded, plant.environment])).toHaveLength(3);
     expect(canariesIn(text, SECRETS)).toEqual([]);
