@@ -77,8 +77,9 @@ async function own(stateDir: string, lock: SupervisorLock, dependencies: HostDep
     try {
       return await supervise({ name: 'Temporal server', start, onEvent });
     } catch (error) {
-      // Another process may take a port between our look and the server's start.
-      if (tries > 1 && !(await areFree(ports))) return superviseServer(binary, tries - 1);
+      // Another process may take a port between our look and the server's start, and have given it back by now.
+      const taken = /address already in use/.test(String(error)) || !(await areFree(ports));
+      if (tries > 1 && taken) return superviseServer(binary, tries - 1);
       throw error;
     }
   };
