@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { tail } from '../lib/run.mjs';
+import { listensOn } from './listener.ts';
 import { serverArguments, serverEnvironment } from './arguments.ts';
 
 export interface StartServerOptions {
@@ -110,7 +111,10 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Ready is: the front end answers, and the namespace can be described and keeps its histories for 30 days. */
+/**
+ * Ready is: the front end answers, and the namespace can be described and keeps its histories for 30 days. What
+ * answers may be another server that was faster at this port, while ours is about to end for it.
+ */
 async function ready(server: RunningServer, namespace: string, timeoutMs: number): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   const died = server.ended.then(({ code, signal }) => {
@@ -120,6 +124,7 @@ async function ready(server: RunningServer, namespace: string, timeoutMs: number
   let last: unknown = new Error('it was not asked');
   while (Date.now() < deadline) {
     try {
+      if (listensOn(server.pid, server.port) === false) throw new Error(`it does not listen on ${server.port} yet`);
       await Promise.race([keepThirtyDays(server.address, namespace), died]);
       return;
     } catch (error) {
