@@ -12,7 +12,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:os';
 import type { Socket } from 'node:net';
+import { MarkedStream } from './marked-stream.ts';
 import { OutputCollector } from './output.ts';
+import { BEGUN, OPENING, scriptOf } from './shell-script.ts';
 import { type ExecReason, type ExecResult, limitsOf, type ProcessCommand, type ProcessOptions } from './run-process.ts';
 
 /** A shell that waits for commands; plain data. */
@@ -95,16 +97,6 @@ type Running = {
   begun: boolean;
   finish: (ended: { code: number | null; signal: NodeJS.Signals | null }) => void;
 };
-
-const BEGUN = 'begun';
-/**
- * A shell that is not among the first of a pid namespace is in none of its own: what CLEAN kills there would be the
- * host's. Standard error is on 6 meanwhile: the shell's own words ("Killed") are nobody's.
- */
-const OPENING = '[ $$ -lt 10 ] || exit 1; exec 6>&2 2>/dev/null\n';
-/** What the shell's namespaces would keep: processes; files in memory. */
-const CLEAN = `n=0; while kill -9 -1; do n=$((n+1)); [ $n -lt 2000 ] || { n=0; /bin/sleep 0.01; }; done
-for f in /dev/shm/* /dev/shm/.[!.]* /dev/shm/..?*; do [ ! -e "$f" ] && [ ! -L "$f" ] || { rm -rf -- /dev/shm/* /dev/shm/.[!.]* /dev/shm/..?*; break; }; done`;
 
 class Shell {
   readonly spec: ShellSpec;
@@ -204,31 +196,13 @@ class Shell {
       this.running = running;
       if (command.signal?.aborted === true) onAbort();
       else command.signal?.addEventListener('abort', onAbort, { once: true });
-      this.child.stdin?.write(this.script(argv, command, mark));
+      this.child.stdin?.write(scriptOf(this.spec, argv, command, mark));
     });
   }
 
   kill(): void {
     this.gone();
     this.signal();
-  }
-
-  private script(argv: readonly string[], { cwd, env, combine }: ShellCommand, mark: Buffer): string {
-    const [program = '', flag, script = '', name = '', ...args] = argv;
-    const body =
-      this.spec.own && program === '/bin/sh' && flag === '-c' && name === 'sh'
-        ? `set -- ${args.map(quoted).join(' ')}; eval ${quoted(script)}`
-        : `exec ${argv.map(quoted).join(' ')}`;
-    const before = [
-      ...Object.entries(env).map(([key, value]) => `export ${key}=${quoted(value)};`),
-      ...(cwd === undefined ? [] : [`cd ${quoted(cwd)} &&`]),
-    ];
-    return [
-      `echo ${BEGUN} >&4`,
-      `(${before.join(' ')} ${body}) </dev/null ${combine ? '2>&1' : '2>&6'} 3<&- 4>&- 6>&-; s=$?`,
-      this.spec.own ? '' : CLEAN,
-      `printf ${mark}; printf ${mark} >&6; echo $s >&4\n`,
-    ].join('\n');
   }
 
   private take(which: 'out' | 'err', chunk: Buffer): void {
@@ -301,40 +275,3 @@ class Shell {
     }
   }
 }
-
-/** A stream that ends with a mark, which is not part of what is collected. */
-class MarkedStream {
-  private held: Buffer = Buffer.alloc(0);
-  private readonly mark: Buffer;
-  private readonly collector: OutputCollector;
-  private readonly onBytes: (bytes: number) => void;
-
-  constructor(mark: Buffer, collector: OutputCollector, onBytes: (bytes: number) => void = () => undefined) {
-    this.mark = mark;
-    this.collector = collector;
-    this.onBytes = onBytes;
-  }
-
-  get bytes(): number {
-    return this.collector.bytes;
-  }
-
-  get marked(): boolean {
-    return this.held.equals(this.mark);
-  }
-
-  push(chunk: Buffer): void {
-    const all = this.held.length === 0 ? chunk : Buffer.concat([this.held, chunk]);
-    const known = Math.max(0, all.length - this.mark.length);
-    this.held = all.subarray(known);
-    if (known > 0) this.collector.push(all.subarray(0, known));
-    this.onBytes(this.collector.bytes);
-  }
-
-  end(): ReturnType<OutputCollector['end']> {
-    if (!this.marked && this.held.length > 0) this.collector.push(this.held);
-    return this.collector.end();
-  }
-}
-
-const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;

@@ -120,7 +120,7 @@ export function createSetups(deps: { provider: SandboxProvider; stateDir: string
           FailureType.SetupFailed,
           `setup of ${mirror.repo.location} at ${commit.slice(0, 12)}, \`${setup.command}\`, ${how}:\n${said}`,
           setup.network === 'none'
-            ? 'It ran without network: if it needs some, name the hosts in agentswarm.json, as in "network": {"allow": ["registry.npmjs.org"]}.'
+            ? 'It ran without network: if it needs some, name the hosts in agentswarm.json, as in "network": {"allow": ["packages.example.com"]}.'
             : 'Mend setup.command in agentswarm.json, or what it runs.',
         );
       }
