@@ -7,7 +7,7 @@ import { scopesOverlap } from '../../src/shared/decisions/scopes.ts';
 import { NO_METRICS } from '../../src/shared/contracts/task.ts';
 import { TaskSpec } from '../../src/shared/contracts/task.ts';
 import { DEFAULT_RUN_SETTINGS } from '../../src/shared/settings.ts';
-import { PlannerState } from '../../src/workflows/planner-state.ts';
+import { PlannerState } from '../../src/workflows/planner/state.ts';
 import type { Job } from './workload.ts';
 
 export type Timing = {

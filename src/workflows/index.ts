@@ -1,7 +1,7 @@
 /** The workflows, by their types on the wire. */
-export { agent } from './agent.ts';
-export { mergeQueue } from './merge-queue.ts';
-export { planner } from './planner.ts';
-export { reconciler } from './reconciler.ts';
-export { subplanner } from './subplanner.ts';
-export { task } from './task.ts';
+export { agent } from './agent/agent.ts';
+export { mergeQueue } from './merge-queue/merge-queue.ts';
+export { planner } from './planner/planner.ts';
+export { reconciler } from './reconciler/reconciler.ts';
+export { subplanner } from './planner/subplanner.ts';
+export { task } from './task/task.ts';

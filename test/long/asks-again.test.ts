@@ -11,7 +11,7 @@ import { workOn } from '../support/merges.ts';
 import { bareRepository, temporaryFolder } from '../support/repos.ts';
 import { runContext } from '../support/run-context.ts';
 import { temporal } from '../support/temporal.ts';
-import { lander } from '../workflows/landing-workflows.ts';
+import { lander } from '../workflows/task/landing-workflows.ts';
 
 test('a task whose merge queue was terminated with its request asks again, and its work lands once', async () => {
   const server = await temporal();
@@ -43,7 +43,7 @@ test('a task whose merge queue was terminated with its request asks again, and i
   const taskWorker = await Worker.create({
     connection,
     taskQueue: tasks,
-    workflowsPath: join(import.meta.dirname, '../workflows/landing-workflows.ts'),
+    workflowsPath: join(import.meta.dirname, '../workflows/task/landing-workflows.ts'),
     activities: {
       describeChains: createDescribeChains({ client }),
       async enqueueMerge(request: Parameters<typeof merge.enqueueMerge>[0]) {

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import type { ChecksResult } from '../../src/shared/contracts/checks.ts';
 import type { ComposedStep } from '../../src/shared/contracts/compose.ts';
 import type { MergeRequest } from '../../src/shared/contracts/merge.ts';
-import type { GateEffects } from '../../src/workflows/merge-queue-verdicts.ts';
+import type { GateEffects } from '../../src/workflows/merge-queue/verdicts.ts';
 
 export class Cancelled extends Error {}
 

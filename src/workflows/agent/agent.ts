@@ -1,0 +1,129 @@
+/**
+ * The agent of one task, as the task's child: the loop, over whichever sandbox the task holds now. It
+ * continues as new when its transcript is compacted.
+ */
+import { continueAsNew, isCancellation, setHandler } from '@temporalio/workflow';
+import { agentFailure } from '../../shared/agent-failure.ts';
+import { type AgentHandoff, type Message, SandboxRef } from '../../shared/contracts/agent.ts';
+import { AgentInput, AgentMessage, type AgentResult } from '../../shared/contracts/agent-run.ts';
+import { messageSignal, sandboxSignal, saidQuery, transcriptQuery } from '../../shared/messages.ts';
+import { runActivities } from '../activities.ts';
+import { HandoffChecks } from './checks.ts';
+import { ownChain } from './ask.ts';
+import { runExternal } from './command.ts';
+import { compacted } from './compaction.ts';
+import { type Conversation, newConversation } from './conversation.ts';
+import { AgentInbox } from './inbox.ts';
+import { type LoopEnd, runAgent } from './loop.ts';
+import { AgentSandbox } from './sandbox.ts';
+import { parseInput, parseSignal } from '../input.ts';
+
+export async function agent(raw: AgentInput): Promise<AgentResult> {
+  const input = parseInput(AgentInput, raw, 'agent');
+  const { run, brief } = input;
+  const { settings } = run;
+  const sandbox = new AgentSandbox(input);
+  // eslint-disable-next-line prefer-const -- a query may read it before there is one
+  let talk: Conversation | undefined;
+
+  setHandler(sandboxSignal, (raw) => {
+    const next = parseSignal(SandboxRef, raw, 'sandbox');
+    if (next !== undefined) sandbox.moved(next);
+  });
+  const inbox = new AgentInbox(input.carry?.said);
+  setHandler(messageSignal, (raw) => {
+    const message = parseSignal(AgentMessage, raw, 'message');
+    if (message !== undefined) inbox.put(message);
+  });
+  setHandler(saidQuery, () => inbox.toJSON());
+  setHandler(transcriptQuery, (range) => talk?.messages.slice(range?.from ?? 0, range?.to) ?? []);
+
+  const conversation: Conversation =
+    input.carry === undefined
+      ? newConversation(await firstMessages(input), Date.now())
+      : { ...input.carry, inputTokens: 0 };
+  talk = conversation;
+  const checks = new HandoffChecks({
+    task: input.task,
+    settings,
+    rounds: input.carry?.checkRounds ?? 0,
+    act: (calls) => sandbox.act(conversation.turn, calls),
+  });
+  const { engine, argv } = settings.agent;
+  if (engine === 'command' && argv !== undefined) {
+    return resultOf(await paid(() => runExternal({ input, argv, conversation, sandbox, checks, inbox })));
+  }
+  const asker = {
+    role: brief.role,
+    conversation,
+    agent: ownChain(),
+    ancestors: input.ancestors,
+    maxOutputTokens: settings.maxOutputTokens,
+  };
+
+  const end = await paid(() =>
+    runAgent<AgentHandoff>({
+      ...asker,
+      limits: settings.agent[brief.role],
+      compactTokens: settings.compactTokens,
+      ...(input.budget === undefined ? {} : { budget: input.budget }),
+      inbox,
+      act: (turn, calls, next) => sandbox.act(turn, calls, next),
+      close: (call, at) => checks.close(call, at),
+    }),
+  );
+
+  if (end.kind === 'compact') {
+    const messages = await paid(() => compacted(asker, end));
+    const { turn, number, metrics, startedAt } = conversation;
+    return continueAsNew<typeof agent>({
+      ...input,
+      sandbox: sandbox.ref,
+      carry: {
+        messages,
+        turn,
+        number: number + 1,
+        metrics,
+        startedAt,
+        checkpoint: sandbox.checkpoint,
+        said: inbox.toJSON(),
+        checkRounds: checks.rounds,
+      },
+    });
+  }
+  return resultOf(handoffOf(end));
+
+  /** A failure says what was spent before it. */
+  async function paid<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw isCancellation(error) ? error : agentFailure(error, conversation.metrics);
+    }
+  }
+
+  function resultOf(handoff: AgentHandoff): AgentResult {
+    const { metrics } = conversation;
+    const { results } = checks;
+    return { handoff, metrics, checkpoint: sandbox.checkpoint, ...(results === undefined ? {} : { checks: results }) };
+  }
+}
+
+async function firstMessages({ run, task, brief }: AgentInput): Promise<Message[]> {
+  if (brief.role === 'worker') {
+    const { attempt, previous, guidance } = brief;
+    return (await runActivities.briefWorker({ run, task, attempt, previous, guidance })).messages;
+  }
+  const { handoff, base, tip, files, conflicts } = brief;
+  return (await runActivities.briefConflict({ run, task, handoff, base, tip, files, conflicts })).messages;
+}
+
+function handoffOf(end: Exclude<LoopEnd<AgentHandoff>, { kind: 'compact' }>): AgentHandoff {
+  if (end.kind === 'closed') return end.value;
+  return {
+    status: end.by === 'useless' ? 'failed' : 'partial',
+    summary: `The agent was stopped before it handed off. ${end.reason}`,
+    concerns: [end.reason],
+    suggestions: [],
+  };
+}

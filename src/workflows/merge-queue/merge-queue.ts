@@ -1,0 +1,225 @@
+/**
+ * Lands branches on one branch of one repository, for all runs: one batch after the other, each with one
+ * activity that lands and one that answers; or through a gate, where checks are asked for. It ends when nothing waits
+ * and nothing is frozen; the next request starts it again.
+ */
+import {
+  CancellationScope,
+  condition,
+  continueAsNew,
+  isCancellation,
+  log,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { BranchHealth } from '../../shared/contracts/gate.ts';
+import {
+  type AnswerRequest,
+  MergeQueueInput,
+  type MergeQueueSnapshot,
+  MergeRequest,
+} from '../../shared/contracts/merge.ts';
+import { rootMessage } from '../../shared/failures.ts';
+import { MERGE_TEXT } from '../../shared/merge-text.ts';
+import {
+  enqueueSignal,
+  freezeUpdate,
+  healthSignal,
+  mergeQueueSnapshotQuery,
+  thawUpdate,
+} from '../../shared/messages.ts';
+import { answerActivities, checkActivities, mergeActivities } from '../activities.ts';
+import { parseInput, parseSignal } from '../input.ts';
+import { GateKeeper } from './gate.ts';
+import { MergeQueueState } from './state.ts';
+import type { GateEffects } from './verdicts.ts';
+import { queueNames } from '../queues.ts';
+import { refuseUnless } from '../refusals.ts';
+
+/** How long a queue without work stays open: the next landing of a busy run need not start it again. */
+const IDLE_MS = 3_000;
+/** How often a queue looks whether somebody else has mended a red branch. */
+const LOOK_EVERY_MS = 60_000;
+const MAX_REASON_CHARS = 2_000;
+const MAX_CARRIED_CHARS = 512_000;
+/** Signals are events too, and 10,000 of them end a run: well below that. */
+const MAX_EVENTS = 4_000;
+
+export async function mergeQueue(raw: MergeQueueInput): Promise<{ landed: number }> {
+  return await new MergeQueue(parseInput(MergeQueueInput, raw, 'mergeQueue')).run();
+}
+
+class MergeQueue {
+  private readonly input: MergeQueueInput;
+  private readonly state: MergeQueueState;
+  private readonly gate: GateKeeper;
+  /** Something came that may be a reason to act. */
+  private stirred: boolean;
+  /** What is carried on would be too long; it is tried again when something has changed. */
+  private tooMuch = false;
+
+  constructor(input: MergeQueueInput) {
+    this.input = input;
+    this.state = new MergeQueueState(input);
+    const onNews = (): void => {
+      this.stirred = true;
+    };
+    this.gate = new GateKeeper({ input, queue: this.state, effects: EFFECTS, onNews });
+    this.stirred = this.state.requests.length > 0;
+    this.listen();
+  }
+
+  async run(): Promise<{ landed: number }> {
+    while (await this.hears()) {
+      if (this.stirred) this.tooMuch = false;
+      this.stirred = false;
+      if (this.gate.isWanted) this.gate.step();
+      else await this.landBatch();
+      await this.answer(this.state.takeAnswers());
+      await this.perhapsContinueAsNew();
+    }
+    const refs = this.gate.takeRefs();
+    if (refs.length > 0) await mergeActivities.dropRefs({ repo: this.input.repo, refs });
+    return { landed: this.state.snapshot().landed };
+  }
+
+  private snapshot(): MergeQueueSnapshot {
+    const { waitingFor, checking } = this.gate;
+    return { ...this.state.snapshot(), checking, ...(waitingFor === undefined ? {} : { waitingFor }) };
+  }
+
+  /** Waits for a reason to act. @returns false when there is none and none is waited for. */
+  private async hears(): Promise<boolean> {
+    const ready = (): boolean => this.stirred || this.state.owesAnswers || this.mayContinueAsNew;
+    const { gate, state } = this;
+    const { stallMs } = gate;
+    if (stallMs !== undefined) {
+      if (!(await condition(ready, stallMs))) gate.tryAgain();
+      return true;
+    }
+    if (gate.isWanted && !gate.isBusy && (gate.isRed || state.frozen.some(({ by }) => by !== 'person'))) {
+      if (!(await condition(ready, LOOK_EVERY_MS))) await gate.look();
+      return true;
+    }
+    if (gate.isBusy || state.requests.length > 0 || state.frozen.length > 0) {
+      await condition(ready);
+      return true;
+    }
+    // A request may come together with the end of the wait: it is looked for once more before the queue ends.
+    return (await condition(ready, IDLE_MS)) || ready();
+  }
+
+  private async landBatch(): Promise<void> {
+    const { repo, target } = this.input;
+    const { state } = this;
+    const entries = state.takeBatch();
+    if (entries.length === 0) return;
+    try {
+      const result = await mergeActivities.landBatch({ repo, target, entries });
+      state.decided(result.outcomes);
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      // Only a terminal failure ends the activity's retries: nobody waits for what cannot come.
+      state.decidedAll({ kind: 'refused', reason: rootMessage(error) });
+    }
+    this.stirred ||= state.requests.some((request) => state.mayLand(request));
+  }
+
+  /** Whoever is not reached asks again, and is answered from memory then. */
+  private async answer(answers: AnswerRequest['answers']): Promise<void> {
+    if (answers.length === 0) return;
+    try {
+      await answerActivities.answerRequesters({ answers });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.warn('some requesters could not be answered; they ask again', { reason: rootMessage(error) });
+    }
+  }
+
+  private get isLong(): boolean {
+    const { continueAsNewSuggested, historyLength } = workflowInfo();
+    return continueAsNewSuggested || historyLength > MAX_EVENTS;
+  }
+
+  /** Also what waits for people or for a fix wakes for this, once for each step towards it. */
+  private get mayContinueAsNew(): boolean {
+    return this.isLong && (this.gate.isBusy ? !this.gate.draining : !this.tooMuch);
+  }
+
+  private async perhapsContinueAsNew(): Promise<void> {
+    if (!this.isLong || this.state.owesAnswers) return;
+    this.gate.draining = true;
+    if (this.gate.isBusy) return;
+    const gate = this.gate.findings();
+    const { repo, target } = this.input;
+    const carried = { repo, target, state: { ...this.state.toJSON(), ...(gate === undefined ? {} : { gate }) } };
+    // What is too long to be carried on is landed first: it only gets shorter.
+    if (JSON.stringify(carried).length <= MAX_CARRIED_CHARS) await continueAsNew<typeof mergeQueue>(carried);
+    this.tooMuch = true;
+    this.gate.draining = false;
+    if (this.gate.isWanted) this.gate.step();
+  }
+
+  private listen(): void {
+    const { state, gate } = this;
+    const { target } = this.input;
+    setHandler(enqueueSignal, (raw) => {
+      const entry = parseSignal(MergeRequest, raw, 'enqueue');
+      if (entry === undefined) return;
+      state.add(entry);
+      this.stirred = true;
+    });
+    setHandler(healthSignal, (raw) => {
+      const health = parseSignal(BranchHealth, raw, 'health');
+      if (health === undefined) return;
+      gate.hear(health, Date.now());
+      this.stirred = true;
+    });
+    setHandler(
+      freezeUpdate,
+      ({ reason }) => {
+        state.freeze({ by: 'person', reason, since: Date.now() });
+        log.warn('the branch is frozen', { target, reason });
+        this.stirred = true;
+        return MERGE_TEXT.frozen(target);
+      },
+      { validator: (said) => refuseUnless(isReason(said), MERGE_TEXT.freezeWhat) },
+    );
+    setHandler(
+      thawUpdate,
+      ({ reason }) => {
+        state.thaw('person');
+        gate.doubtTip();
+        log.warn('the branch is thawed', { target, reason });
+        this.stirred = true;
+        return MERGE_TEXT.thawed(target);
+      },
+      {
+        validator: (said) => {
+          refuseUnless(isReason(said), MERGE_TEXT.thawWhat);
+          refuseUnless(state.frozen.length > 0 || gate.isRed, MERGE_TEXT.notFrozen(target));
+        },
+      },
+    );
+    setHandler(mergeQueueSnapshotQuery, () => this.snapshot());
+  }
+}
+
+const EFFECTS: GateEffects = {
+  composeLine: (request) => mergeActivities.composeLine(request),
+  landLine: (request) => mergeActivities.landLine(request),
+  runChecks: (request, summary) => checkActivities(queueNames().reserved, summary).runChecks(request),
+  cancellable(work) {
+    const scope = new CancellationScope();
+    void scope.run(work);
+    return scope;
+  },
+  isCancellation,
+  log,
+};
+
+/** People's messages come as they are: the types are what they should be. */
+const isReason = (said: unknown): boolean => {
+  const reason = (said as { reason?: unknown } | null | undefined)?.reason;
+  return typeof reason === 'string' && reason.trim() !== '' && reason.length <= MAX_REASON_CHARS;
+};

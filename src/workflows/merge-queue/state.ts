@@ -1,0 +1,178 @@
+/**
+ * What a merge queue knows and decides: what waits, what is a batch, what was answered. No await, plain JSON.
+ * Invariants: 1. an id is in one place only: waiting, landing or answered. 2. Nothing leaves without an answer.
+ */
+import type {
+  MergeAnswer,
+  MergeOutcome,
+  MergeQueueInput,
+  MergeQueueSnapshot,
+  MergeRequest,
+} from '../../shared/contracts/merge.ts';
+import type { Freeze } from '../../shared/contracts/gate.ts';
+import { boundedPaths } from '../../shared/handoff-size.ts';
+import type { Chain } from '../../shared/ids.ts';
+
+/** One push may carry so many: what a batch costs however small it is costs more than merging a hundred. */
+export const MAX_BATCH = 512;
+/** A batch is one message of at most 2 MiB; a character may take three bytes. */
+const MAX_BATCH_CHARS = 500_000;
+/** How many answers are remembered for requesters that ask again. */
+const MAX_ANSWERED = 300;
+
+type State = NonNullable<MergeQueueInput['state']>;
+
+export class MergeQueueState {
+  private waiting: MergeRequest[];
+  private landing: MergeRequest[] = [];
+  private answered: MergeAnswer[];
+  private landed: number;
+  /** Answers that are known and not sent yet: to those who asked again for something already decided. */
+  private unsent: { requester: Chain; answer: MergeAnswer }[] = [];
+  private freezes: Freeze[];
+  private readonly target: string;
+
+  constructor(input: MergeQueueInput) {
+    this.target = input.target;
+    this.waiting = [...(input.state?.waiting ?? [])];
+    this.answered = [...(input.state?.answered ?? [])];
+    this.landed = input.state?.landed ?? 0;
+    this.freezes = [...(input.state?.freezes ?? [])];
+  }
+
+  /** A request, or the same one again: it is one entry, and one already decided is answered again. */
+  add(entry: MergeRequest): void {
+    const known = this.answered.find((answer) => answer.id === entry.id);
+    if (known !== undefined) this.unsent.push({ requester: entry.requester, answer: known });
+    else if (![...this.waiting, ...this.landing].some((other) => other.id === entry.id)) this.waiting.push(entry);
+  }
+
+  /** Oldest first. */
+  get requests(): readonly MergeRequest[] {
+    return this.waiting;
+  }
+
+  get frozen(): readonly Freeze[] {
+    return this.freezes;
+  }
+
+  /** Of each who freezes, the newest reason. */
+  freeze(freeze: Freeze): void {
+    this.freezes = [...this.freezes.filter(({ by }) => by !== freeze.by), freeze];
+  }
+
+  /** @param by whose freeze ends; a person ends all. */
+  thaw(by: Freeze['by']): void {
+    this.freezes = by === 'person' ? [] : this.freezes.filter((freeze) => freeze.by !== by);
+  }
+
+  /** A person stops everything; a red branch stops everything but fixes. */
+  mayLand({ fix }: { fix?: boolean | undefined }): boolean {
+    return this.freezes.every(({ by }) => by !== 'person' && fix === true);
+  }
+
+  get owesAnswers(): boolean {
+    return this.unsent.length > 0;
+  }
+
+  /** All that waits and may land, by priority then age, as far as it fits into one batch; they are being landed from here on. */
+  takeBatch(): MergeRequest[] {
+    const byPriority = this.waiting
+      .filter((entry) => this.mayLand(entry))
+      .map((entry, age) => ({ entry, age }))
+      .sort((a, b) => a.entry.priority - b.entry.priority || a.age - b.age)
+      .map(({ entry }) => entry);
+    this.landing = fitting(byPriority.slice(0, MAX_BATCH));
+    const taken = new Set(this.landing.map((entry) => entry.id));
+    this.waiting = this.waiting.filter((entry) => !taken.has(entry.id));
+    return this.landing;
+  }
+
+  /** The outcomes of the batch that is being landed. An entry without one goes back to wait. */
+  decided(outcomes: readonly MergeAnswer[]): void {
+    const byId = new Map(outcomes.map((answer) => [answer.id, answer]));
+    for (const entry of this.landing) {
+      const answer = byId.get(entry.id);
+      if (answer === undefined) this.waiting.unshift(entry);
+      else this.answer(entry, answer);
+    }
+    this.landing = [];
+  }
+
+  /** The outcomes of requests that wait: what a gate has found out or landed. */
+  settle(answers: readonly MergeAnswer[]): void {
+    for (const answer of answers) {
+      const entry = this.waiting.find(({ id }) => id === answer.id);
+      if (entry !== undefined) this.answer(entry, answer);
+    }
+    const settled = new Set(answers.map(({ id }) => id));
+    this.waiting = this.waiting.filter(({ id }) => !settled.has(id));
+  }
+
+  private answer(entry: MergeRequest, answer: MergeAnswer): void {
+    if (answer.outcome.kind === 'landed') this.landed += 1;
+    this.answered.push({ id: answer.id, outcome: shortened(answer.outcome) });
+    this.answered = this.answered.slice(-MAX_ANSWERED);
+    this.unsent.push({ requester: entry.requester, answer });
+  }
+
+  /** The whole batch failed for good, in one way. */
+  decidedAll(outcome: MergeOutcome): void {
+    this.decided(this.landing.map(({ id }) => ({ id, outcome })));
+  }
+
+  takeAnswers(): { requester: Chain; answer: MergeAnswer }[] {
+    const answers = this.unsent;
+    this.unsent = [];
+    return answers;
+  }
+
+  toJSON(): State {
+    const { answered, landed, freezes } = this;
+    return {
+      waiting: [...this.landing, ...this.waiting],
+      answered,
+      landed,
+      ...(freezes.length > 0 ? { freezes } : {}),
+    };
+  }
+
+  snapshot(): MergeQueueSnapshot {
+    return {
+      target: this.target,
+      waiting: this.waiting.map(({ id, subject, priority }) => ({ id, subject, priority })),
+      landing: this.landing.map(({ id }) => id),
+      landed: this.landed,
+      frozen: this.freezes,
+      checking: [],
+    };
+  }
+}
+
+/** 300 of them are carried through continue-as-new; there is at least one file. */
+function shortened(outcome: MergeOutcome): MergeOutcome {
+  switch (outcome.kind) {
+    case 'conflicted': {
+      const files = boundedPaths(outcome.files, 600);
+      const { kind, tip } = outcome;
+      return { kind, tip, files: files.length > 0 ? files : outcome.files.slice(0, 1) };
+    }
+    case 'landed':
+      return outcome.lost === undefined ? outcome : { ...outcome, lost: outcome.lost.slice(0, 1) };
+    case 'held':
+      return { ...outcome, lost: outcome.lost.slice(0, 1) };
+    case 'empty':
+    case 'refused':
+    case 'dropped':
+      return outcome;
+    case 'ejected':
+      return { ...outcome, reason: outcome.reason.slice(0, 1_000) };
+  }
+}
+
+/** The first, and those behind it until one is too many. */
+function fitting(entries: readonly MergeRequest[]): MergeRequest[] {
+  let chars = 0;
+  const end = entries.findIndex((entry, i) => (chars += JSON.stringify(entry).length) > MAX_BATCH_CHARS && i > 0);
+  return end === -1 ? [...entries] : entries.slice(0, end);
+}

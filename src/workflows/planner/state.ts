@@ -1,0 +1,174 @@
+/** What a planner knows and decides: when it plans, and what it starts. No await; plain JSON. */
+import type { PlanningNews } from '../../shared/contracts/activities.ts';
+import type { Budget } from '../../shared/contracts/budget.ts';
+import type { Plan } from '../../shared/contracts/plan.ts';
+import type { AgentMetrics, TaskSpec } from '../../shared/contracts/task.ts';
+import { hopelessTasks, isSettled, readyTasks } from '../../shared/decisions/dispatch.ts';
+import { workDigest } from '../../shared/plan-rules.ts';
+import { RUN_TEXT } from '../../shared/run-text.ts';
+import { News, noNews } from './news.ts';
+import { holderOf } from './tasks/book.ts';
+import { PeopleState } from './people-state.ts';
+import type { CarriedSweeps } from './sweeps.ts';
+import { markReplaced, type TaskRecord } from './tasks/records.ts';
+
+export class PlannerState extends PeopleState {
+  // Planning.
+
+  /** What the planner's model has not seen; it is taken out, and given back by `untold` when planning failed. */
+  takeNews(): PlanningNews & News {
+    const { news } = this.state;
+    this.state.news = noNews();
+    const open = this.state.tasks
+      .filter((task) => !isSettled(task))
+      .map(({ spec, status, branch }) => ({
+        id: spec.id,
+        status: branch === 'queued' ? 'waiting to land' : status,
+        scope: spec.scope,
+      }));
+    return { ...news, open };
+  }
+
+  untold(news: News): void {
+    News.untold(this.state.news, news);
+  }
+
+  /** What the tasks that are not settled were asked to do: it is carried along until they are. */
+  openSpecs(): TaskSpec[] {
+    return this.state.tasks.flatMap((task) => (isSettled(task) ? [] : [task.spec]));
+  }
+
+  /** With `held` nothing of it starts until a person has approved it; returns the name under which it waits. */
+  applyPlan(plan: Plan, now: number, held = false): string | undefined {
+    this.state.scratchpad = plan.scratchpad;
+    this.state.done = plan.done;
+    this.state.planned += 1;
+    this.state.failuresInRow = 0;
+    const name = held && plan.tasks.length > 0 ? `plan-${this.state.planned}` : undefined;
+    markReplaced(this.state.tasks, plan.tasks);
+    for (const spec of plan.tasks) {
+      this.state.tasks.push({
+        spec,
+        status: 'pending',
+        branch: 'none',
+        attempt: 1,
+        heardAt: now,
+        conflicts: 0,
+        digest: workDigest(spec.description),
+        round: this.state.planned,
+        ...(name === undefined ? {} : { held: name }),
+      });
+    }
+    return name;
+  }
+
+  /** Counts a round of planning that gave no plan; returns how many there were in a row. */
+  planningFailed(): number {
+    this.state.failuresInRow += 1;
+    return this.state.failuresInRow;
+  }
+
+  /** The share of a round of planning; null when too little is free for one, undefined where nothing is limited. */
+  beginRound(): Budget | null | undefined {
+    if (!this.budget.isLimited) return undefined;
+    const { active, queued } = this.planningInput();
+    return this.budget.begin(active + queued === 0);
+  }
+
+  /** What a round of planning has cost. */
+  roundSpent(metrics: AgentMetrics): void {
+    this.budget.planned(metrics);
+    this.spent(metrics);
+  }
+
+  // Sweeps.
+
+  /** What is known of them; plain JSON that its caller may change. */
+  sweeps(first: CarriedSweeps): CarriedSweeps {
+    this.state.sweeps ??= first;
+    return this.state.sweeps;
+  }
+
+  /** The share of a sweep's search for fixes; null when too little is free, undefined where nothing is limited. */
+  beginSweep(): Budget | null | undefined {
+    return this.budget.isLimited ? this.budget.sweep() : undefined;
+  }
+
+  sweepEnded(metrics: AgentMetrics | 'unknown'): void {
+    this.budget.swept(metrics);
+    if (metrics !== 'unknown') this.spent(metrics);
+  }
+
+  /** Something that wants an answer of the planner's model. */
+  sweepSaid(text: string): void {
+    this.trouble(text);
+  }
+
+  /** Tasks that mend the branch: they start before all others. */
+  addFixes(specs: readonly TaskSpec[], now: number): void {
+    for (const spec of specs) {
+      const digest = workDigest(spec.description);
+      const common = { status: 'pending', branch: 'none', attempt: 1, heardAt: now, conflicts: 0 } as const;
+      this.state.tasks.push({ ...common, spec, digest, fix: true });
+      this.event(RUN_TEXT.fixAdded(spec.id, spec.description));
+    }
+  }
+
+  /** There is nothing to plan: the run only mends what its sweeps find. */
+  planNothing(): void {
+    this.state.unplanned = true;
+    this.state.done = true;
+    this.state.planned = Math.max(1, this.state.planned);
+  }
+
+  /** What a task's attempt may spend; undefined where nothing is limited. */
+  shareOf(task: TaskRecord): Budget | undefined {
+    return this.budget.left(holderOf(task));
+  }
+
+  /** Ends a run that has too little left for anything more, once nothing is under way that could free some. */
+  closeWhenSpent(): void {
+    const { active, queued } = this.planningInput();
+    if (this.state.closing !== undefined || active + queued > 0) return;
+    if (!this.budget.isLimited || !this.budget.isSpent) return;
+    this.closeForBudget();
+  }
+
+  closeForBudget(): void {
+    const { total, spent } = this.budget.seen;
+    this.closeFor('budget', RUN_TEXT.budgetSpent(total, spent));
+  }
+
+  // Dispatch.
+
+  ready(): TaskRecord[] {
+    const { paused, refused, closing } = this.state;
+    if (paused !== undefined || refused !== undefined || closing !== undefined) return [];
+    for (const { id, because } of hopelessTasks(this.dispatchTasks())) {
+      const task = this.find(id);
+      this.close(task, RUN_TEXT.dependencyFailed(because));
+      task.lostWith = because;
+      this.trouble(RUN_TEXT.cancelled(id, because));
+    }
+    const { ready: next, overtaken } = readyTasks(
+      this.dispatchTasks().filter(({ held }) => held === undefined),
+      this.limits.maxWorkers,
+    );
+    const ready = next.map((id) => this.find(id));
+    const funded = new Set(this.budget.divide(ready.map(holderOf)));
+    if (ready.every((task) => funded.has(holderOf(task)))) {
+      for (const task of overtaken.map((id) => this.find(id))) task.overtaken = (task.overtaken ?? 0) + 1;
+    }
+    return ready.filter((task) => funded.has(holderOf(task)));
+  }
+
+  private dispatchTasks() {
+    return this.state.tasks.map(({ spec, status, branch, held, overtaken = 0 }) => ({
+      ...spec,
+      status,
+      branch,
+      held,
+      overtaken,
+    }));
+  }
+}

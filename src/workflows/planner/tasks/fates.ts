@@ -1,0 +1,274 @@
+/**
+ * What becomes of a planner's tasks: their starts, handoffs and landings, and what the server says of silent ones. No
+ * await. Invariant: a message counts once, and only from the chain that this run started for that attempt.
+ */
+import type { ChainStatus } from '../../../shared/contracts/activities.ts';
+import type {
+  AgentMetrics,
+  BranchOutcome,
+  CheckResult,
+  Handoff,
+  HandoffMessage,
+  OutcomeMessage,
+} from '../../../shared/contracts/task.ts';
+import { isActive } from '../../../shared/decisions/dispatch.ts';
+import { boundedPaths } from '../../../shared/handoff-size.ts';
+import { type Chain, sameChain, taskRef, taskWorkflowId } from '../../../shared/ids.ts';
+import { RUN_TEXT } from '../../../shared/run-text.ts';
+import { nextBranchState, nextTaskStatus } from '../../../shared/task-machine.ts';
+import { News } from '../news.ts';
+import { holderOf, TaskBook } from './book.ts';
+import type { TaskRecord } from './records.ts';
+
+/** Ids that orphans of an earlier run of the same id may still hold. */
+const MAX_TAKEN_IDS = 5;
+const MAX_PREVIOUS_CHARS = 4_000;
+/** Of one division, with all below it, as they are reported. */
+const MAX_SUBTASKS = 60;
+
+export class TaskFates extends TaskBook {
+  /** Handoffs that came before this run was told that their task has started. Empty whenever none is assigned. */
+  private early: HandoffMessage[] = [];
+
+  assigned(id: string, now: number): void {
+    const task = this.find(id);
+    task.status = nextTaskStatus(task.status, 'assigned');
+    task.heardAt = now;
+    this.state.peak = Math.max(this.state.peak, this.state.tasks.filter(isActive).length);
+  }
+
+  /** `divided`: its child is a subplanner. */
+  started(id: string, child: Chain, divided = false): void {
+    const task = this.find(id);
+    task.status = nextTaskStatus(task.status, 'running');
+    task.child = child;
+    task.begun = task.attempt;
+    if (divided) task.divided = true;
+    const early = this.early.filter((message) => message.taskId === id);
+    this.early = this.early.filter((message) => message.taskId !== id);
+    for (const message of early) this.handoff(message, task.heardAt);
+  }
+
+  /** The attempt's workflow could not be started: its id is taken by another chain. The next number is tried. */
+  notStarted(id: string, reason: string): void {
+    const task = this.find(id);
+    this.budget.ended(holderOf(task));
+    this.early = this.early.filter((message) => message.taskId !== id);
+    task.status = nextTaskStatus(nextTaskStatus(task.status, 'running'), 'failed');
+    task.taken = (task.taken ?? 0) + 1;
+    if (task.taken > MAX_TAKEN_IDS) return this.settleFailed(task, reason);
+    task.status = nextTaskStatus(task.status, 'pending');
+    task.attempt += 1;
+  }
+
+  handoff(message: HandoffMessage, now: number): void {
+    const task = this.expecting(message.taskId, message.attempt, message.sender);
+    if (task === undefined && this.isBeingStarted(message)) this.early.push(message);
+    if (task === undefined || task.status !== 'running') return;
+    if (message.direct === true) this.notDivided(task, message.handoff.metrics, now);
+    else this.handedOff(task, message.handoff, message.queued, now);
+  }
+
+  outcome(message: OutcomeMessage, now: number): void {
+    const task = this.expecting(message.taskId, message.attempt, message.sender);
+    if (task === undefined || task.branch !== 'queued') return;
+    this.taskSpent(task, message.conflictMetrics);
+    this.budget.ended(holderOf(task));
+    this.ended(task, message.outcome, message.conflicts, now);
+  }
+
+  /** What the server says of a task that was asked after: a lost one becomes a failed handoff. */
+  found(id: string, child: Chain, standing: ChainStatus, now: number): void {
+    const task = this.find(id);
+    if (task.child === undefined || !sameChain(task.child, child)) return;
+    // Its own word may have come while the server was asked.
+    if (task.status !== 'running' && task.branch !== 'queued') return;
+    task.heardAt = now;
+    switch (standing.kind) {
+      case 'running':
+        return;
+      case 'completed': {
+        if (standing.result === null) return this.lost(task, RUN_TEXT.noResult, now);
+        const { handoff, outcome, conflictMetrics, conflicts, direct } = standing.result;
+        if (direct === true) return this.notDivided(task, handoff.metrics, now);
+        if (task.status === 'running') this.handedOff(task, handoff, outcome.kind !== 'none', now);
+        if (task.branch === 'queued') {
+          this.taskSpent(task, conflictMetrics);
+          this.budget.ended(holderOf(task));
+          this.ended(task, outcome, conflicts ?? task.conflicts, now);
+        }
+        return;
+      }
+      case 'failed':
+        return this.lost(task, standing.reason, now);
+      case 'missing':
+        return this.lost(task, RUN_TEXT.missing, now);
+    }
+  }
+
+  /** Its subplanner found nothing to divide: the next attempt is one agent's, and this one was no failure. */
+  private notDivided(task: TaskRecord, metrics: AgentMetrics, now: number): void {
+    task.heardAt = now;
+    this.taskSpent(task, metrics);
+    this.budget.ended(holderOf(task));
+    task.status = nextTaskStatus(nextTaskStatus(task.status, 'failed'), 'pending');
+    task.attempt += 1;
+    task.taken = (task.taken ?? 0) + 1;
+    task.direct = true;
+    delete task.child;
+    this.event(RUN_TEXT.notDivided(task.spec.id));
+  }
+
+  private handedOff(task: TaskRecord, handoff: Handoff, queued: boolean, now: number): void {
+    task.heardAt = now;
+    this.taskSpent(task, handoff.metrics);
+    // What is queued may still need a conflict agent.
+    if (handoff.unmeasured === true) this.budget.ended(holderOf(task), 'unknown');
+    else if (handoff.status !== 'complete' || !queued) this.budget.ended(holderOf(task));
+    told(task, handoff, this.isDivision);
+    News.handoff(this.state.news, task.spec.id, task.attempt, handoff);
+    if (handoff.commit !== undefined && task.child !== undefined) {
+      task.left = { commit: handoff.commit, ref: taskRef(this.limits.runId, task.child.workflowId) };
+    }
+    if (handoff.status === 'complete') {
+      task.status = nextTaskStatus(task.status, 'complete');
+      if (queued) task.branch = nextBranchState(task.branch, 'queued');
+      else this.settle(task);
+      return;
+    }
+    task.status = nextTaskStatus(task.status, 'failed');
+    if (handoff.commit !== undefined && task.left !== undefined) task.ref = task.left.ref;
+    if (handoff.status === 'blocked') {
+      task.reason = handoff.summary;
+      this.trouble(RUN_TEXT.blocked(task.spec.id));
+      this.settle(task);
+    } else {
+      this.retryOrSettle(task, handoff.summary, handoff.commit);
+    }
+  }
+
+  private ended(task: TaskRecord, outcome: BranchOutcome, conflicts: number, now: number): void {
+    task.heardAt = now;
+    task.conflicts = conflicts;
+    this.state.conflicts += conflicts;
+    const { id } = task.spec;
+    switch (outcome.kind) {
+      case 'landed':
+        task.branch = nextBranchState(task.branch, 'landed');
+        task.commit = outcome.commit;
+        delete this.state.doubtful;
+        this.event(RUN_TEXT.landed(id, outcome.commit));
+        if (outcome.warning !== undefined) {
+          task.warning = outcome.warning;
+          this.trouble(RUN_TEXT.landedOver(id, outcome.warning));
+        }
+        break;
+      case 'none':
+        task.branch = nextBranchState(nextBranchState(task.branch, 'ejected'), 'none');
+        this.event(RUN_TEXT.nothingLeft(id));
+        break;
+      case 'conflicted':
+        task.branch = nextBranchState(task.branch, 'conflicted');
+        task.ref = outcome.ref;
+        task.reason = RUN_TEXT.conflicted(id, outcome.files, outcome.conflicts);
+        this.trouble(task.reason);
+        break;
+      case 'ejected':
+        task.branch = nextBranchState(task.branch, 'ejected');
+        task.ref = outcome.ref;
+        task.reason = outcome.reason;
+        if (outcome.refused && this.isForAll(outcome.doubtful === true)) this.state.refused = outcome.reason;
+        this.trouble(RUN_TEXT.ejected(id, outcome.reason));
+        break;
+    }
+    this.settle(task);
+  }
+
+  /** Whether a refusal is the branch's: one that may be for a change is, when it comes twice in a row. */
+  private isForAll(doubtful: boolean): boolean {
+    const before = this.state.doubtful ?? 0;
+    this.state.doubtful = before + 1;
+    return !doubtful || before > 0;
+  }
+
+  /** Its workflow ended without a word. */
+  private lost(task: TaskRecord, reason: string, now: number): void {
+    task.heardAt = now;
+    this.budget.ended(holderOf(task), 'unknown');
+    if (task.branch === 'queued') {
+      task.branch = nextBranchState(task.branch, 'ejected');
+      task.reason = RUN_TEXT.lostWhileQueued(reason);
+      if (task.child !== undefined) task.ref = taskRef(this.limits.runId, task.child.workflowId);
+      this.trouble(RUN_TEXT.ejected(task.spec.id, task.reason));
+      this.settle(task);
+      return;
+    }
+    task.status = nextTaskStatus(task.status, 'failed');
+    this.retryOrSettle(task, reason, undefined);
+  }
+
+  private retryOrSettle(task: TaskRecord, summary: string, commit: string | undefined): void {
+    const { id } = task.spec;
+    const tried = task.attempt - (task.taken ?? 0) - (task.before ?? 0);
+    const over = this.state.closing !== undefined || task.givenUp !== undefined;
+    if (tried >= this.limits.maxAttempts || over) return this.settleFailed(task, summary);
+    task.status = nextTaskStatus(task.status, 'pending');
+    task.attempt += 1;
+    task.previous = {
+      summary: summary.slice(0, MAX_PREVIOUS_CHARS),
+      ...(commit === undefined || task.ref === undefined ? {} : { commit, ref: task.ref }),
+    };
+    delete task.child;
+    this.state.retries += 1;
+    this.event(RUN_TEXT.retried(id, task.attempt));
+  }
+
+  private get isDivision(): boolean {
+    return this.limits.id !== undefined && this.limits.id !== this.limits.runId;
+  }
+
+  private expecting(id: string, attempt: number, sender: Chain): TaskRecord | undefined {
+    const task = this.state.tasks.find(({ spec }) => spec.id === id);
+    if (task?.child === undefined || task.attempt !== attempt || !sameChain(task.child, sender)) return undefined;
+    return task;
+  }
+
+  /** A fast child may be heard before its start is: both arrive together when no worker ran for a while. */
+  private isBeingStarted({ taskId, attempt, sender }: HandoffMessage): boolean {
+    const task = this.state.tasks.find(({ spec }) => spec.id === taskId);
+    if (task?.status !== 'assigned' || task.attempt !== attempt) return false;
+    return sender.workflowId === taskWorkflowId(this.limits.id ?? this.limits.runId, taskId, attempt);
+  }
+}
+
+const MAX_FAILED = 5;
+const FAILED_CHARS = 80;
+
+/** What was unchecked counts among all, and not as met. */
+function criteriaOf(checks: readonly CheckResult[]): NonNullable<TaskRecord['criteria']> {
+  const failed = checks.filter(({ status }) => status === 'failed').map(({ name }) => name.slice(0, FAILED_CHARS));
+  return {
+    met: checks.filter(({ status }) => status === 'passed').length,
+    of: checks.length,
+    ...(failed.length === 0 ? {} : { failed: failed.slice(0, MAX_FAILED) }),
+  };
+}
+
+/**
+ * What is reported of a task's own handoff: of few subtasks all that their division hands up, of a run's tasks, which
+ * may be hundreds, little.
+ */
+function told(
+  task: TaskRecord,
+  { concerns, suggestions, filesChanged, subtasks, checks }: Handoff,
+  whole: boolean,
+): void {
+  const most = whole ? { points: 5, chars: 300, paths: 2_000 } : { points: 1, chars: 80, paths: 0 };
+  const points = (texts: string[]) => texts.slice(0, most.points).map((text) => text.slice(0, most.chars));
+  task.told = {
+    concerns: points(concerns),
+    ...(whole ? { suggestions: points(suggestions), files: boundedPaths(filesChanged, most.paths) } : {}),
+  };
+  if (subtasks !== undefined) task.subtasks = subtasks.slice(0, MAX_SUBTASKS);
+  if (checks !== undefined && checks.length > 0) task.criteria = criteriaOf(checks);
+}

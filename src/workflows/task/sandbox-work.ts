@@ -1,0 +1,224 @@
+/** One use of a sandbox by a task: lease, agent, collect, give back. The sandbox is given back whatever happens. */
+import {
+  ApplicationFailure,
+  CancellationScope,
+  ChildWorkflowCancellationType,
+  getExternalWorkflowHandle,
+  isCancellation,
+  log,
+  patched,
+  startChild,
+} from '@temporalio/workflow';
+import type { AgentBrief, AgentMessage, AgentResult } from '../../shared/contracts/agent-run.ts';
+import type { Budget } from '../../shared/contracts/budget.ts';
+import type { CollectResult, LeasedMessage, SandboxStart } from '../../shared/contracts/sandbox.ts';
+import type { TaskInput } from '../../shared/contracts/task.ts';
+import { FailureType, failureTypeOf, rootMessage, terminal } from '../../shared/failures.ts';
+import type { Chain } from '../../shared/ids.ts';
+import { messageSignal, sandboxSignal } from '../../shared/messages.ts';
+import { actOptions, sandboxActivities } from '../activities.ts';
+import type { agent } from '../agent/agent.ts';
+import { isLeased, Lease } from './lease.ts';
+
+/** What a sandbox was used for, with what came out of it; also when the agent itself failed for good. */
+export type Work = { collected: CollectResult; base: string } & (
+  | { kind: 'done'; agent: AgentResult }
+  | { kind: 'failed'; error: unknown }
+);
+
+/** What a sandbox is leased for. */
+export type WorkPlan = {
+  start: SandboxStart;
+  brief: (leased: LeasedMessage) => AgentBrief;
+  agentId: string;
+  /** Whose slots the lease takes. */
+  queue: string;
+  /** Where the work is kept on the remote. */
+  ref: string;
+  /** Whether what an agent leaves that failed for good is worth keeping. */
+  keepsFailed: boolean;
+  /** The commit's first line, and its text behind it, from the agent's summary. */
+  subject: string;
+  body: (summary: string) => string;
+  /** What the agent may spend; undefined where nothing is limited. */
+  budget: Budget | undefined;
+};
+
+/** For the work of an agent that failed: best effort, as whatever it failed for may be in the way here too. */
+const SALVAGE_TIMEOUT = '5m';
+const MAX_REASON_CHARS = 2_000;
+
+export class SandboxWork {
+  private readonly input: TaskInput;
+  private readonly chain: Chain;
+  private lease: Lease | undefined;
+  private epoch = 0;
+  private readonly said: AgentMessage[] = [];
+  /** Whether an agent has run, and so may have cost something. */
+  agentStarted = false;
+  private agentId: string | undefined;
+
+  constructor(input: TaskInput, chain: Chain) {
+    this.input = input;
+    this.chain = chain;
+  }
+
+  /** The signal `leased`. */
+  async leased(message: LeasedMessage): Promise<void> {
+    await this.lease?.leased(message);
+  }
+
+  /** Throws what kept the work from being done, save the failure of an agent whose work could be collected. */
+  async run(plan: WorkPlan): Promise<Work> {
+    const { run, task, ancestors } = this.input;
+    const { start, queue } = plan;
+    const lease = new Lease({
+      request: { run, holder: this.chain, ancestors, start },
+      queue,
+      priority: task.priority,
+      epoch: this.epoch,
+      onLeased: (leased) => this.moved(leased),
+    });
+    this.lease = lease;
+    lease.open();
+    try {
+      const leased = leasedOrThrow(await lease.ready());
+      let agent: AgentResult;
+      try {
+        agent = await this.runAgent(plan, leased, lease);
+      } catch (error) {
+        const collected = await this.salvage(lease, plan, error);
+        if (collected === undefined) throw error;
+        return { kind: 'failed', error, collected, base: collected.base ?? leased.base };
+      }
+      const { checkpoint, handoff } = agent;
+      const collected = await this.collect(lease, plan, { checkpoint, summary: handoff.summary });
+      return { kind: 'done', agent, collected, base: collected.base ?? leased.base };
+    } finally {
+      this.agentId = undefined;
+      await lease.release();
+      this.epoch = lease.lastEpoch;
+      this.lease = undefined;
+    }
+  }
+
+  private async runAgent(plan: WorkPlan, leased: LeasedMessage, lease: Lease): Promise<AgentResult> {
+    const { run, task, ancestors } = this.input;
+    const { agentId: workflowId, ref } = plan;
+    const brief = plan.brief(leased);
+    const { sandbox } = leased;
+    const scope = new CancellationScope();
+    const running = scope.run(async () => {
+      const child = await startChild<typeof agent>('agent', {
+        workflowId,
+        args: [
+          {
+            run,
+            task,
+            ancestors: [...ancestors, this.chain],
+            brief,
+            sandbox,
+            ref,
+            ...(plan.budget === undefined ? {} : { budget: plan.budget }),
+          },
+        ],
+        cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+        parentClosePolicy: 'REQUEST_CANCEL',
+        staticSummary: `${brief.role} of ${task.id}`,
+      });
+      // A signal to a workflow that does not exist yet is lost: what moved meanwhile is told now.
+      this.agentId = workflowId;
+      this.agentStarted = true;
+      for (const message of this.said.splice(0)) await this.message(message);
+      if (lease.current !== undefined && lease.current.sandbox.epoch > sandbox.epoch) await this.moved(lease.current);
+      return await child.result();
+    });
+    // A lease that cannot be had again ends the agent; one that moves is told to it by `moved`.
+    const stopWith = (end: NonNullable<Lease['end']>) => {
+      if (end.kind !== 'released') scope.cancel();
+    };
+    void lease.whenEnded().then(stopWith, () => undefined);
+    try {
+      return await running;
+    } catch (error) {
+      if (lease.end !== undefined && lease.end.kind !== 'released') leasedOrThrow(lease.end);
+      throw error;
+    }
+  }
+
+  /** What an agent that failed for good has left in its sandbox, so that a retry goes on from there. */
+  private async salvage(lease: Lease, plan: WorkPlan, error: unknown): Promise<CollectResult | undefined> {
+    const { task } = this.input;
+    if (!plan.keepsFailed || lease.end !== undefined || isCancellation(error)) return undefined;
+    if (failureTypeOf(error) === FailureType.Orphaned || !patched('salvage')) return undefined;
+    try {
+      return await CancellationScope.withTimeout(SALVAGE_TIMEOUT, () =>
+        this.collect(lease, plan, { checkpoint: undefined, summary: `Unfinished: ${reasonOf(error)}` }),
+      );
+    } catch (reason) {
+      log.warn('the work of a failed agent could not be collected', { task: task.id, reason: rootMessage(reason) });
+      return undefined;
+    }
+  }
+
+  private async collect(
+    lease: Lease,
+    plan: WorkPlan,
+    { checkpoint, summary }: Pick<AgentResult, 'checkpoint'> & { summary: string },
+  ): Promise<CollectResult> {
+    const { run, task } = this.input;
+    for (let tries = 1; ; tries++) {
+      const { sandbox, base } = leasedOrThrow(await lease.ready());
+      try {
+        const activities = sandboxActivities(sandbox.queue, { ...actOptions, summary: 'collect the work' });
+        return await activities.collectWork({
+          run,
+          sandbox,
+          base,
+          restore: checkpoint,
+          task,
+          change: this.chain,
+          ...(this.input.fix === true ? { fix: true } : {}),
+          ref: plan.ref,
+          subject: plan.subject,
+          body: plan.body(summary),
+        });
+      } catch (error) {
+        if (isCancellation(error) || tries >= 5 || failureTypeOf(error) !== FailureType.SandboxGone) throw error;
+        await lease.another(sandbox.epoch);
+      }
+    }
+  }
+
+  /** The signal `message`: told to the agent that works now, or to the one that is started next. */
+  async message(message: AgentMessage): Promise<void> {
+    if (this.agentId === undefined) {
+      this.said.push(message);
+      return;
+    }
+    try {
+      await getExternalWorkflowHandle(this.agentId).signal(messageSignal, message);
+    } catch (error) {
+      log.info('the agent had ended before it was told what a person said', { reason: rootMessage(error) });
+    }
+  }
+
+  private async moved(leased: LeasedMessage): Promise<void> {
+    if (this.agentId === undefined) return;
+    try {
+      await getExternalWorkflowHandle(this.agentId).signal(sandboxSignal, leased.sandbox);
+    } catch (error) {
+      log.info('the agent had ended before it was told of its sandbox', { reason: rootMessage(error) });
+    }
+  }
+}
+
+export const reasonOf = (error: unknown): string => rootMessage(error).slice(0, MAX_REASON_CHARS);
+
+function leasedOrThrow(ready: LeasedMessage | NonNullable<Lease['end']>): LeasedMessage {
+  if (isLeased(ready)) return ready;
+  if (ready.kind === 'failed')
+    throw ready.error instanceof Error ? ready.error : new ApplicationFailure(String(ready.error));
+  if (ready.kind === 'orphaned') throw terminal(FailureType.Orphaned, 'The run that this task works for has ended.');
+  throw terminal(FailureType.SandboxGone, 'The sandbox was given back before the work in it was collected.');
+}

@@ -1,0 +1,262 @@
+/** The queue as a workflow on a real server, landing on a real repository, for requesters that are workflows too. */
+import { join } from 'node:path';
+import { ApplicationFailure } from '@temporalio/common';
+import type { Client, WorkflowHandle } from '@temporalio/client';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { bundleWorkflowCode, DefaultLogger, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createMirrors } from '../../../src/activities/git/mirrors.ts';
+import { createMergeActivities } from '../../../src/activities/merge/index.ts';
+import type { MergeActivities } from '../../../src/shared/contracts/activities.ts';
+import type { ChecksRequest, ChecksResult } from '../../../src/shared/contracts/checks.ts';
+import type { BranchHealth } from '../../../src/shared/contracts/gate.ts';
+import type { MergeRequest } from '../../../src/shared/contracts/merge.ts';
+import { mergeQueueWorkflowId, repositoryKey } from '../../../src/shared/ids.ts';
+import { enqueueSignal, mergeQueueSnapshotQuery } from '../../../src/shared/messages.ts';
+import { reservedQueue } from '../../../src/shared/queues.ts';
+import { answersQuery, requester } from '../../activities/merge/workflows.ts';
+import { createTestLog } from '../../support/log.ts';
+import { workOn } from '../../support/merges.ts';
+import { bareRepository, type TestRepository, temporaryFolder } from '../../support/repos.ts';
+import { temporal, type TestTemporal } from '../../support/temporal.ts';
+
+const log = createTestLog();
+let server: TestTemporal;
+let client: Client;
+let requesters: WorkflowBundleWithSourceMap;
+let folder: ReturnType<typeof temporaryFolder>;
+let remote: TestRepository;
+let taskQueue: string;
+let activities: MergeActivities;
+let batches: string[][];
+/** Awaited before a batch is landed. */
+let beforeLanding: () => Promise<void>;
+/** Called before requesters are answered. */
+let beforeAnswers: () => void;
+/** What the gate's checks say of a commit. */
+let verdictOn: (request: ChecksRequest) => ChecksResult;
+let stop: () => Promise<void>;
+
+beforeAll(async () => {
+  server = await temporal();
+  client = await server.client();
+  const workflowsPath = join(import.meta.dirname, '../../activities/merge/workflows.ts');
+  requesters = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+}, 60_000);
+
+beforeEach(async () => {
+  folder = temporaryFolder();
+  remote = bareRepository(join(folder.dir, 'origin.git'));
+  taskQueue = server.uniqueQueue();
+  batches = [];
+  beforeLanding = async () => undefined;
+  beforeAnswers = () => undefined;
+  verdictOn = ({ commit }) => ({ verdict: 'passed', commit, checks: [] });
+  const real = createMergeActivities({
+    mirrors: createMirrors({ dir: join(folder.dir, 'mirrors') }),
+    client,
+    taskQueue,
+    log,
+  });
+  activities = {
+    ...real,
+    async landBatch(request) {
+      batches.push(request.entries.map(({ subject }) => subject));
+      await beforeLanding();
+      return await real.landBatch(request);
+    },
+    async answerRequesters(request) {
+      beforeAnswers();
+      return await real.answerRequesters(request);
+    },
+  };
+  const connection = await server.workerConnection();
+  const workers = [
+    await Worker.create({ connection, taskQueue, workflowBundle: await server.workflowBundle(), activities }),
+    await Worker.create({
+      connection,
+      taskQueue: reservedQueue(taskQueue),
+      activities: { runChecks: async (request: ChecksRequest) => verdictOn(request) },
+    }),
+    await Worker.create({ connection, taskQueue: `${taskQueue}-requesters`, workflowBundle: requesters }),
+  ];
+  const running = workers.map((worker) => worker.run());
+  stop = async () => {
+    for (const worker of workers) worker.shutdown();
+    await Promise.all(running);
+  };
+});
+afterEach(async () => {
+  await stop();
+  folder.remove();
+});
+afterAll(() => expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]));
+
+type Asking = { handle: WorkflowHandle<typeof requester>; entry: MergeRequest; ask: () => Promise<void> };
+
+const repo = () => ({ location: remote.dir, key: repositoryKey(remote.dir) });
+const queue = () => client.workflow.getHandle(mergeQueueWorkflowId(repo().key, 'main'));
+
+/** A requester with its work, which asks when `ask` is called. */
+async function asking(name: string, more: Partial<MergeRequest> = {}): Promise<Asking> {
+  const workflowId = `${taskQueue}/${name}.1`;
+  const handle = await client.workflow.start(requester, { workflowId, taskQueue: `${taskQueue}-requesters` });
+  const chain = { workflowId, firstRunId: handle.firstExecutionRunId };
+  const entry = workOn(remote, remote.tip(), name, { [name]: name }, { ...more, requester: chain });
+  const ask = () =>
+    new MockActivityEnvironment().run(activities.enqueueMerge, {
+      repo: repo(),
+      target: 'main',
+      entry,
+    }) as Promise<void>;
+  return { handle, entry, ask };
+}
+
+const outcomesOf = async ({ handle }: Asking) => (await handle.query(answersQuery)).map(({ outcome }) => outcome);
+const subjectsLanded = () => remote.log().toReversed().slice(1);
+
+/** Holds landings until `open` is called. */
+function gate(): { open: () => void; reached: Promise<void> } {
+  let open: () => void = () => undefined;
+  let reach: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const reached = new Promise<void>((resolve) => (reach = resolve));
+  beforeLanding = async () => {
+    reach();
+    await opened;
+  };
+  return { open, reached };
+}
+
+describe('a merge queue', () => {
+  test('answers a requester when its work is on the branch, and not before', async () => {
+    const { open, reached } = gate();
+    const one = await asking('one');
+    await one.ask();
+    await reached;
+    expect(await outcomesOf(one)).toEqual([]);
+    open();
+    await expect.poll(() => outcomesOf(one), { timeout: 10_000 }).toHaveLength(1);
+    expect(await outcomesOf(one)).toEqual([{ kind: 'landed', commit: remote.tip() }]);
+    expect(subjectsLanded()).toEqual(['one']);
+    expect(await queue().result()).toEqual({ landed: 1 });
+  });
+
+  test('continues as new with all that waits, after it has answered, and remembers what it answered', async () => {
+    const { open, reached } = gate();
+    const [one, two] = [await asking('one'), await asking('two')];
+    await one.ask();
+    await reached;
+    await two.ask();
+    // The server suggests to continue as new from 4 MiB of history on; these are dropped for what they are.
+    const rubbish = 'x'.repeat(450_000) as unknown as MergeRequest;
+    for (let i = 0; i < 10; i++) await queue().signal(enqueueSignal, rubbish);
+    const second = gate();
+    open();
+    await second.reached;
+    expect(await outcomesOf(one)).toMatchObject([{ kind: 'landed' }]);
+    await one.ask();
+    second.open();
+    await expect.poll(() => outcomesOf(two), { timeout: 10_000 }).toMatchObject([{ kind: 'landed' }]);
+    await expect.poll(() => outcomesOf(one), { timeout: 10_000 }).toHaveLength(2);
+    expect(subjectsLanded()).toEqual(['one', 'two']);
+    expect(batches).toEqual([['one'], ['two']]);
+    expect(await queue().result()).toEqual({ landed: 2 });
+    const { runId, raw } = await queue().describe();
+    expect(raw.workflowExecutionInfo?.firstRunId).not.toBe(runId);
+  });
+
+  test('tells everyone of a batch that can never land, with the reason', async () => {
+    const { open, reached } = gate();
+    const [one, two] = [await asking('one'), await asking('two')];
+    await one.ask();
+    await reached;
+    await two.ask();
+    remote.git('update-ref', '-d', 'refs/heads/main');
+    open();
+    const refused = [{ kind: 'refused', reason: expect.stringContaining('does not exist any more') }];
+    await expect.poll(() => outcomesOf(one), { timeout: 10_000 }).toEqual(refused);
+    await expect.poll(() => outcomesOf(two), { timeout: 10_000 }).toEqual(refused);
+    expect(await queue().result()).toEqual({ landed: 0 });
+  });
+
+  test('goes on with what waits when a requester cannot be answered, who is answered when it asks again', async () => {
+    const { open, reached } = gate();
+    const [one, two] = [await asking('one'), await asking('two')];
+    await one.ask();
+    await reached;
+    await two.ask();
+    beforeAnswers = () => {
+      beforeAnswers = () => undefined;
+      throw ApplicationFailure.nonRetryable('nobody can be told anything now');
+    };
+    const second = gate();
+    open();
+    await second.reached;
+    expect(await outcomesOf(one)).toEqual([]);
+    await one.ask();
+    second.open();
+    await expect.poll(() => outcomesOf(two), { timeout: 10_000 }).toMatchObject([{ kind: 'landed' }]);
+    await expect.poll(() => outcomesOf(one), { timeout: 10_000 }).toMatchObject([{ kind: 'landed' }]);
+    expect(subjectsLanded()).toEqual(['one', 'two']);
+    expect(await queue().result()).toEqual({ landed: 2 });
+  });
+
+  test('lets only fixes land on a red branch, also after it continued as new, and all when it is green', async () => {
+    const tell = (health: BranchHealth) =>
+      new MockActivityEnvironment().run(activities.tellHealth, {
+        repo: repo(),
+        target: 'main',
+        health,
+      }) as Promise<void>;
+    await tell({ kind: 'red', commit: remote.tip(), reason: 'types fail' });
+    const [one, fix, late] = [await asking('one'), await asking('fix', { fix: true }), await asking('late')];
+    await one.ask();
+    await fix.ask();
+    await expect.poll(() => outcomesOf(fix), { timeout: 10_000 }).toMatchObject([{ kind: 'landed' }]);
+    const first = (await queue().describe()).runId;
+    const rubbish = 'x'.repeat(450_000) as unknown as MergeRequest;
+    for (let i = 0; i < 10; i++) await queue().signal(enqueueSignal, rubbish);
+    // The server says that a history is long with the task after the one that made it so.
+    await late.ask();
+    await expect
+      .poll(async () => (await late.ask(), (await queue().describe()).runId), { timeout: 10_000, interval: 500 })
+      .not.toBe(first);
+    expect(await queue().query(mergeQueueSnapshotQuery)).toMatchObject({
+      frozen: [{ by: 'reconciler', reason: 'types fail' }],
+      waiting: [{ subject: 'one' }, { subject: 'late' }],
+    });
+    expect(subjectsLanded()).toEqual(['fix']);
+    await tell({ kind: 'green', commit: remote.tip() });
+    for (const each of [one, late]) {
+      await expect.poll(() => outcomesOf(each), { timeout: 10_000 }).toMatchObject([{ kind: 'landed' }]);
+    }
+    expect(await queue().result()).toEqual({ landed: 3 });
+  });
+
+  test('lands nothing while its checks cannot be run and says why, and only what passed on the tip that is there', async () => {
+    const gate = { mode: 'batch' as const, slots: 1, checks: 'detect' as const, setup: null };
+    const checked: string[] = [];
+    let moved = '';
+    verdictOn = ({ commit }) => {
+      checked.push(remote.git('log', '--format=%s', `${remote.tip()}..${commit}`));
+      if (checked.length === 1) return { verdict: 'could-not-run', commit, checks: [], reason: 'no sandbox is left' };
+      // While the second one runs, somebody pushes.
+      if (checked.length === 2) moved = remote.commit({ 'person.txt': 'person' }, { message: 'person' });
+      return { verdict: 'passed', commit, checks: [] };
+    };
+    const one = await asking('one', { gate });
+    await one.ask();
+    await expect
+      .poll(async () => (await queue().query(mergeQueueSnapshotQuery)).waitingFor, { timeout: 10_000 })
+      .toContain('no sandbox is left');
+    expect(subjectsLanded()).toEqual([]);
+    await expect.poll(() => outcomesOf(one), { timeout: 20_000 }).toHaveLength(1);
+    expect(await outcomesOf(one)).toEqual([{ kind: 'landed', commit: remote.tip() }]);
+    expect(subjectsLanded()).toEqual(['person', 'one']);
+    expect(remote.git('rev-parse', 'main^')).toBe(moved);
+    expect(checked).toEqual(['one', 'one', 'one']);
+    expect(await queue().result()).toEqual({ landed: 1 });
+    expect(remote.refs('refs/agentswarm/')).toEqual([]);
+  });
+});
