@@ -2,8 +2,9 @@
  * Answers on the host's disk, written before an activity returns: a hint for the attempt after a crash, not a
  * store. Without it a call is made again, so nothing here fails a call.
  */
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdir, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ThinkResult } from '../../shared/contracts/agent.ts';
@@ -17,7 +18,7 @@ const Entry = z.object({ version: z.literal(1), key: z.string(), result: ThinkRe
 
 export interface Journal {
   read(key: string): Promise<ThinkResult | null>;
-  /** In its place when it resolves, whole or not at all, also when this process is killed; a power cut may lose it. */
+  /** In its place when it resolves; a kill or a power cut while it is written may leave a half, which is not read. */
   write(key: string, result: ThinkResult): Promise<void>;
 }
 
@@ -34,7 +35,7 @@ export function createJournal(dir: string, log: Log): Journal {
   return {
     async read(key) {
       try {
-        const entry = Entry.parse(JSON.parse(await readFile(fileOf(key), 'utf8')));
+        const entry = Entry.parse(JSON.parse(readFileSync(fileOf(key), 'utf8')));
         return entry.key === key ? entry.result : null;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
@@ -45,8 +46,7 @@ export function createJournal(dir: string, log: Log): Journal {
     },
     async write(key, result) {
       try {
-        await mkdir(dir, { recursive: true, mode: 0o700 });
-        await writeWhole(fileOf(key), JSON.stringify({ version: 1, key, result }));
+        writeEntry(dir, fileOf(key), JSON.stringify({ version: 1, key, result }));
         await pruneSometimes();
       } catch (error) {
         log.warn({ err: error, dir }, 'an answer cannot be journalled: if this worker dies now, it is asked for again');
@@ -55,19 +55,18 @@ export function createJournal(dir: string, log: Log): Journal {
   };
 }
 
-async function writeWhole(file: string, text: string): Promise<void> {
-  const partial = `${file}.${randomUUID()}.partial`;
+/** Not synced, and without the thread pool: that took more CPU than the writing. */
+function writeEntry(dir: string, file: string, text: string): void {
   try {
-    // Not synced: that took two trips to the disk a turn, and what it would save is a call at each power cut.
-    await writeFile(partial, text, { flag: 'wx', mode: 0o600 });
-    await rename(partial, file);
+    writeFileSync(file, text, { mode: 0o600 });
   } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    writeFileSync(file, text, { mode: 0o600 });
   }
 }
 
-/** Removes entries, and what a crash left half-written, that are older than `before` (ms since the epoch). */
+/** Removes entries that are older than `before` (ms since the epoch). */
 async function prune(dir: string, before: number): Promise<void> {
   for (const name of await readdir(dir)) {
     if (!/^[0-9a-f]{64}\.json(\.[0-9a-f-]+\.partial)?$/.test(name)) continue;

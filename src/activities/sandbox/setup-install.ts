@@ -7,7 +7,7 @@ import { Setup } from '../../shared/settings.ts';
 import { checkpointExec } from './code/checkpoint-git.ts';
 import { gone } from './gone.ts';
 import type { SandboxProvider, SandboxResult } from './provider.ts';
-import { isMissing, readJson, writeJson } from './state/files.ts';
+import { isMissing, readJson, overwriteJson } from './state/files.ts';
 
 /** A finished `setup`, kept on this host. */
 export type SetupResult = {
@@ -45,7 +45,7 @@ export const readInstalled = (provider: SandboxProvider, id: string): Promise<In
 /** @throws SandboxGone. */
 export async function writeInstalled(provider: SandboxProvider, id: string, installed: Installed): Promise<void> {
   try {
-    await writeJson(recordFile(provider, id), installed, { sync: false });
+    overwriteJson(recordFile(provider, id), installed);
   } catch (error) {
     throw isMissing(error) ? gone(id, error) : error;
   }

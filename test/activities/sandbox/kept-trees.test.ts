@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
+import { readIndex, treesOf } from '../../../src/activities/sandbox/code/git-index.ts';
 import { keepTree, markTaken, packTree, TooLarge } from '../../../src/activities/sandbox/code/kept-trees.ts';
 import { encodePack } from '../../../src/activities/sandbox/code/loose-objects.ts';
 import { CommitSha } from '../../../src/shared/ids.ts';
@@ -42,13 +43,17 @@ function place(format: 'sha1' | 'sha256' = 'sha1') {
     work,
     base,
     folder,
-    async checkpoint(maxBytes = 1e9) {
+    /** @param by whom the trees are made. */
+    async checkpoint(maxBytes = 1e9, by: 'git' | 'host' = 'git') {
       git(work, ['add', '-A']);
-      const tree = git(work, ['write-tree']);
+      const index =
+        by === 'git' ? null : readIndex(readFileSync(join(work, '.git', 'index')), format === 'sha1' ? 20 : 32);
+      const { root: tree, made } =
+        index === null ? { root: git(work, ['write-tree']), made: new Map<string, Buffer>() } : treesOf(index, format);
       const content = Buffer.from(
         `tree ${tree}\nparent ${base}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nx\n`,
       );
-      return { tree, ...(await keepTree(folder, objects, { content, tree, parents: [base] }, maxBytes)) };
+      return { tree, ...(await keepTree(folder, objects, { content, tree, parents: [base], made }, maxBytes)) };
     },
     async take(commit: CommitSha) {
       const kept = await packTree(folder, commit);
@@ -74,12 +79,13 @@ describe.each(['sha1', 'sha256'] as const)('a kept tree (%s)', (format) => {
         ),
       ),
     });
-    const turn = fc.record({ changes: fc.array(change, { maxLength: 5 }), take: fc.boolean() });
+    const by = fc.constantFrom('git' as const, 'host' as const);
+    const turn = fc.record({ changes: fc.array(change, { maxLength: 5 }), take: fc.boolean(), by });
     await fc.assert(
       fc.asyncProperty(fc.array(turn, { minLength: 1, maxLength: 6 }), async (turns) => {
         const at = place(format);
         let last: { commit: CommitSha; tree: string } | undefined;
-        for (const { changes, take } of turns) {
+        for (const { changes, take, by } of turns) {
           for (const {
             path: [folder, name],
             bytes,
@@ -88,12 +94,12 @@ describe.each(['sha1', 'sha256'] as const)('a kept tree (%s)', (format) => {
             if (bytes === null) rmSync(join(at.work, folder, name), { force: true });
             else writeFileSync(join(at.work, folder, name), bytes);
           }
-          last = await at.checkpoint();
+          last = await at.checkpoint(1e9, by);
           if (take) await at.take(last.commit);
         }
         if (last === undefined) return;
         // The sandbox is gone; what it made is here.
-        const expected = git(at.work, ['ls-tree', '-r', '-z', last.tree]);
+        const expected = git(at.work, ['ls-tree', '-r', '-z', git(at.work, ['write-tree'])]);
         rmSync(at.work, { recursive: true });
         await at.take(last.commit);
         expect(at.files(last.commit)).toBe(expected);

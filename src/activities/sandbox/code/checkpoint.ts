@@ -3,25 +3,29 @@
  * the host's own git folder, so a damaged or hostile `.git` of the agent's changes nothing; what comes out is a
  * pack, which the mirror takes only through fsck.
  */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { CommitSha } from '../../../shared/ids.ts';
 import type { Mirror } from '../../git/contract.ts';
 import type { Log } from '../../log.ts';
 import { commitContent } from '../../git/commit-object.ts';
-import type { SandboxProvider } from '../provider.ts';
+import type { SandboxProvider, SandboxResult } from '../provider.ts';
 import type { Records, TreeRecord } from '../state/lease-file.ts';
 import { CHECKPOINT_AUTHOR, CheckpointError, checkpointExec } from './checkpoint-git.ts';
+import { digestOf, readIndex, treesOf } from './git-index.ts';
 import type { KeptPacks } from './kept-packs.ts';
 import { TooLarge } from './kept-trees.ts';
 import { codeTransport } from './transport.ts';
 import { takePack } from './take-pack.ts';
 
 /**
- * $1 tree and $2 commit that the mirror has, $3 parent, then the key files of setup. Says "tree T", and if T is new,
- * where its objects are out of the host's reach "commit C", of key files "keys K", and there a pack.
+ * $1 tree and $2 commit that the mirror has, $3 parent, then the key files of setup. STAGE looks at all files;
+ * where the host cannot read the index itself, TREE says "tree T", and if T is new, where its objects are out of the
+ * host's reach "commit C", of key files "keys K", and there a pack.
  * A folder that is a repository of its own would become a link to commits that nobody has: its files are taken
  * instead, unless the base has a submodule there. Files that cannot be read are left out, and named.
  */
-const STORE = `
+const STAGE = `
 [ ! -e "$GIT_DIR/index.lock" ] || rm -f "$GIT_DIR/index.lock"
 said=$(git add -A 2>&1) || {
   code=$?
@@ -44,6 +48,8 @@ case $said in *'embedded git repository: '*|*'does not have a commit checked out
 esac
 case $said in *'unable to index'*|*'Permission denied'*) printf '%s\\n' "$said" >&2;; esac
 case $said in *'No space left'*|*'File too large'*|*'unable to write'*|*'unable to create temporary'*) printf '%s\\n' "$said" >&2; exit 1;; esac
+`;
+const TREE = `
 set -e
 tree=$(git write-tree)
 echo "tree $tree"
@@ -105,21 +111,25 @@ export async function storeTree(deps: StoreDeps, request: StoreRequest): Promise
     ...(signal === undefined ? {} : { signal }),
   };
   const objects = codeTransport(provider).objects?.(id);
-  const script = objects === undefined ? `${STORE}${AS_PACK}${KEYS}${PACK}` : `${STORE}${KEYS}`;
   const known = into === 'mirror' && !before.inMirror && objects === undefined ? NONE : before.tree;
   const args = [known, before.packedOn, before.base, ...keyFiles];
-  let result = await checkpointExec(provider, id, script, args, options);
-  if (result.reason === 'exit' && result.exitCode !== 0 && new CheckpointError(id, '', result).kind === 'other') {
-    // Its index may be damaged (a full disk, a kill): it is made anew, then everything is looked at again.
-    await checkpointExec(provider, id, REPAIR, [before.base], options);
-    result = await checkpointExec(provider, id, script, args, options);
-  }
-  if (result.reason !== 'exit' || result.exitCode !== 0) throw new CheckpointError(id, 'checkpoint', result);
-  if (result.stderr !== '')
-    log.warn({ sandbox: id, said: result.stderr.slice(0, 1_000) }, 'checkpoint left something out');
+  const run = async (script: string): Promise<SandboxResult> => {
+    let result = await checkpointExec(provider, id, script, args, options);
+    if (result.reason === 'exit' && result.exitCode !== 0 && new CheckpointError(id, '', result).kind === 'other') {
+      // Its index may be damaged (a full disk, a kill): it is made anew, then everything is looked at again.
+      await checkpointExec(provider, id, REPAIR, [before.base], options);
+      result = await checkpointExec(provider, id, script, args, options);
+    }
+    if (result.reason !== 'exit' || result.exitCode !== 0) throw new CheckpointError(id, 'checkpoint', result);
+    if (result.stderr !== '')
+      log.warn({ sandbox: id, said: result.stderr.slice(0, 1_000) }, 'checkpoint left something out');
+    return result;
+  };
+  if (objects !== undefined)
+    return await keepObjects(deps, request, before, await stage(objects, before, keyFiles, run));
 
+  const result = await run(`${STAGE}${TREE}${AS_PACK}${KEYS}${PACK}`);
   const [tree, afterTree] = takeLine(result.stdout, 'tree');
-  if (objects !== undefined) return await keepObjects(deps, request, before, { objects, tree, said: afterTree });
   if (tree === known) return { commit: before.commit, tree, changed: false };
   const [commit, afterCommit] = takeLine(afterTree, 'commit');
   const [keys, pack] = keyFiles.length === 0 ? [before.keys, afterCommit] : takeLine(afterCommit, 'keys');
@@ -132,22 +142,52 @@ export async function storeTree(deps: StoreDeps, request: StoreRequest): Promise
   return { commit, tree, changed: tree !== before.tree };
 }
 
-/** Of what git has made on this host: a commit, without further processes. */
+/** A work tree as its objects stand on this host. */
+type Staged = { objects: string; tree: string; made?: ReadonlyMap<string, Buffer>; keys?: string };
+
+/** An index that is larger takes this process longer to read than it takes git to be started. */
+const LIGHT_INDEX_BYTES = 2 * 1024 * 1024;
+
+async function stage(
+  objects: string,
+  before: TreeRecord,
+  keyFiles: readonly string[],
+  run: (script: string) => Promise<SandboxResult>,
+): Promise<Staged> {
+  const file = join(dirname(objects), 'index');
+  const isLight = () => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) <= LIGHT_INDEX_BYTES;
+  let result = await run(isLight() ? STAGE : `${STAGE}${TREE}${KEYS}`);
+  if (result.stdout.length === 0) {
+    const sha256 = before.base.length === 64;
+    const index = isLight() && existsSync(file) ? readIndex(readFileSync(file), sha256 ? 32 : 20) : null;
+    if (index !== null) {
+      const { root, made } = treesOf(index, sha256 ? 'sha256' : 'sha1');
+      return { objects, tree: root, made, ...(keyFiles.length === 0 ? {} : { keys: digestOf(index, keyFiles) }) };
+    }
+    result = await run(`${TREE}${KEYS}`);
+  }
+  const [tree, said] = takeLine(result.stdout, 'tree');
+  return {
+    objects,
+    tree,
+    ...(keyFiles.length === 0 || tree === before.tree ? {} : { keys: takeLine(said, 'keys')[0] }),
+  };
+}
+
+/** Of what there is on this host: a commit, without further processes. */
 async function keepObjects(
   { records, packs }: StoreDeps,
-  { id, turn, into, mirror, keyFiles = [] }: StoreRequest,
+  { id, turn, into, mirror }: StoreRequest,
   before: TreeRecord,
-  made: { objects: string; tree: string; said: Buffer },
+  { objects, tree, made, keys }: Staged,
 ): Promise<Stored> {
-  const { tree } = made;
   const changed = tree !== before.tree;
   if (!changed && (before.inMirror || into === 'kept')) return { commit: before.commit, tree, changed };
   let now = before;
   if (changed) {
-    const keys = keyFiles.length === 0 ? undefined : takeLine(made.said, 'keys')[0];
     const content = checkpointContent(tree, before.base);
     const kept = await packs
-      .keepTree(id, made.objects, { content, tree, parents: [before.base] }, MAX_PACK_BYTES)
+      .keepTree(id, objects, { content, tree, parents: [before.base], ...(made && { made }) }, MAX_PACK_BYTES)
       .catch((error: unknown) => {
         if (!(error instanceof TooLarge)) throw error;
         throw new CheckpointError(id, 'checkpoint', { reason: 'exit', exitCode: 1, stderr: error.message });

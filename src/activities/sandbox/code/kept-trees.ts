@@ -11,13 +11,27 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CommitSha } from '../../../shared/ids.ts';
 import { isMissing } from '../state/files.ts';
 import type { CheckpointPack } from './kept-packs.ts';
-import { encodePack, entriesOf, type GitObject, hasLoose, looseFile, readLoose, sizeOfLoose } from './loose-objects.ts';
+import {
+  encodePack,
+  entriesOf,
+  type GitObject,
+  hasLoose,
+  looseFile,
+  readLoose,
+  sizeOfLoose,
+  writeLoose,
+} from './loose-objects.ts';
 
 /** Others get their turn after so many objects. */
 const AT_ONCE = 200;
 
-/** What the host made of a tree: a commit's content. */
-export type KeptCommit = { content: Buffer; tree: string; parents: readonly CommitSha[] };
+/** What the host made of a tree: a commit's content, and the content of those of its trees that are in no folder yet, by name. */
+export type KeptCommit = {
+  content: Buffer;
+  tree: string;
+  parents: readonly CommitSha[];
+  made?: ReadonlyMap<string, Buffer>;
+};
 
 const hashOf = (name: string): 'sha1' | 'sha256' => (name.length === 64 ? 'sha256' : 'sha1');
 
@@ -30,6 +44,8 @@ function nameOfCommit({ content, tree }: Pick<KeptCommit, 'content' | 'tree'>): 
 export class TooLarge extends Error {
   override readonly name = 'TooLarge';
 }
+
+const tooLarge = (maxBytes: number) => new TooLarge(`File too large: more than ${maxBytes} bytes are new`);
 
 /**
  * Keeps a commit in place of the one before.
@@ -47,11 +63,20 @@ export async function keepTree(
   let seen = 0;
   let bytes = 0;
   const keep = async (name: string, isTree: boolean): Promise<void> => {
+    if (hasLoose(to, name) || hasLoose(taken, name)) return;
+    const made = isTree ? kept.made?.get(name) : undefined;
     // What is in none of these folders is in the mirror, on which the git folder stands.
-    if (hasLoose(to, name) || hasLoose(taken, name) || !hasLoose(objects, name)) return;
+    if (made === undefined && !hasLoose(objects, name)) return;
     if (++seen % AT_ONCE === 0) await nextTurn();
+    if (made !== undefined) {
+      bytes += made.length;
+      if (bytes > maxBytes) throw tooLarge(maxBytes);
+      for (const entry of entriesOf(made, bytesOf(kept.tree))) await keep(entry.name, entry.isTree);
+      writeLoose(to, name, { type: 'tree', data: made });
+      return;
+    }
     bytes += sizeOfLoose(objects, name);
-    if (!(bytes <= maxBytes)) throw new TooLarge(`File too large: more than ${maxBytes} bytes are new`);
+    if (!(bytes <= maxBytes)) throw tooLarge(maxBytes);
     if (isTree) {
       const { data } = await readLoose(objects, name, maxBytes);
       for (const entry of entriesOf(data, bytesOf(kept.tree))) await keep(entry.name, entry.isTree);

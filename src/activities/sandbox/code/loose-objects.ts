@@ -1,9 +1,9 @@
 /** Trees and blobs as git keeps them one by one (gitformat-loose), and as a pack (gitformat-pack), without git. */
 import { createHash } from 'node:crypto';
-import { closeSync, lstatSync, openSync, readFileSync, readSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { constants, deflate, inflate, inflateSync } from 'node:zlib';
+import { constants, deflate, deflateSync, inflate, inflateSync } from 'node:zlib';
 
 type ObjectType = 'commit' | 'tree' | 'blob';
 export type GitObject = { type: ObjectType; data: Buffer };
@@ -29,6 +29,15 @@ export async function readLoose(objects: string, name: string, maxBytes: number)
   if (type === undefined || Number(size) !== object.length - end - 1)
     throw new Error(`${looseFile(objects, name)} is no tree or blob`);
   return { type: type as ObjectType, data: object.subarray(end + 1) };
+}
+
+/** Whole or not at all, also when this process is killed. */
+export function writeLoose(objects: string, name: string, { type, data }: GitObject): void {
+  const file = looseFile(objects, name);
+  const content = Buffer.concat([Buffer.from(`${type} ${data.length}\0`, 'latin1'), data]);
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  writeFileSync(`${file}.part`, deflateSync(content, { level: 1 }));
+  renameSync(`${file}.part`, file);
 }
 
 /** Bytes of an object when unpacked, from its first ones. */

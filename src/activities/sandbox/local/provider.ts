@@ -301,7 +301,7 @@ export async function createLocalProvider(options: {
     },
 
     async has(id) {
-      return (await stat(join(folderOf(id), 'workspace')).catch(() => undefined)) !== undefined;
+      return existsSync(join(folderOf(id), 'workspace'));
     },
 
     async createdAt(id) {

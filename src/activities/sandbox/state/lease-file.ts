@@ -5,7 +5,7 @@ import { RepositoryRef } from '../../../shared/contracts/run.ts';
 import { Chain, CommitSha } from '../../../shared/ids.ts';
 import { gone } from '../gone.ts';
 import type { SandboxProvider } from '../provider.ts';
-import { isMissing, readJson, writeJson } from './files.ts';
+import { isMissing, overwriteJson, readJson, writeJson } from './files.ts';
 import { Maker } from './maker.ts';
 
 export const LeaseRecord = z.object({
@@ -57,9 +57,9 @@ export interface Records {
 
 export function createRecords(provider: SandboxProvider): Records {
   const at = (id: string, name: string) => join(provider.recordDir(id), name);
-  const write = async (id: string, name: string, value: unknown, sync: boolean) => {
+  const write = async (id: string, writing: () => void | Promise<void>) => {
     try {
-      await writeJson(at(id, name), value, { sync });
+      await writing();
     } catch (error) {
       throw isMissing(error) ? gone(id, error) : error;
     }
@@ -67,13 +67,13 @@ export function createRecords(provider: SandboxProvider): Records {
   const lease = (id: string) => readJson(at(id, 'lease.json'), LeaseRecord);
   return {
     lease,
-    writeLease: (id, record) => write(id, 'lease.json', record, true),
+    writeLease: (id, record) => write(id, () => writeJson(at(id, 'lease.json'), record)),
     async tree(id) {
       const record = await readJson(at(id, 'tree.json'), TreeRecord);
       if (record === null) throw gone(id);
       return record;
     },
-    writeTree: (id, record) => write(id, 'tree.json', record, false),
+    writeTree: (id, record) => write(id, () => overwriteJson(at(id, 'tree.json'), record)),
     async expectEpoch(id, epoch) {
       const record = await lease(id);
       if (record === null || record.state.kind !== 'ready' || !(await provider.has(id))) throw gone(id);

@@ -1,5 +1,5 @@
 /** What a sandbox's folder holds. Counted by `du`: blocks, so sparse files are what they are, and hard links once. */
-import { statfs } from 'node:fs/promises';
+import { statfsSync } from 'node:fs';
 import type { RunProcess } from '../../../process/run-process.ts';
 
 const MIB = 1_048_576;
@@ -9,8 +9,9 @@ const TIMEOUT_MS = 60_000;
 /** Of the file system, as statfs(2) tells. */
 export type FreeSpace = { mb: number; files: number };
 
-export async function freeSpace(folder: string): Promise<FreeSpace> {
-  const { bavail, bsize, ffree, type } = await statfs(folder);
+export function freeSpace(folder: string): FreeSpace {
+  // Without the thread pool, see state/files.ts.
+  const { bavail, bsize, ffree, type } = statfsSync(folder);
   // btrfs makes inodes as it needs them and tells of none.
   return { mb: Math.floor((bavail * bsize) / MIB), files: type === BTRFS ? Number.MAX_SAFE_INTEGER : ffree };
 }

@@ -44,10 +44,10 @@ export function createDiskUsage(options: { limits: SandboxLimits; run: RunProces
   const known = new Map<string, Known>();
   return {
     async begin(id, folder) {
-      known.set(id, { mb: 0, files: 0, free: await freeSpace(folder), at: Date.now(), tookMs: 0 });
+      known.set(id, { mb: 0, files: 0, free: freeSpace(folder), at: Date.now(), tookMs: 0 });
     },
     async look(id, folder, { exactly } = { exactly: false }) {
-      const free = await freeSpace(folder);
+      const free = freeSpace(folder);
       const last = known.get(id);
       const age = Date.now() - (last?.at ?? 0);
       if (last !== undefined) {
