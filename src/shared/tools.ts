@@ -31,7 +31,7 @@ export const TOOLS = {
   },
   bash: {
     description:
-      'Run a command in bash at the root of the work tree. Output is cut to head and tail; the whole is in the file that is named then. No network, or allowed hosts only: a refused one is named in the result. timeoutSeconds is 120 unless given, at most 1800.',
+      'Run a command in bash at the root of the work tree. Output is cut to head and tail; the whole is in the file that is named then. No network, or allowed hosts only: a refused one is named in the result. timeoutSeconds is 120 unless given, at most 1800; your own time limit ends it too.',
     schema: z.object({
       command: z.string().min(1).max(100_000),
       timeoutSeconds: z.number().positive().max(1_800).optional(),

@@ -81,15 +81,22 @@ class Turn {
 
   private async runCalls(): Promise<ToolResult[]> {
     const { calls, sandbox, turn } = this.request;
+    const left = timeLeft(this.request.minutesLeft);
     const note = await this.restore();
     const results: ToolResult[] = [];
     for (const [i, call] of calls.entries()) {
       // Another lease may have begun since: its holder's tools must not meet ours.
       if (i > 0) await this.deps.records.expectEpoch(this.id, sandbox.epoch);
       await throwIfCancelled(this.signal);
+      if (left() <= 0) {
+        results.push(late(call));
+        continue;
+      }
       await this.write({ results, started: i });
       this.beat({ turn, started: i, tool: call.name });
-      const result = await runTool(this.deps, this.id, call, `${turn}-${i + 1}.txt`, this.signal);
+      const { signal } = this;
+      const outputFile = `${turn}-${i + 1}.txt`;
+      const result = await runTool(this.deps, this.id, call, { outputFile, signal, timeLeftMs: left() });
       await throwIfCancelled(this.signal);
       results.push(i === 0 && note !== undefined ? { ...result, output: `[${note}]\n${result.output}` } : result);
       this.beat({ turn, ended: i, tool: call.name, status: result.status });
@@ -182,6 +189,19 @@ const NOT_STORED = {
   'too-large':
     'The work tree could not be stored: it holds files that are too large. Delete them or add them to .gitignore, or the work since the last stored turn may be lost.',
 } as const;
+
+/** From now on, in ms; a host's clock is compared with itself only. */
+function timeLeft(minutes: number | undefined): () => number {
+  const end = minutes === undefined ? Number.POSITIVE_INFINITY : performance.now() + minutes * 60_000;
+  return () => Math.max(0, end - performance.now());
+}
+
+const late = ({ id: callId, name }: ToolCall): ToolResult => ({
+  callId,
+  name,
+  status: 'error',
+  output: 'Not run: your time limit was reached by the calls before it.',
+});
 
 function interruptedResult(call: ToolCall, started: boolean): ToolResult {
   const output = started

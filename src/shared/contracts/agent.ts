@@ -104,6 +104,8 @@ export const ActRequest = z.object({
   restore: Checkpoint.optional(),
   /** The ref under which a checkpoint is kept on the remote. */
   ref: z.string(),
+  /** Of the agent's time limit, when this request was made: its commands end with it. Absent: their own limits only. */
+  minutesLeft: z.number().nonnegative().optional(),
 });
 export type ActRequest = z.infer<typeof ActRequest>;
 

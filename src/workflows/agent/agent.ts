@@ -53,6 +53,8 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
   if (engine === 'command' && argv !== undefined) {
     return resultOf(await paid(() => runExternal({ input, argv, conversation, sandbox, checks, inbox })));
   }
+  const limits = settings.agent[brief.role];
+  const timeIsOver = conversation.startedAt + limits.minutes * 60_000;
   const asker = {
     role: brief.role,
     conversation,
@@ -64,11 +66,11 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
   const end = await paid(() =>
     runAgent<AgentHandoff>({
       ...asker,
-      limits: settings.agent[brief.role],
+      limits,
       compactTokens: settings.compactTokens,
       ...(input.budget === undefined ? {} : { budget: input.budget }),
       inbox,
-      act: (turn, calls, next) => sandbox.act(turn, calls, next),
+      act: (turn, calls, next) => sandbox.act(turn, calls, { ...(next && { next }), until: timeIsOver }),
       close: (call, at) => checks.close(call, at),
     }),
   );

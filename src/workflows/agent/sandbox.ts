@@ -38,11 +38,16 @@ export class AgentSandbox {
     if (next.epoch > this.ref.epoch) this.ref = next;
   }
 
-  /** Runs the calls of one turn; with `next` the model may answer them in the same activity. */
-  async act(turn: number, calls: ToolCall[], next?: ThinkRequest): Promise<Acted> {
+  /**
+   * Runs the calls of one turn; with `next` the model may answer them in the same activity, and at `until` (ms since
+   * the epoch) they end.
+   */
+  async act(turn: number, calls: ToolCall[], more: { next?: ThinkRequest; until?: number } = {}): Promise<Acted> {
+    const { next, until } = more;
     const summary = summaryOf(calls);
     const { acted, answer } = await this.somewhere(`Turn ${turn}`, async (sandbox) => {
-      const request = { sandbox, turn, calls, ...this.place() };
+      const left = until === undefined ? {} : { minutesLeft: Math.max(0, until - Date.now()) / 60_000 };
+      const request = { sandbox, turn, calls, ...this.place(), ...left };
       if (next === undefined) {
         const acted = await sandboxActivities(sandbox.queue, { ...actOptions, summary }).act(request);
         return { acted, answer: undefined };

@@ -85,6 +85,26 @@ describe('the calls of one turn', () => {
     expect((await host.act(id, 1, calls)).results[0]?.status).toBe('interrupted');
   });
 
+  it('end with the time that the agent has left: what runs is stopped, what stands behind it is not begun', async () => {
+    const id = await host.open();
+    const calls = [
+      call('bash', { command: 'touch before' }),
+      call('bash', { command: `touch during; sleep 62.${MARK}`, timeoutSeconds: 600 }),
+      call('write', { path: 'behind', content: '' }),
+    ];
+    const { results, checkpoint } = await host.act(id, 1, calls, { minutesLeft: 1.5 / 60 });
+    expect(results.map(({ status }) => status)).toEqual(['ok', 'error', 'error']);
+    expect(results[1]?.output).toMatch(
+      /^\[The command was stopped after [\d.]+ s, .*: your time limit is reached\.\]$/,
+    );
+    expect(results[2]?.output).toMatch(/^Not run: your time limit/);
+    expect(hasProcess(`sleep 62.${MARK}`)).toBe(false);
+    const mirror = await host.mirrorWith(checkpoint);
+    const kept = (await mirror.git(['ls-tree', '--name-only', checkpoint?.commit ?? ''])).stdout.toString();
+    expect(kept.split('\n')).toEqual(expect.arrayContaining(['before', 'during']));
+    expect(kept).not.toContain('behind');
+  });
+
   it('are refused under another lease than the one that holds the sandbox', async () => {
     const id = await host.open({ kind: 'tip' }, 2);
     expect(await thrownBy(host.act(id, 1, [call('ls', {})]))).toMatchObject({

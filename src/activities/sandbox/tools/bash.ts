@@ -1,4 +1,5 @@
 /** bash: a command at the root of the work tree, with all of its processes gone when it ends. */
+import { commandTime } from './command-time.ts';
 import { headAndTail } from './text.ts';
 import { ok, type Tool, type ToolAnswer } from './tool.ts';
 
@@ -7,14 +8,16 @@ const MAX_ARGUMENT = 100 * 1024;
 
 export const bash: Tool<'bash'> = {
   writes: true,
-  async call({ command, timeoutSeconds = 120 }, { paths, run, network, outputBytes, outputFile, keepFile }) {
+  async call({ command, timeoutSeconds = 120 }, context) {
+    const { paths, run, network, outputBytes, outputFile, timeLeftMs, keepFile } = context;
+    const { timeoutMs, stopped } = commandTime(timeoutSeconds, timeLeftMs);
     const argv =
       Buffer.byteLength(command) <= MAX_ARGUMENT
         ? ['/bin/bash', '-c', command]
         : ['/bin/bash', await keepFile(`${outputFile}.sh`, command)];
     const result = await run(argv, {
       combine: true,
-      timeoutMs: timeoutSeconds * 1_000,
+      timeoutMs,
       headBytes: Math.ceil(outputBytes / 3),
       tailBytes: Math.floor((outputBytes * 2) / 3),
       outputFile,
@@ -32,7 +35,7 @@ export const bash: Tool<'bash'> = {
         if (result.exitCode !== 0) return answer('error', `The command ended with code ${result.exitCode}.`);
         return said === '' && limits.length + refused.length === 0 ? ok('[No output.]') : answer('ok');
       case 'timeout':
-        return answer('error', `The command was stopped after ${timeoutSeconds} s, with all that it had started.`);
+        return answer('error', stopped);
       case 'output-limit':
         return limits.length > 0
           ? answer('error')

@@ -20,17 +20,18 @@ const HELPER_TIMEOUT_MS = 60_000;
 export const mayWrite = (call: Pick<ToolCall, 'name'>): boolean => isSandboxTool(call.name) && TOOLS[call.name].writes;
 
 /**
- * @param outputFile a name that no other call of this sandbox uses, for output that is cut.
+ * @param options.outputFile a name that no other call of this sandbox uses, for output that is cut.
+ * @param options.timeLeftMs after which the agent's time is over.
  * @throws SandboxGone, and what kept the command from being started at all.
  */
 export async function runTool(
   deps: { provider: SandboxProvider; limits: SandboxLimits },
   id: string,
   call: ToolCall,
-  outputFile: string,
-  signal?: AbortSignal,
+  options: { outputFile: string; timeLeftMs?: number; signal?: AbortSignal },
 ): Promise<ToolResult> {
   const { provider, limits } = deps;
+  const { outputFile, timeLeftMs = Number.POSITIVE_INFINITY, signal } = options;
   const answered = ({ status, output }: ToolAnswer): ToolResult => ({
     callId: call.id,
     name: call.name,
@@ -59,6 +60,7 @@ export async function runTool(
     paths,
     outputBytes: limits.outputBytes,
     outputFile,
+    timeLeftMs,
     network: provider.agentNetwork ?? 'none',
     run: (argv, options = {}) =>
       provider.exec(id, argv, {

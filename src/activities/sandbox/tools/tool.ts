@@ -9,6 +9,8 @@ export type ToolContext = {
   outputBytes: number;
   /** A name for a file in `paths.output` that no other call uses. */
   outputFile: string;
+  /** Until the agent's time is over. */
+  timeLeftMs: number;
   /** What commands of agents may reach. */
   network: NetworkSetting;
   run(argv: readonly string[], options?: Partial<ExecOptions>): Promise<SandboxResult>;

@@ -57,7 +57,7 @@ describe('a sandbox with an allowlist', () => {
       'true',
     ].join('\n');
     const call = { id: '1', name: 'bash', arguments: JSON.stringify({ command }) };
-    const { output, status } = await runTool({ provider: host.provider, limits }, id, call, '1.txt');
+    const { output, status } = await runTool({ provider: host.provider, limits }, id, call, { outputFile: '1.txt' });
     expect(status).toBe('ok');
     expect(output).toContain(`evil.test port ${web.port} is not on this run's allowlist (sandbox.network.allow)`);
     expect(output).toMatch(/\n\[Network: evil\.test port 443 is not on [^\n]* Allowed: web\.test:\d+\. [^\n]*\]/);
