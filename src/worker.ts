@@ -30,6 +30,7 @@ import { createRunActivities } from './activities/run/index.ts';
 import { createSandboxes } from './activities/sandbox/index.ts';
 import { createChainWatch } from './activities/temporal/chains.ts';
 import { createTurnActivities } from './activities/turn/act-and-think.ts';
+import { createOpeningActivities } from './activities/turn/brief-and-think.ts';
 import { remembering } from './activities/turn/remember.ts';
 import { loadConfig } from './config.ts';
 import { connectionOptions } from './connection.ts';
@@ -112,18 +113,9 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const promptsDir = fileURLToPath(new URL('../prompts', import.meta.url));
     const { act } = sandboxes.activities;
     const github = createGitHub({ config: config.github, env, log });
-    const { run, sandbox } = remembering(recent, {
-      run: createRunActivities({
-        mirrors,
-        client,
-        config,
-        promptsDir,
-        sandboxUnsafe: sandboxes.unsafe,
-        github,
-        log,
-      }),
-      sandbox: sandboxes.activities,
-    });
+    const sandboxUnsafe = sandboxes.unsafe;
+    const plainRun = createRunActivities({ mirrors, client, config, promptsDir, sandboxUnsafe, github, log });
+    const { run, sandbox } = remembering(recent, { run: plainRun, sandbox: sandboxes.activities });
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
     const { workflows, leases, host } = options(config, common, await workflowBundle(env));
     const workers = await Promise.all([
@@ -133,6 +125,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         activities: {
           ...withHeartbeats(run),
           think,
+          ...createOpeningActivities({ run: withHeartbeats(plainRun), think, log }),
           ...createNotify({ webhook: webhookOf(env), log }),
           ...createMergeActivities({ mirrors, client, taskQueue, log }),
           ...createDeliverActivities({ github, mirrors, render: renderReport }),

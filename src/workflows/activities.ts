@@ -10,6 +10,7 @@ import type {
   LlmActivities,
   MergeActivities,
   NotifyActivities,
+  OpeningActivities,
   RunActivities,
   SandboxActivities,
   SweepActivities,
@@ -94,7 +95,7 @@ export const deliverActivities = proxyActivities<DeliverActivities>({
 /** Slots are the concurrency limiter, so a lease waits in its queue as long as it takes. */
 export const holdOptions: ActivityOptions = {
   startToCloseTimeout: '7d',
-  heartbeatTimeout: '15s',
+  heartbeatTimeout: '25s',
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   retry: { maximumAttempts: 1 },
 };
@@ -119,6 +120,12 @@ export const actAndThinkOptions: ActivityOptions = {
   startToCloseTimeout: '24h',
   heartbeatTimeout: '20s',
 };
+
+/** Tried as often as a brief; where the call cannot be had it gives back the brief, and `think` waits for the model. */
+export const openingActivities = proxyActivities<OpeningActivities>({
+  ...thinkOptions,
+  retry: { ...RETRY, maximumAttempts: 10 },
+});
 
 export const turnActivities = (queue: string, options: ActivityOptions): TurnActivities =>
   proxyActivities<TurnActivities>({ ...options, taskQueue: queue });

@@ -2,8 +2,13 @@
 import type { Client } from '@temporalio/client';
 import { defaultPayloadConverter, fromPayloadsAtIndex } from '@temporalio/common';
 import type { History } from '@temporalio/common/lib/proto-utils.js';
+import { z } from 'zod';
 import type { LoggedRequest } from '../../examples/scripted-model/request-log.ts';
-import { ActAndThinkRequest, ActAndThinkResult, ThinkRequest } from '../../src/shared/contracts/agent.ts';
+import { ThinkRequest, ThinkResult } from '../../src/shared/contracts/agent.ts';
+
+/** What an activity gets and gives that does something before it asks. */
+const Both = z.object({ think: ThinkRequest });
+const Answered = z.object({ answer: ThinkResult.optional() });
 
 export type RunHistory = { workflowId: string; runId: string; type: string; history: History };
 
@@ -28,10 +33,10 @@ export function answersInHistory(histories: readonly RunHistory[]): Map<string, 
     for (const event of history.events ?? []) {
       const scheduled = event.activityTaskScheduledEventAttributes;
       const name = scheduled?.activityType?.name;
-      if (name === 'think' || name === 'actAndThink') {
+      if (name === 'think' || name === 'actAndThink' || name === 'briefAndThink') {
         const input: unknown = fromPayloadsAtIndex(defaultPayloadConverter, 0, scheduled?.input?.payloads);
-        const { agent, turn } = name === 'think' ? ThinkRequest.parse(input) : ActAndThinkRequest.parse(input).think;
-        both.set(String(event.eventId), name === 'actAndThink');
+        const { agent, turn } = name === 'think' ? ThinkRequest.parse(input) : Both.parse(input).think;
+        both.set(String(event.eventId), name !== 'think');
         keys.set(String(event.eventId), `${agent.workflowId}/${agent.firstRunId}/${turn}`);
       }
       const completed = event.activityTaskCompletedEventAttributes;
@@ -40,7 +45,7 @@ export function answersInHistory(histories: readonly RunHistory[]): Map<string, 
       if (key === undefined) continue;
       if (both.get(id) === true) {
         const result: unknown = fromPayloadsAtIndex(defaultPayloadConverter, 0, completed?.result?.payloads);
-        if (ActAndThinkResult.parse(result).answer === undefined) continue;
+        if (Answered.parse(result).answer === undefined) continue;
       }
       const at = Number(event.eventTime?.seconds ?? 0) * 1_000 + Number(event.eventTime?.nanos ?? 0) / 1e6;
       answers.set(key, [...(answers.get(key) ?? []), at]);

@@ -36,11 +36,11 @@ export async function guardLanding(
   { before, after }: { before: CommitSha; after: string },
   signal?: AbortSignal,
 ): Promise<{ held?: Extract<MergeOutcome, { kind: 'held' }>; told: Told }> {
-  const { since, base, guard } = entry;
+  const { since, base, guard, released } = entry;
   if (since === undefined || since === base) return { told: {} };
   const lost = await lostLines(mirror, { since, before, after }, signal);
   if (lost.length === 0) return { told: {} };
-  return guard === 'hold' ? { held: { kind: 'held', lost }, told: {} } : { told: { lost } };
+  return guard === 'hold' && released === undefined ? { held: { kind: 'held', lost }, told: {} } : { told: { lost } };
 }
 
 /** The same of what has landed already: its answer was lost, or is asked for again. */

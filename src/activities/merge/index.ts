@@ -13,7 +13,7 @@ import { heartbeating } from '../heartbeats.ts';
 import { composeLine } from './compose.ts';
 import { dropRefs, landBatch } from './land.ts';
 import { landLine } from './land-line.ts';
-import { answerRequesters } from './requesters.ts';
+import { answerRequesters, tellParent } from './requesters.ts';
 
 /** About ten minutes: a token that has run out may be renewed, but nobody waits for ever for one that is not. */
 const LOGIN_TRIES = 20;
@@ -46,8 +46,9 @@ export function createMergeActivities(deps: {
 }) {
   const { mirrors, client, taskQueue, log } = deps;
   return {
-    enqueueMerge({ repo, target, entry }) {
+    enqueueMerge({ repo, target, entry, handoff }) {
       return heartbeating(async () => {
+        if (handoff !== undefined) await tellParent(client, handoff, log);
         await client.workflow.signalWithStart(WORKFLOW.mergeQueue, {
           workflowId: mergeQueueWorkflowId(repo.key, target),
           taskQueue,

@@ -92,7 +92,7 @@ function commit(
   return by.commit({
     tree,
     parents,
-    message: landingMessage({ subject, body, task, change }),
+    message: landingMessage({ subject, body, task, change, released: entry.released }),
     author: entry.author,
     at,
   });

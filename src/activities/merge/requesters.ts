@@ -1,9 +1,10 @@
-/** Messages to and from merge queues through Temporal's client. */
+/** Messages of tasks and merge queues through Temporal's client. */
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { Log } from '../log.ts';
 import type { AnswerRequest } from '../../shared/contracts/merge.ts';
+import type { HandoffMessage } from '../../shared/contracts/task.ts';
 import type { Chain } from '../../shared/ids.ts';
-import { mergeOutcomeSignal } from '../../shared/messages.ts';
+import { handoffSignal, mergeOutcomeSignal } from '../../shared/messages.ts';
 
 const AT_ONCE = 16;
 const RACES = 5;
@@ -36,6 +37,20 @@ export async function answerRequesters(client: Client, request: AnswerRequest, l
     throw new Error(`${failures.length} of ${request.answers.length} requesters could not be answered`, {
       cause: failures[0],
     });
+  }
+}
+
+/** A parent that has closed cannot be told; the task's result says the same. */
+export async function tellParent(
+  client: Client,
+  { parent, message }: { parent: Chain; message: HandoffMessage },
+  log?: Log,
+): Promise<void> {
+  try {
+    await client.workflow.getHandle(parent.workflowId).signal(handoffSignal, message);
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+    log?.warn({ parent, task: message.sender }, 'the parent has ended, so a handoff is not told');
   }
 }
 

@@ -26,7 +26,7 @@ import type { Scratchpad } from './plan.ts';
 import type { PlannerInput, PreparedRun, RepositoryRef, RunContext, RunReport, SpecSource } from './run.ts';
 import type { AdoptRequest, CollectRequest, CollectResult, HoldRequest, HoldResult } from './sandbox.ts';
 import type { TriedFix } from './sweep.ts';
-import type { Handoff, TaskResult, TaskSpec } from './task.ts';
+import type { Handoff, HandoffMessage, TaskResult, TaskSpec } from './task.ts';
 
 /** What a planner's conversation has already been told about the repository. */
 export type RepositoryView = {
@@ -129,8 +129,16 @@ export interface LlmActivities {
 
 /** On the run's task queue. */
 export interface MergeActivities {
-  /** signalWithStart of the queue of this repository and branch. */
-  enqueueMerge(request: { repo: RunContext['repo']; target: string; entry: MergeRequest }): Promise<void>;
+  /**
+   * signalWithStart of the queue of this repository and branch. `handoff` is told to the parent first, where it still
+   * runs: as a command of the workflow's it would take a task of its own. Both know a message that comes again.
+   */
+  enqueueMerge(request: {
+    repo: RunContext['repo'];
+    target: string;
+    entry: MergeRequest;
+    handoff?: { parent: Chain; message: HandoffMessage };
+  }): Promise<void>;
   /** Merges, pushes by compare-and-swap, reads back. Idempotent by Swarm-Change. */
   landBatch(request: LandRequest): Promise<LandResult>;
   /** Merges without pushing to the branch, for a gate. */
@@ -180,6 +188,23 @@ export interface CheckActivities {
    * cancellation ends the sandbox. Fails only when cancelled, or when the commit cannot be had.
    */
   runChecks(request: ChecksRequest): Promise<ChecksResult>;
+}
+
+/** What an agent's first messages are made from. */
+export type BriefRequest =
+  | { role: 'worker'; request: Parameters<RunActivities['briefWorker']>[0] }
+  | { role: 'conflict'; request: Parameters<RunActivities['briefConflict']>[0] };
+
+/** On the run's task queue. */
+export interface OpeningActivities {
+  /**
+   * An agent's first messages, and the first call over them. `think` is of the transcript before them: of nothing.
+   * Without an answer where the call was not answered: the workflow then asks by `think`.
+   */
+  briefAndThink(request: {
+    brief: BriefRequest;
+    think: ThinkRequest;
+  }): Promise<{ messages: Message[]; answer?: ThinkResult }>;
 }
 
 /** On the host's own queue, as it begins with tools. */

@@ -48,8 +48,8 @@ export const ThinkRequest = z.object({
   role: Role,
   /** Counted over the whole life of the agent, continue-as-new included; part of the Idempotency-Key. */
   turn: z.number().int().min(1),
-  /** How many messages of the transcript this call sees. */
-  messageCount: z.number().int().min(1),
+  /** How many messages of the transcript this call sees; none where it follows on a brief in the same activity. */
+  messageCount: z.number().int().min(0),
   /** tailDigest() of these: a process that made the last two messages itself need not ask for them. */
   tail: z.string().optional(),
   /** A new conversation number after a compaction, so that a cached transcript is not mixed up. */

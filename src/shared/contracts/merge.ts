@@ -35,6 +35,8 @@ export const MergeRequest = z.object({
   gate: GateTerms.optional(),
   /** It mends the branch: it may land while that is red. */
   fix: z.boolean().optional(),
+  /** A person has released it, for this reason (may be empty): what it takes away is told and does not hold it. */
+  released: z.string().optional(),
 });
 export type MergeRequest = z.infer<typeof MergeRequest>;
 

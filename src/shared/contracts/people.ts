@@ -43,6 +43,10 @@ export type CancelTask = z.input<typeof CancelTask>;
 export const RetryTask = z.strictObject({ task: TaskId, text: Text.optional() });
 export type RetryTask = z.input<typeof RetryTask>;
 
+/** Update `releaseTask`: work of a task that a guard holds lands as it is. */
+export const ReleaseTask = z.strictObject({ task: TaskId, reason: Reason });
+export type ReleaseTask = z.input<typeof ReleaseTask>;
+
 /** Update `addTask`: a task that no model has planned. Its id is made from the description where none is given. */
 export const AddTask = z.strictObject({
   description: Said,

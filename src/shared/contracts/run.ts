@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Chain, CommitSha } from '../ids.ts';
 import { Budget } from './budget.ts';
 import { PullRequest } from './deliver.ts';
+import { HeldBy } from './held.ts';
 import { RunSettings, RunSettingsInput } from '../settings.ts';
 import { Green } from './green.ts';
 
@@ -88,6 +89,10 @@ export const TaskReport = z.object({
   durationMs: z.number().optional(),
   /** Of a landing that took away what others had landed. */
   warning: z.string().optional(),
+  /** Its work is complete, and kept from landing by this guard until a person releases it. */
+  held: HeldBy.optional(),
+  /** A person had its held work landed, for this reason; may be empty. */
+  released: z.string().optional(),
   /** What its handoff left open. */
   concerns: z.array(z.string()).optional(),
 });

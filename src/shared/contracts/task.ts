@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Chain, CommitSha, TaskId } from '../ids.ts';
 import { Budget } from './budget.ts';
 import { Conflict } from './conflict.ts';
+import { HeldWork, Release } from './held.ts';
 import { RunContext, SpecSource, TaskReport } from './run.ts';
 
 export const AcceptanceCriterion = z.object({
@@ -105,6 +106,8 @@ export const Handoff = z.object({
   subtasks: z.array(TaskReport).optional(),
   /** An agent worked whose metrics are not known. */
   unmeasured: z.boolean().optional(),
+  /** The work is complete, and a guard holds it (status `blocked`), or a person has released it (`complete`). */
+  held: HeldWork.optional(),
 });
 export type Handoff = z.infer<typeof Handoff>;
 
@@ -132,6 +135,8 @@ export const TaskInput = z.object({
   budget: Budget.optional(),
   /** It mends the branch, and may land while that is red. */
   fix: z.boolean().optional(),
+  /** No agent works: work of an earlier attempt that was held is landed as it is. */
+  release: Release.optional(),
   /** Of the run; given to a subplanner. */
   spec: SpecSource.optional(),
 });
@@ -156,6 +161,8 @@ export const BranchOutcome = z.discriminatedUnion('kind', [
     refused: z.boolean(),
     /** It may as well be for what is in this change only. */
     doubtful: z.boolean().optional(),
+    /** By the guard; a person can release it. */
+    held: HeldWork.optional(),
   }),
 ]);
 export type BranchOutcome = z.infer<typeof BranchOutcome>;

@@ -4,10 +4,9 @@
  */
 import { continueAsNew, isCancellation, setHandler } from '@temporalio/workflow';
 import { agentFailure } from '../../shared/agent-failure.ts';
-import { type AgentHandoff, type Message, SandboxRef } from '../../shared/contracts/agent.ts';
+import { type AgentHandoff, SandboxRef } from '../../shared/contracts/agent.ts';
 import { AgentInput, AgentMessage, type AgentResult } from '../../shared/contracts/agent-run.ts';
 import { messageSignal, sandboxSignal, saidQuery, transcriptQuery } from '../../shared/messages.ts';
-import { runActivities } from '../activities.ts';
 import { HandoffChecks } from './checks.ts';
 import { ownChain } from './ask.ts';
 import { runExternal } from './command.ts';
@@ -15,6 +14,7 @@ import { compacted } from './compaction.ts';
 import { type Conversation, newConversation } from './conversation.ts';
 import { AgentInbox } from './inbox.ts';
 import { type LoopEnd, runAgent } from './loop.ts';
+import { opened } from './opening.ts';
 import { AgentSandbox } from './sandbox.ts';
 import { parseInput, parseSignal } from '../input.ts';
 
@@ -39,10 +39,16 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
   setHandler(transcriptQuery, (range) => talk?.messages.slice(range?.from ?? 0, range?.to) ?? []);
 
   const conversation: Conversation =
-    input.carry === undefined
-      ? newConversation(await firstMessages(input), Date.now())
-      : { ...input.carry, inputTokens: 0 };
+    input.carry === undefined ? newConversation([], Date.now()) : { ...input.carry, inputTokens: 0 };
   talk = conversation;
+  const asker = {
+    role: brief.role,
+    conversation,
+    agent: ownChain(),
+    ancestors: input.ancestors,
+    maxOutputTokens: settings.maxOutputTokens,
+  };
+  const first = input.carry === undefined ? await opened(input, asker, inbox) : undefined;
   const checks = new HandoffChecks({
     task: input.task,
     settings,
@@ -55,13 +61,6 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
   }
   const limits = settings.agent[brief.role];
   const timeIsOver = conversation.startedAt + limits.minutes * 60_000;
-  const asker = {
-    role: brief.role,
-    conversation,
-    agent: ownChain(),
-    ancestors: input.ancestors,
-    maxOutputTokens: settings.maxOutputTokens,
-  };
 
   const end = await paid(() =>
     runAgent<AgentHandoff>({
@@ -70,6 +69,7 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
       compactTokens: settings.compactTokens,
       ...(input.budget === undefined ? {} : { budget: input.budget }),
       inbox,
+      first,
       act: (turn, calls, next) => sandbox.act(turn, calls, { ...(next && { next }), until: timeIsOver }),
       close: (call, at) => checks.close(call, at),
     }),
@@ -109,15 +109,6 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     const { results } = checks;
     return { handoff, metrics, checkpoint: sandbox.checkpoint, ...(results === undefined ? {} : { checks: results }) };
   }
-}
-
-async function firstMessages({ run, task, brief }: AgentInput): Promise<Message[]> {
-  if (brief.role === 'worker') {
-    const { attempt, previous, guidance } = brief;
-    return (await runActivities.briefWorker({ run, task, attempt, previous, guidance })).messages;
-  }
-  const { handoff, base, tip, files, conflicts } = brief;
-  return (await runActivities.briefConflict({ run, task, handoff, base, tip, files, conflicts })).messages;
 }
 
 function handoffOf(end: Exclude<LoopEnd<AgentHandoff>, { kind: 'compact' }>): AgentHandoff {

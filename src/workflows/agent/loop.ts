@@ -35,6 +35,8 @@ export type LoopOptions<T> = Asker & {
   /** A hard bound of the conversation's metrics: a call that might not fit is not made. */
   budget?: Budget;
   inbox?: Inbox;
+  /** The model's answer to the conversation as it is, where its opening brought it along. */
+  first?: ThinkResult | undefined;
   /** ms since the epoch; in workflows the clock of the workflow. */
   now?: () => number;
 };
@@ -71,7 +73,7 @@ export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> 
   let lastChance = false;
   let warned = false;
   /** The model's answer, where the last turn's tools brought it along. */
-  let early: ThinkResult | undefined;
+  let early = options.first;
 
   for (;;) {
     if (early === undefined) {

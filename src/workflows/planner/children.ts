@@ -43,10 +43,12 @@ export class Children {
 
   /** Starts an attempt of a task; the state is told whether that worked. Throws nothing but cancellations. */
   async start(state: PlannerState, record: TaskRecord): Promise<void> {
-    const { spec, attempt, previous } = record;
+    const { spec, attempt, previous, heldWork, released } = record;
     const budget = state.shareOf(record);
     const { context, above, spec: source } = this.place;
-    const divided = record.direct !== true && isDivided(spec, above.length, context.settings.division);
+    const release = heldWork === undefined || released === undefined ? undefined : { ...heldWork, reason: released };
+    const divided =
+      release === undefined && record.direct !== true && isDivided(spec, above.length, context.settings.division);
     try {
       const child = await startChild<typeof task>(divided ? WORKFLOW.subplanner : WORKFLOW.task, {
         workflowId: taskWorkflowId(this.chain.workflowId, spec.id, attempt),
@@ -61,6 +63,7 @@ export class Children {
             ...(previous === undefined ? {} : { previous }),
             ...(budget === undefined ? {} : { budget }),
             ...(record.fix === true ? { fix: true } : {}),
+            ...(release === undefined ? {} : { release }),
             ...(divided ? { spec: source } : {}),
           },
         ],

@@ -17,6 +17,9 @@ import type { TaskRecord } from './tasks/records.ts';
 const MAX_GUIDANCE = 10;
 const MAX_PREVIOUS_CHARS = 4_000;
 
+/** What is said of an attempt that did not land. */
+const REVIVED_WITHOUT = ['taken', 'whole', 'lostIn', 'lostWith', 'reason', 'givenUp', 'heldWork', 'released'] as const;
+
 type Limited = Pick<SetLimits, 'maxWorkers' | 'maxAttempts' | 'budget'>;
 
 export class PeopleState extends TaskFates {
@@ -106,6 +109,34 @@ export class PeopleState extends TaskFates {
 
   /** Tries a task again that did not land, and those that were cancelled because of it. Returns all of them. */
   retry(id: string, text: string | undefined, now: number): string[] {
+    const revived = this.reviveWithDependents(id, text, now);
+    this.state.retries += 1 + revived.length;
+    this.event(RUN_TEXT.retriedByPeople(id, text, revived));
+    return [id, ...revived];
+  }
+
+  /** Why a task's work cannot be released; undefined when a guard holds it. */
+  whyNotReleased(id: string): string | undefined {
+    const task = this.state.tasks.find(({ spec }) => spec.id === id);
+    if (task === undefined) return PLANNER_TEXT.noTask(id);
+    if (task.heldWork === undefined || !isSettled(task)) return PLANNER_TEXT.notHeld(id, standingOf(task));
+    return this.state.closing === undefined ? undefined : PLANNER_TEXT.closing(this.state.closing.reason);
+  }
+
+  /** Its next attempt lands what is held as it is. Returns the tasks that were cancelled because of it, which are back. */
+  release(id: string, reason: string, now: number): string[] {
+    const task = this.find(id);
+    const { heldWork } = task;
+    const revived = this.reviveWithDependents(id, undefined, now);
+    delete task.previous;
+    Object.assign(task, { heldWork, released: reason });
+    this.state.retries += revived.length;
+    this.event(RUN_TEXT.released(id, reason, revived));
+    return revived;
+  }
+
+  /** Returns those that were cancelled because of it. */
+  private reviveWithDependents(id: string, text: string | undefined, now: number): string[] {
     const revived: string[] = [];
     this.revive(this.find(id), text, now);
     for (let grew = true; grew; ) {
@@ -120,8 +151,7 @@ export class PeopleState extends TaskFates {
       }
     }
     News.answered(this.state.news, 1 + revived.length);
-    this.event(RUN_TEXT.retriedByPeople(id, text, revived));
-    return [id, ...revived];
+    return revived;
   }
 
   private revive(task: TaskRecord, text: string | undefined, now: number): void {
@@ -141,8 +171,7 @@ export class PeopleState extends TaskFates {
     if (task.begun === task.attempt) task.attempt += 1;
     task.before = task.attempt - 1;
     task.heardAt = now;
-    for (const key of ['taken', 'whole', 'lostIn', 'lostWith', 'reason', 'givenUp'] as const) delete task[key];
-    this.state.retries += 1;
+    for (const key of REVIVED_WITHOUT) delete task[key];
   }
 
   /** Why these cannot be the limits; undefined when they can. */

@@ -1,6 +1,14 @@
 /** What people send to a planner of any level: updates, refused at once by their validators, or accepted. */
 import { isCancellation, setHandler } from '@temporalio/workflow';
-import { AddTask, CancelTask, type Control, RetryTask, SetLimits, Steer } from '../../shared/contracts/people.ts';
+import {
+  AddTask,
+  CancelTask,
+  type Control,
+  ReleaseTask,
+  RetryTask,
+  SetLimits,
+  Steer,
+} from '../../shared/contracts/people.ts';
 import type { RunSettings } from '../../shared/settings.ts';
 import { specOfAdded, whyNotAdded } from '../../shared/decisions/added-task.ts';
 import { rootMessage } from '../../shared/failures.ts';
@@ -8,6 +16,7 @@ import {
   addTaskUpdate,
   cancelTaskUpdate,
   finishUpdate,
+  releaseTaskUpdate,
   retryTaskUpdate,
   setLimitsUpdate,
   steerUpdate,
@@ -90,6 +99,21 @@ function listenToTaskOrders(planner: Addressed): void {
       validator: (raw) => {
         const { task } = said(RetryTask, raw, 'retryTask');
         refuseIf(preparedState(planner).whyNotRetried(task));
+      },
+    },
+  );
+  setHandler(
+    releaseTaskUpdate,
+    (raw) => {
+      const { task, reason = '' } = said(ReleaseTask, raw, 'releaseTask');
+      let revived: string[] = [];
+      planner.hear((state) => (revived = state.release(task, reason, Date.now())));
+      return PLANNER_TEXT.releasing(task, revived);
+    },
+    {
+      validator: (raw) => {
+        const { task } = said(ReleaseTask, raw, 'releaseTask');
+        refuseIf(preparedState(planner).whyNotReleased(task));
       },
     },
   );

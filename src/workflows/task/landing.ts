@@ -2,7 +2,7 @@
 import { log } from '@temporalio/workflow';
 import type { MergeAnswer, MergeOutcome } from '../../shared/contracts/merge.ts';
 import type { RunContext } from '../../shared/contracts/run.ts';
-import type { TaskSpec } from '../../shared/contracts/task.ts';
+import type { HandoffMessage, TaskSpec } from '../../shared/contracts/task.ts';
 import { gateTerms } from '../../shared/decisions/gate/terms.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import type { Chain } from '../../shared/ids.ts';
@@ -39,18 +39,23 @@ export class Landing {
     base: string;
     /** Where the task's work began, if that is not `base`. */
     since?: string;
+    /** A person has released it, for this reason. */
+    released?: string;
     ref: string;
     attempt: number;
     subject: string;
     body: string;
+    /** Told before it is enqueued. */
+    handoff?: { parent: Chain; message: HandoffMessage } | undefined;
   }): Promise<MergeOutcome> {
     const { run, task, fix, chain, ancestors } = this.options;
-    const { attempt, ...what } = work;
+    const { attempt, handoff, ...what } = work;
     const id = `${chain.firstRunId}/${attempt}`;
     const enqueue = () =>
       enqueueActivities.enqueueMerge({
         repo: run.repo,
         target: run.target,
+        ...(handoff === undefined ? {} : { handoff }),
         entry: {
           id,
           requester: chain,

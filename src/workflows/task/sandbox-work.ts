@@ -52,6 +52,7 @@ export class SandboxWork {
   private readonly input: TaskInput;
   private readonly chain: Chain;
   private lease: Lease | undefined;
+  private releasing: Promise<void> | undefined;
   private epoch = 0;
   private readonly said: AgentMessage[] = [];
   /** Whether an agent has run, and so may have cost something. */
@@ -68,10 +69,18 @@ export class SandboxWork {
     await this.lease?.leased(message);
   }
 
-  /** Throws what kept the work from being done, save the failure of an agent whose work could be collected. */
+  /** Resolves when no lease is open any more. */
+  async givenBack(): Promise<void> {
+    await this.releasing;
+  }
+
+  /**
+   * Does not wait until the sandbox is given back: what comes of the work need not, and the next lease does.
+   * Throws what kept the work from being done, save the failure of an agent whose work could be collected. */
   async run(plan: WorkPlan): Promise<Work> {
     const { run, task, ancestors } = this.input;
     const { start, queue } = plan;
+    await this.givenBack();
     const lease = new Lease({
       request: { run, holder: this.chain, ancestors, start },
       queue,
@@ -96,9 +105,11 @@ export class SandboxWork {
       return { kind: 'done', agent, collected, base: collected.base ?? leased.base };
     } finally {
       this.agentId = undefined;
-      await lease.release();
       this.epoch = lease.lastEpoch;
       this.lease = undefined;
+      this.releasing = lease.release();
+      // Whoever waits for it meets its failure.
+      this.releasing.catch(() => undefined);
     }
   }
 

@@ -5,6 +5,7 @@
 import { getExternalWorkflowHandle, isCancellation, log, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import { metricsOf } from '../../shared/agent-failure.ts';
 import { type AgentBrief, AgentMessage, type AgentResult } from '../../shared/contracts/agent-run.ts';
+import type { HeldWork } from '../../shared/contracts/held.ts';
 import { Verdict } from '../../shared/contracts/people.ts';
 import { MergeAnswer, type MergeOutcome } from '../../shared/contracts/merge.ts';
 import { LeasedMessage, type SandboxStart } from '../../shared/contracts/sandbox.ts';
@@ -13,6 +14,7 @@ import {
   type AgentMetrics,
   type BranchOutcome,
   type Handoff,
+  type HandoffMessage,
   NO_METRICS,
   TaskInput,
   type TaskResult,
@@ -33,6 +35,7 @@ import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
 import { ownChain } from '../agent/ask.ts';
 import { Approval } from '../approval.ts';
 import { parseInput, parseSignal } from '../input.ts';
+import { heldWork, releasedWork } from './held.ts';
 import { Landing } from './landing.ts';
 import { queueNames } from '../queues.ts';
 import { reasonOf, SandboxWork } from './sandbox-work.ts';
@@ -86,7 +89,15 @@ class Task {
   }
 
   async run(): Promise<TaskResult> {
-    const { task, attempt, previous, guidance } = this.input;
+    try {
+      return await this.workAndLand();
+    } finally {
+      await this.work.givenBack();
+    }
+  }
+
+  private async workAndLand(): Promise<TaskResult> {
+    const { task, attempt, previous, guidance, release } = this.input;
     setCurrentDetails(`**${task.id}** attempt ${attempt}\n\n${task.description}`);
     const start: SandboxStart =
       previous?.commit === undefined
@@ -98,13 +109,18 @@ class Task {
       guidance,
       ...(previous === undefined ? {} : { previous: { summary: previous.summary } }),
     };
-    const { handoff, base } = await this.attempt(start, brief);
+    const { handoff, base } = release === undefined ? await this.attempt(start, brief) : releasedWork(release);
     const queued = handoff.status === 'complete' && handoff.commit !== undefined;
-    await this.tellHandoff(handoff, queued);
+    // Who approves a merge may take days: the planner is told before.
+    const waits = !queued || this.input.run.settings.approvals.includes('merge');
+    if (!queued) await this.work.givenBack();
+    if (waits) await this.tellHandoff(handoff, queued);
     if (!queued || handoff.commit === undefined || base === undefined) {
       return { handoff, outcome: { kind: 'none' }, conflictMetrics: NO_METRICS, conflicts: 0 };
     }
-    const landed = await this.land(handoff, handoff.commit, base);
+    const landed = await this.land(handoff, handoff.commit, base, !waits);
+    // After its last message nothing of a task is open: a run of the same id may come at once.
+    await this.work.givenBack();
     await this.tellOutcome(landed);
     return { handoff, outcome: landed.outcome, conflictMetrics: landed.metrics, conflicts: landed.conflicts };
   }
@@ -129,7 +145,7 @@ class Task {
         filesChanged: collected.filesChanged,
         ...(collected.commit === undefined ? {} : { commit: collected.commit }),
       };
-      return { base, handoff: boundedHandoff(this.guarded(handoff, collected.tamper), MAX_HANDOFF_CHARS) };
+      return { base, handoff: boundedHandoff(this.guarded(handoff, base, collected.tamper), MAX_HANDOFF_CHARS) };
     } catch (error) {
       if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
       return { handoff: this.failed(error) };
@@ -137,7 +153,7 @@ class Task {
   }
 
   /** Work that makes tests or checks weaker is held for the planner and people, unless that was asked for. */
-  private guarded(handoff: Handoff, evidence: readonly string[] = []): Handoff {
+  private guarded(handoff: Handoff, base: string, evidence: readonly string[] = []): Handoff {
     const { run, task } = this.input;
     if (evidence.length === 0) return handoff;
     const concerns = [RUN_TEXT.weakened(evidence), ...handoff.concerns];
@@ -145,7 +161,9 @@ class Task {
     if (!held) return { ...handoff, concerns };
     log.warn('work is held: it makes tests or checks weaker', { task: task.id, evidence });
     const summary = `${RUN_TEXT.heldForTests(evidence)}\n\n${handoff.summary}`;
-    return { ...handoff, status: 'blocked', summary, concerns };
+    const { commit } = handoff;
+    const work = commit === undefined ? {} : { held: heldWork('tamper', { commit, base, ref: this.ref }, handoff) };
+    return { ...handoff, status: 'blocked', summary, concerns, ...work };
   }
 
   private failed(error: unknown): Handoff {
@@ -164,18 +182,30 @@ class Task {
   }
 
   /** Queue, wait, resolve conflicts with an agent of their own, until the branch has landed or cannot. */
-  private async land(handoff: Handoff, commit: string, base: string) {
+  private async land(handoff: Handoff, commit: string, base: string, tellsHandoff: boolean) {
     const { settings } = this.input.run;
     let metrics = NO_METRICS;
     let conflicts = 0;
     const body = handoff.summary.slice(0, MAX_BODY_CHARS);
-    let at: WorkAt = { commit, base, ref: this.ref };
+    const { release } = this.input;
+    let at: WorkAt = release ?? { commit, base, ref: this.ref };
     for (let attempt = 1; ; attempt++) {
-      const rejected = await this.rejected(at, attempt, handoff.filesChanged);
+      // Who releases it has looked at this commit, and at none that a conflict makes of it.
+      const released = at === release ? { released: release.reason } : {};
+      const rejected = at === release ? undefined : await this.rejected(at, attempt, handoff.filesChanged);
       if (rejected !== undefined) return { outcome: rejected, metrics, conflicts };
       const since = at.base === base ? {} : { since: base };
-      const outcome = await this.landing.land({ ...at, ...since, attempt, subject: this.subject(), body });
-      if (outcome.kind !== 'conflicted') return { outcome: this.final(outcome), metrics, conflicts };
+      const told = tellsHandoff && attempt === 1;
+      const outcome = await this.landing.land({
+        ...workAt(at),
+        ...since,
+        ...released,
+        attempt,
+        subject: this.subject(),
+        body,
+        ...(told ? { handoff: { parent: this.input.parent, message: this.handoffMessage(handoff, true) } } : {}),
+      });
+      if (outcome.kind !== 'conflicted') return { outcome: this.final(outcome, heldWork('guard', at, handoff, base)), metrics, conflicts };
       conflicts += 1;
       let resolved: WorkAt | undefined;
       while (resolved === undefined && conflicts <= settings.conflictTries) {
@@ -185,7 +215,7 @@ class Task {
         if (resolved === undefined) conflicts += 1;
       }
       if (resolved === undefined) {
-        return { outcome: this.final(outcome), metrics, conflicts: Math.min(conflicts, settings.conflictTries) };
+        return { outcome: this.final(outcome, heldWork('guard', at, handoff, base)), metrics, conflicts: Math.min(conflicts, settings.conflictTries) };
       }
       at = resolved;
     }
@@ -244,7 +274,8 @@ class Task {
     }
   }
 
-  private final(outcome: MergeOutcome): BranchOutcome {
+  /** @param held what a guard that says no keeps from landing. */
+  private final(outcome: MergeOutcome, held: HeldWork): BranchOutcome {
     switch (outcome.kind) {
       case 'landed':
         return {
@@ -253,7 +284,7 @@ class Task {
           ...(outcome.lost === undefined ? {} : { warning: RUN_TEXT.lost(outcome.lost) }),
         };
       case 'held':
-        return { kind: 'ejected', reason: RUN_TEXT.held(outcome.lost), ref: this.ref, refused: false };
+        return { kind: 'ejected', reason: RUN_TEXT.held(outcome.lost), ref: held.ref, refused: false, held };
       case 'empty':
         return { kind: 'none' };
       case 'conflicted':
@@ -279,11 +310,13 @@ class Task {
   }
 
   private async tellHandoff(handoff: Handoff, queued: boolean): Promise<void> {
+    await this.tell(() => this.parent().signal(handoffSignal, this.handoffMessage(handoff, queued)));
+  }
+
+  private handoffMessage(handoff: Handoff, queued: boolean): HandoffMessage {
     const { task, attempt } = this.input;
     const id = `${this.chain.firstRunId}/handoff`;
-    await this.tell(() =>
-      this.parent().signal(handoffSignal, { id, sender: this.chain, taskId: task.id, attempt, handoff, queued }),
-    );
+    return { id, sender: this.chain, taskId: task.id, attempt, handoff, queued };
   }
 
   private async tellOutcome(landed: Awaited<ReturnType<Task['land']>>): Promise<void> {
@@ -323,6 +356,8 @@ class Task {
     return `${id}: ${line.length > 100 ? `${line.slice(0, 99)}…` : line}`;
   }
 }
+
+const workAt = ({ commit, base, ref }: WorkAt): WorkAt => ({ commit, base, ref });
 
 /** The agent's handoff with what was measured of it. */
 const workedOn = ({ handoff, metrics, checks }: AgentResult) => ({

@@ -51,7 +51,7 @@ export type HoldDeps = {
 
 const LOOK_MS = 2_000;
 /** A requested cancellation arrives with the answer to a heartbeat: rarely while agents work, soon when they end. */
-const BEAT_MS = 5_000;
+const BEAT_MS = 8_000;
 const RELEASE_BEAT_MS = 250;
 const CHECK_MS = 15_000;
 

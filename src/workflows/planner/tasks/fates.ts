@@ -128,8 +128,10 @@ export class TaskFates extends TaskBook {
     told(task, handoff, this.isDivision);
     News.handoff(this.state.news, task.spec.id, task.attempt, handoff);
     if (handoff.commit !== undefined && task.child !== undefined) {
-      task.left = { commit: handoff.commit, ref: taskRef(this.limits.runId, task.child.workflowId) };
+      const ref = handoff.held?.ref ?? taskRef(this.limits.runId, task.child.workflowId);
+      task.left = { commit: handoff.commit, ref };
     }
+    delete task.heldWork;
     if (handoff.status === 'complete') {
       task.status = nextTaskStatus(task.status, 'complete');
       if (queued) task.branch = nextBranchState(task.branch, 'queued');
@@ -139,6 +141,7 @@ export class TaskFates extends TaskBook {
     task.status = nextTaskStatus(task.status, 'failed');
     if (handoff.commit !== undefined && task.left !== undefined) task.ref = task.left.ref;
     if (handoff.status === 'blocked') {
+      if (handoff.held !== undefined) task.heldWork = handoff.held;
       task.reason = handoff.summary;
       this.trouble(RUN_TEXT.blocked(task.spec.id));
       this.settle(task);
@@ -177,6 +180,11 @@ export class TaskFates extends TaskBook {
         task.branch = nextBranchState(task.branch, 'ejected');
         task.ref = outcome.ref;
         task.reason = outcome.reason;
+        if (outcome.held !== undefined) {
+          task.heldWork = outcome.held;
+          // Released once, it met a conflict, and what came of that is held.
+          delete task.released;
+        }
         if (outcome.refused && this.isForAll(outcome.doubtful === true)) this.state.refused = outcome.reason;
         this.trouble(RUN_TEXT.ejected(id, outcome.reason));
         break;
@@ -198,7 +206,7 @@ export class TaskFates extends TaskBook {
     if (task.branch === 'queued') {
       task.branch = nextBranchState(task.branch, 'ejected');
       task.reason = RUN_TEXT.lostWhileQueued(reason);
-      if (task.child !== undefined) task.ref = taskRef(this.limits.runId, task.child.workflowId);
+      if (task.child !== undefined) task.ref = task.left?.ref ?? taskRef(this.limits.runId, task.child.workflowId);
       this.trouble(RUN_TEXT.ejected(task.spec.id, task.reason));
       this.settle(task);
       return;

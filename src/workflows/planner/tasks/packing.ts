@@ -30,10 +30,10 @@ export type PackedTask = TaskRecord | Row;
 type Cut = { description: number; rest: readonly string[] | 'all'; done: boolean };
 const CUTS: readonly Cut[] = [
   { description: 120, rest: 'all', done: true },
-  { description: 60, rest: ['ref', 'reason', 'subtasks', 'criteria'], done: true },
+  { description: 60, rest: ['ref', 'reason', 'subtasks', 'criteria', 'released'], done: true },
   { description: 24, rest: ['ref', 'criteria'], done: true },
   // Also of what failed or was cancelled no more than this, with what a person's retry needs.
-  { description: 0, rest: ['ref', 'whole', 'left', 'lostIn', 'givenUp'], done: false },
+  { description: 0, rest: ['ref', 'whole', 'left', 'heldWork', 'lostIn', 'givenUp'], done: false },
 ];
 
 /** @returns all tasks in their order, in at most `room` characters of JSON as far as cutting what has ended gets. */

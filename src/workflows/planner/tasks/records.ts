@@ -1,4 +1,5 @@
 /** A planner's records of its tasks, and what is read off them. Pure functions of values. */
+import type { HeldWork } from '../../../shared/contracts/held.ts';
 import type { TaskReport } from '../../../shared/contracts/run.ts';
 import type { TaskSpec } from '../../../shared/contracts/task.ts';
 import type { Chain } from '../../../shared/ids.ts';
@@ -59,6 +60,10 @@ export type TaskRecord = {
   lostWith?: string;
   /** Of its newest handoff: work that a person's retry goes on from. */
   left?: { commit: string; ref: string };
+  /** Work of its newest attempt that a guard holds. */
+  heldWork?: HeldWork;
+  /** Why a person had that landed; may be empty. */
+  released?: string;
   /** Of its landing. */
   warning?: string;
   /** What a retry goes on from; `ref` is where the remote has its commit. */
@@ -148,6 +153,8 @@ export function reportTasks(tasks: readonly TaskRecord[]): TaskReport[] {
       ...(warning === undefined ? {} : { warning }),
       ...(more.successor === undefined ? {} : { successor: more.successor }),
       ...(more.criteria === undefined ? {} : { criteria: more.criteria }),
+      ...(more.heldWork === undefined || !isSettled({ status, branch }) ? {} : { held: more.heldWork.by }),
+      ...(more.released === undefined ? {} : { released: more.released }),
       ...used,
       ...(child === undefined ? {} : { workflow: child.workflowId }),
       ...(subtasks === undefined ? {} : { subtasks }),

@@ -1,0 +1,41 @@
+/** How an agent's conversation begins: its brief, and where nothing stands against it the first call with it. */
+import type { ThinkResult } from '../../shared/contracts/agent.ts';
+import type { AgentInput } from '../../shared/contracts/agent-run.ts';
+import type { BriefRequest } from '../../shared/contracts/activities.ts';
+import { ROLE_TOOLS } from '../../shared/tools.ts';
+import { openingActivities, runActivities } from '../activities.ts';
+import { type Asker, questionOf } from './ask.ts';
+import { roomOf } from './limits.ts';
+import type { Inbox } from './loop.ts';
+
+/** The most that a brief takes. */
+const BRIEF_TOKENS = 100_000;
+
+/** Puts the first messages into the conversation. @returns the model's answer to them, where it came along. */
+export async function opened(input: AgentInput, asker: Asker, inbox: Inbox): Promise<ThinkResult | undefined> {
+  const { conversation: talk, maxOutputTokens } = asker;
+  const brief = briefOf(input);
+  const free = roomOf(talk, input.budget, maxOutputTokens, BRIEF_TOKENS) === 'free';
+  // Where something must be said or decided before the first call, the brief comes by itself.
+  if (!free || inbox.waiting || input.run.settings.agent.engine === 'command') {
+    const { messages } =
+      brief.role === 'worker'
+        ? await runActivities.briefWorker(brief.request)
+        : await runActivities.briefConflict(brief.request);
+    talk.messages.push(...messages);
+    return undefined;
+  }
+  const think = questionOf(asker, talk.turn + 1, ROLE_TOOLS[asker.role].tools);
+  const { messages, answer } = await openingActivities.briefAndThink({ brief, think });
+  talk.messages.push(...messages);
+  return answer;
+}
+
+function briefOf({ run, task, brief }: AgentInput): BriefRequest {
+  if (brief.role === 'worker') {
+    const { attempt, previous, guidance } = brief;
+    return { role: 'worker', request: { run, task, attempt, previous, guidance } };
+  }
+  const { handoff, base, tip, files, conflicts } = brief;
+  return { role: 'conflict', request: { run, task, handoff, base, tip, files, conflicts } };
+}
