@@ -13,7 +13,7 @@ import {
   steerCommand,
 } from './commands/control.ts';
 import { freezeCommand, type FreezeOptions, thawCommand } from './commands/freeze.ts';
-import { addCommand, type AddOptions, retryCommand } from './commands/tasks.ts';
+import { addCommand, type AddOptions, releaseCommand, retryCommand } from './commands/tasks.ts';
 import type { CommonOptions } from './dependencies.ts';
 import type { ExitCode } from './errors.ts';
 import { positiveInteger, positiveNumber } from './input.ts';
@@ -49,6 +49,11 @@ export function addPeopleCommands({
     .option('--tell <text>', helpText.retryTell)
     .action(async (run: string, task: string, options: CommonOptions & { tell?: string }) =>
       onExit(await retryCommand(context(options), run, task, options.tell)),
+    );
+  command('release <run> <task>', helpText.release)
+    .option('--reason <text>', helpText.reason)
+    .action(async (run: string, task: string, options: CommonOptions & { reason?: string }) =>
+      onExit(await releaseCommand(context(options), run, task, options.reason)),
     );
   command('approve <run> [name]', helpText.approve)
     .option('--all', helpText.approveAll)

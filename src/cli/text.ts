@@ -55,6 +55,7 @@ export const helpText = {
   division: 'of the division of a task, by its path, instead of the run',
   retry: 'try a task again that failed, was cancelled or did not land, and what was cancelled because of it',
   retryTell: 'told to its agent',
+  release: 'land the work of a task that a guard holds, as it is: it weakens tests, or removes what others have landed',
   approve: 'approve what a run waits for: a plan, or a landing; names are in `agentswarm status <run>`',
   approveAll: 'all that waits',
   reject: 'reject what a run waits for: a plan is made anew, work is not landed',

@@ -3,7 +3,7 @@ import { MODEL_WAIT_EVERY_MS } from '../shared/contracts/model-wait.ts';
 import type { TaskReport } from '../shared/contracts/run.ts';
 import type { RunSnapshot } from '../shared/contracts/snapshot.ts';
 import { formatBudget, formatCount, formatDuration, formatUsd, oneLine } from './format.ts';
-import { endpointText, eventText, PHASE_WORD, progressText, STATUS_WORD } from './text.ts';
+import { endpointText, eventText, HELD_WORD, PHASE_WORD, progressText, STATUS_WORD } from './text.ts';
 
 /** Most tasks that are named in the block. */
 const NAMED_TASKS = 8;
@@ -22,6 +22,9 @@ export function progressLines(snapshot: RunSnapshot, { now, width }: { now: numb
   if (snapshot.waitingFor !== '') lines.push(progressText.waiting(snapshot.waitingFor));
   for (const { name, kind, text } of (snapshot.approvals ?? []).slice(0, NAMED_TASKS)) {
     lines.push(progressText.approval(name, kind, oneLine(text, 200)));
+  }
+  for (const { id, held } of snapshot.tasks.filter(({ held }) => held !== undefined).slice(0, NAMED_TASKS)) {
+    if (held !== undefined) lines.push(progressText.held(snapshot.run, id, HELD_WORD[held]));
   }
   const running = snapshot.tasks.filter((task) => task.status === 'running' || task.status === 'assigned');
   for (const task of running.slice(0, NAMED_TASKS)) {
@@ -60,7 +63,7 @@ export function eventLines(before: RunSnapshot | null, after: RunSnapshot): stri
   if (before?.phase !== after.phase) lines.push(eventText.phase(PHASE_WORD[after.phase]));
   if (after.replans > (before?.replans ?? 0)) lines.push(eventText.replanned(after.replans));
   const known = new Map(before?.tasks.map((task) => [task.id, task]));
-  for (const task of after.tasks) lines.push(...taskEvents(known.get(task.id), task));
+  for (const task of after.tasks) lines.push(...taskEvents(known.get(task.id), task, after.run));
   const asked = new Set(before?.approvals?.map(({ name, since }) => `${name} ${since}`));
   for (const { name, since, kind, text } of after.approvals ?? []) {
     if (!asked.has(`${name} ${since}`)) lines.push(eventText.asked(after.run, name, kind, oneLine(text, 400)));
@@ -76,18 +79,23 @@ export function eventLines(before: RunSnapshot | null, after: RunSnapshot): stri
   return lines;
 }
 
-function taskEvents(before: TaskReport | undefined, after: TaskReport): string[] {
+function taskEvents(before: TaskReport | undefined, after: TaskReport, run: string): string[] {
   const lines: string[] = [];
   if (before === undefined) lines.push(eventText.planned(after.id, firstLine(after.description)));
-  if ((before?.attempts ?? 0) < after.attempts) {
+  const released = before?.released === undefined && after.released !== undefined;
+  if (released) lines.push(eventText.released(after.id));
+  if ((before?.attempts ?? 0) < after.attempts && !released) {
     // Between two looks a task may fail and be tried again: the failure is told all the same.
     if (before !== undefined && before.attempts > 0 && before.status !== 'failed')
       lines.push(eventText.retried(after.id));
     if (after.attempts > 0) lines.push(eventText.started(after.id, after.attempts));
   }
-  if ((before?.status ?? 'pending') !== after.status) lines.push(...statusEvent(after));
+  if ((before?.status ?? 'pending') !== after.status && !(released && after.status === 'pending')) {
+    lines.push(...statusEvent(after));
+  }
   if ((before?.conflicts ?? 0) < after.conflicts) lines.push(eventText.conflicted(after.id));
   if ((before?.branch ?? 'none') !== after.branch) lines.push(...branchEvent(after));
+  if (before?.held === undefined && after.held !== undefined) lines.push(eventText.held(run, after.id));
   return lines;
 }
 

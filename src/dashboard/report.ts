@@ -50,6 +50,7 @@ const taskLines = (task: TaskReport): string[] => [
 
 function taskLine(task: TaskReport): string {
   const parts = [`${task.id}: ${STATUS_WORD[task.status]}`, fate(task)];
+  if (task.released !== undefined) parts.push(reportText.released(oneLine(task.released, 200)));
   if (task.attempts > 1) parts.push(reportText.attempts(task.attempts));
   if (task.conflicts > 0) parts.push(reportText.conflicts(task.conflicts));
   if (task.criteria !== undefined) parts.push(reportText.criteria(task.criteria.met, task.criteria.of));

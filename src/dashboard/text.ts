@@ -30,6 +30,12 @@ export const RUN_STATUS_WORD: Readonly<Record<RunReport['status'], string>> = {
 export const UNSAFE =
   "Sandboxes ran WITHOUT isolation (sandbox.unsafe is true): what the agents ran had this user's rights.";
 
+/** What held work does. */
+export const HELD_WORD: Readonly<Record<NonNullable<TaskReport['held']>, string>> = {
+  guard: 'removes what others have landed',
+  tamper: 'makes tests or checks weaker',
+};
+
 export const progressText = {
   head: (run: string, phase: string, elapsed: string) => `${run}  ${phase}  ${elapsed}`,
   paused: (reason: string) => `PAUSED: ${reason}`,
@@ -41,6 +47,8 @@ export const progressText = {
     `tokens   ${input} in, ${output} out   cost ${cost}   replans ${replans}`,
   budget: (spent: string) => `budget   ${spent}`,
   approval: (name: string, kind: string, text: string) => `APPROVE  ${name} (${kind}): ${text}`,
+  held: (run: string, id: string, why: string) =>
+    `HELD     ${id}, as it ${why}: agentswarm release ${run} ${id} lands it as it is`,
   waiting: (what: string) => `waits    for ${what}`,
   runningTask: (id: string, attempt: number, description: string) =>
     `  ${id}${attempt > 1 ? ` (attempt ${attempt})` : ''}: ${description}`,
@@ -68,6 +76,8 @@ export const eventText = {
   conflicted: (id: string) => `task ${id}: its merge met a conflict`,
   ejected: (id: string, reason: string | undefined) =>
     `task ${id}: not landed${reason === undefined ? '' : `: ${reason}`}`,
+  held: (run: string, id: string) => `task ${id}: held; agentswarm release ${run} ${id} lands it as it is`,
+  released: (id: string) => `task ${id}: released by a person; its held work lands as it is`,
   replanned: (count: number) => `planned again (${count})`,
   note: (note: string) => `note: ${note}`,
 } as const;
@@ -88,6 +98,7 @@ export const reportText = {
   kept: (ref: string) => `not landed; its work is kept at ${ref}`,
   notLanded: 'not landed',
   warning: (warning: string) => `WARNING: ${warning}`,
+  released: (reason: string) => `released by a person${reason === '' ? '' : ` (${reason})`}`,
   attempts: (count: number) => `${count} attempts`,
   conflicts: (count: number) => `${count} ${count === 1 ? 'conflict' : 'conflicts'}`,
   divided: (count: number) => `divided into ${count} tasks`,

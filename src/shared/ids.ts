@@ -100,6 +100,8 @@ export const defaultBranch = (runId: string): string => `agentswarm/${refCompone
 /** Trailers of every landing commit. Only `Swarm-Change` decides that something has already landed. */
 export const TASK_TRAILER = 'Swarm-Task';
 export const CHANGE_TRAILER = 'Swarm-Change';
+/** Of one that a guard held and a person released, with the reason. */
+export const RELEASED_TRAILER = 'Swarm-Released';
 
 /**
  * One key per repository: host in lower case; scheme, user, port-less defaults, `.git` and trailing slashes

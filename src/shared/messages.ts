@@ -16,6 +16,7 @@ import type {
   Control,
   Pause,
   Reject,
+  ReleaseTask,
   RetryTask,
   SetLimits,
   Steer,
@@ -58,6 +59,7 @@ export const verdictSignal = defineSignal<[Verdict]>('verdict');
 export const steerUpdate = defineUpdate<string, [Steer]>('steer');
 export const cancelTaskUpdate = defineUpdate<string, [CancelTask]>('cancelTask');
 export const retryTaskUpdate = defineUpdate<string, [RetryTask]>('retryTask');
+export const releaseTaskUpdate = defineUpdate<string, [ReleaseTask]>('releaseTask');
 export const addTaskUpdate = defineUpdate<string, [AddTask]>('addTask');
 export const setLimitsUpdate = defineUpdate<string, [SetLimits]>('setLimits');
 /** Begins nothing more; what is under way lands. */

@@ -1,6 +1,7 @@
 import type { Budget, Spent } from './contracts/budget.ts';
 import { type Conflict, conflictWords } from './contracts/conflict.ts';
 import type { LostLines } from './contracts/guard.ts';
+import type { HeldWork } from './contracts/held.ts';
 import type { Refusal } from './contracts/merge.ts';
 import type { RunSnapshot } from './contracts/snapshot.ts';
 
@@ -72,6 +73,11 @@ export const RUN_TEXT = {
   retriedByPeople: (id: string, text: string | undefined, revived: readonly string[]): string =>
     `People have task ${id} tried again${text === undefined || text === '' ? '' : ` (${text.slice(0, 300)})`}` +
     `${revived.length === 0 ? '' : `, and what depends on it: ${revived.join(', ')}`}.`,
+  releasedByPeople: (by: HeldWork['by'], reason: string): string =>
+    `A person released this work, which was held as it ${by === 'tamper' ? 'makes tests or checks weaker' : 'removes what others have landed'}${reason === '' ? '' : `: ${reason.slice(0, 500)}`}`,
+  released: (id: string, reason: string, revived: readonly string[]): string =>
+    `People released task ${id}: its held work lands as it is${reason === '' ? '' : ` (${reason.slice(0, 300)})`}. It is not to be planned again` +
+    `${revived.length === 0 ? '.' : `, and neither is what depends on it: ${revived.join(', ')}.`}`,
   addedByPeople: (id: string, description: string): string =>
     `People added task ${id}: ${description.slice(0, 500)} It is not to be planned again.`,
   planApproved: (ids: readonly string[], reason: string): string =>
@@ -102,6 +108,7 @@ export const RUN_TEXT = {
   cancelledByPerson: 'the run was cancelled',
   planningKeepsFailing: (times: number, reason: string): string =>
     `Planning failed ${times} times in a row, the last time: ${reason}`,
+  tooLongAgain: 'the conversation got too long, and again when it was begun anew from the scratchpad',
   modelUnusable: (reason: string): string => `No model can be used: ${reason}`,
   budgetNear: (total: Budget, spent: Spent): string =>
     `The budget is nearly spent: ${budgetWords(total, spent)}. Plan only what matters most, in few and small tasks.`,
@@ -136,6 +143,11 @@ export const PLANNER_TEXT = {
     `Task ${id} depends on ${lost}, which did not land: try ${lost} again, and ${id} comes with it.`,
   saidWithRetry: (text: string): string => `The people who run this say: ${text}`,
   retrying: (ids: readonly string[]): string => `Tried again: ${ids.join(', ')}.`,
+  notHeld: (id: string, standing: string): string =>
+    `Task ${id} is ${standing}, and no guard holds work of it: there is nothing to release.`,
+  releasing: (id: string, revived: readonly string[]): string =>
+    `Released: the work of ${id} is on its way to the merge queue as it is.` +
+    `${revived.length === 0 ? '' : ` What was cancelled because of it is done too: ${revived.join(', ')}.`}`,
   notAdded: (errors: readonly string[]): string =>
     `The task cannot be added:\n${errors.map((e) => `- ${e}`).join('\n')}`,
   added: (id: string): string => `Task ${id} is added; it starts as soon as it can.`,

@@ -1,6 +1,6 @@
-/** What people do to the tasks of a run: `retry` and `add`. */
+/** What people do to the tasks of a run: `retry`, `release` and `add`. */
 import type { AddTask } from '../../shared/contracts/people.ts';
-import { addTaskUpdate, retryTaskUpdate } from '../../shared/messages.ts';
+import { addTaskUpdate, releaseTaskUpdate, retryTaskUpdate } from '../../shared/messages.ts';
 import { type ExitCode, usageError } from '../errors.ts';
 import { findPlace } from '../find-place.ts';
 import type { SessionContext } from '../session.ts';
@@ -17,6 +17,19 @@ export async function retryCommand(
   return send(context, run, 'retry', async (session) => {
     const { planner, task = '' } = await findPlace(session.client, run, path);
     return await tell(session, planner, retryTaskUpdate, { task, ...(text === undefined ? {} : { text }) });
+  });
+}
+
+/** Lands the work of one task that a guard holds. */
+export async function releaseCommand(
+  context: SessionContext,
+  run: string,
+  path: string,
+  reason?: string,
+): Promise<ExitCode> {
+  return send(context, run, 'release', async (session) => {
+    const { planner, task = '' } = await findPlace(session.client, run, path);
+    return await tell(session, planner, releaseTaskUpdate, { task, ...(reason === undefined ? {} : { reason }) });
   });
 }
 

@@ -195,6 +195,8 @@ class Task {
       const rejected = at === release ? undefined : await this.rejected(at, attempt, handoff.filesChanged);
       if (rejected !== undefined) return { outcome: rejected, metrics, conflicts };
       const since = at.base === base ? {} : { since: base };
+      const held = heldWork('guard', at, handoff, base);
+      const final = (outcome: MergeOutcome) => this.final(outcome, held);
       const told = tellsHandoff && attempt === 1;
       const outcome = await this.landing.land({
         ...workAt(at),
@@ -205,7 +207,7 @@ class Task {
         body,
         ...(told ? { handoff: { parent: this.input.parent, message: this.handoffMessage(handoff, true) } } : {}),
       });
-      if (outcome.kind !== 'conflicted') return { outcome: this.final(outcome, heldWork('guard', at, handoff, base)), metrics, conflicts };
+      if (outcome.kind !== 'conflicted') return { outcome: final(outcome), metrics, conflicts };
       conflicts += 1;
       let resolved: WorkAt | undefined;
       while (resolved === undefined && conflicts <= settings.conflictTries) {
@@ -215,7 +217,7 @@ class Task {
         if (resolved === undefined) conflicts += 1;
       }
       if (resolved === undefined) {
-        return { outcome: this.final(outcome, heldWork('guard', at, handoff, base)), metrics, conflicts: Math.min(conflicts, settings.conflictTries) };
+        return { outcome: final(outcome), metrics, conflicts: Math.min(conflicts, settings.conflictTries) };
       }
       at = resolved;
     }
