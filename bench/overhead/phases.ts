@@ -1,28 +1,47 @@
 /** Where a task's time goes, read from its workflow's history. */
 import type { Client } from '@temporalio/client';
 
-/** Seconds, each the mean over tasks. */
-export type Phases = { sandbox: number; agent: number; collect: number; handOff: number };
+/** Seconds: the first four are the mean over tasks, the others are counted from the first task's start. */
+export type Phases = {
+  sandbox: number;
+  agent: number;
+  collect: number;
+  handOff: number;
+  lastSandbox: number;
+  firstAgentEnd: number;
+  lastAgentEnd: number;
+};
 
-/** From the start to the lease, over the agent's work, its collection, to the signal that hands off. */
+/** From the start to the lease, over the agent's work, its collection, to the activity that hands off and enqueues. */
 export async function phasesOf(client: Client, workflowIds: readonly string[]): Promise<Phases> {
-  const sum: Phases = { sandbox: 0, agent: 0, collect: 0, handOff: 0 };
-  for (const workflowId of workflowIds) {
-    const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
-    const at = (key: string): number => {
-      const event = events?.find((each) => each[key as 'eventTime'] != null);
-      return Number(event?.eventTime?.seconds ?? 0) + Number(event?.eventTime?.nanos ?? 0) / 1e9;
-    };
-    const started = at('workflowExecutionStartedEventAttributes');
-    const leased = at('workflowExecutionSignaledEventAttributes');
-    const ended = at('childWorkflowExecutionCompletedEventAttributes');
-    const collected = at('activityTaskCompletedEventAttributes');
-    const told = at('signalExternalWorkflowExecutionInitiatedEventAttributes');
-    sum.sandbox += leased - started;
-    sum.agent += ended - leased;
-    sum.collect += collected - ended;
-    sum.handOff += told - collected;
-  }
-  const mean = (seconds: number): number => seconds / workflowIds.length;
-  return { sandbox: mean(sum.sandbox), agent: mean(sum.agent), collect: mean(sum.collect), handOff: mean(sum.handOff) };
+  const tasks = await Promise.all(workflowIds.map((workflowId) => timesOf(client, workflowId)));
+  const mean = (of: (task: Times) => number): number => tasks.reduce((sum, task) => sum + of(task), 0) / tasks.length;
+  const begun = Math.min(...tasks.map(({ started }) => started));
+  return {
+    sandbox: mean(({ started, leased }) => leased - started),
+    agent: mean(({ leased, ended }) => ended - leased),
+    collect: mean(({ ended, collected }) => collected - ended),
+    handOff: mean(({ collected, told }) => told - collected),
+    lastSandbox: Math.max(...tasks.map(({ leased }) => leased)) - begun,
+    firstAgentEnd: Math.min(...tasks.map(({ ended }) => ended)) - begun,
+    lastAgentEnd: Math.max(...tasks.map(({ ended }) => ended)) - begun,
+  };
+}
+
+type Times = Awaited<ReturnType<typeof timesOf>>;
+
+async function timesOf(client: Client, workflowId: string) {
+  const { events = [] } = await client.workflow.getHandle(workflowId).fetchHistory();
+  const at = (key: string, which = 0): number => {
+    const event = events?.filter((each) => each[key as 'eventTime'] != null)[which];
+    if (event === undefined) throw new Error(`The history of ${workflowId} has no ${key} ${which + 1}.`);
+    return Number(event.eventTime?.seconds ?? 0) + Number(event.eventTime?.nanos ?? 0) / 1e9;
+  };
+  return {
+    started: at('workflowExecutionStartedEventAttributes'),
+    leased: at('workflowExecutionSignaledEventAttributes'),
+    ended: at('childWorkflowExecutionCompletedEventAttributes'),
+    collected: at('activityTaskCompletedEventAttributes'),
+    told: at('activityTaskCompletedEventAttributes', 1),
+  };
 }
