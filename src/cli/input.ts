@@ -1,10 +1,11 @@
 /** What a person types, made into the input of a run. */
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { PlannerInput, type SpecSource } from '../shared/contracts/run.ts';
 import { describeIssues } from '../shared/settings.ts';
 import { usageError } from './errors.ts';
+import { specFolder } from './spec-folder.ts';
 import { cliText } from './text.ts';
 
 /** As one component of a ref, a path and a link, so that every name made from it is readable. */
@@ -61,9 +62,13 @@ function checkedUrl(text: string): string {
   return text;
 }
 
-/** `@file` is that file's text; what has no white space is a path in the repository; all else is text. */
+/** `@file` is that file's text, `@folder` the texts in it; what has no white space is a path in the repository; all else is text. */
 export function specSource(spec: string, cwd: string): SpecSource {
-  if (spec.startsWith('@')) return { text: fileText(resolve(cwd, spec.slice(1))) };
+  if (spec.startsWith('@')) {
+    const path = resolve(cwd, spec.slice(1));
+    const isFolder = spec !== '@' && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    return isFolder ? { files: specFolder(path) } : { text: fileText(path) };
+  }
   if (spec.trim() === '') throw usageError(cliText.emptySpec);
   return /\s/.test(spec) ? { text: spec } : spec;
 }

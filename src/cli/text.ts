@@ -6,7 +6,7 @@ export const helpText = {
   program: 'Turns a git repository and a spec into landed code with many coding agents, durably, on Temporal.',
   run: 'start a run, follow it to its end and print its report',
   repo: 'URL, or path of a bare or ordinary repository',
-  spec: '@FILE: the text of a file here; a word without white space: a path in the repository; anything else: the spec itself',
+  spec: '@PATH: a file or folder here; a word without white space: a file or folder of the repository; anything else: the spec itself',
   base: 'branch to start from (default: the HEAD of the remote)',
   branch: 'branch to land on (default: agentswarm/<run>)',
   maxWorkers: 'tasks at the same time',
@@ -106,8 +106,14 @@ export const cliText = {
   secretInUrl: (without: string) =>
     `The URL of the repository has a user or password in it, which would stay in the run's history. Give ${without} and ` +
     'let git find the credentials: a credential helper, an ssh agent, or AGENTSWARM_GIT_TOKEN.',
-  emptySpec: 'The spec is empty. Give --spec a path in the repository, @FILE, or the text itself.',
+  emptySpec: 'The spec is empty. Give --spec a path in the repository, @PATH of a file or folder here, or the text itself.',
   emptySpecFile: (path: string) => `The spec ${path} is empty. Write into it what is to be built.`,
+  specFolderEmpty: (path: string) => `The spec ${path} is a folder without a text. Write into it what is to be built.`,
+  specFolderFiles: (path: string, most: number) =>
+    `The spec ${path} is a folder of more than ${most} files. Name a smaller folder, or one file.`,
+  specFolderBytes: (path: string, bytes: number, most: number) =>
+    `The spec ${path} is a folder with ${bytes} bytes of text; at most ${most} are shown to a planner. ` +
+    'Name a smaller folder, or commit it to the repository, where agents can read all of it, and name its path there.',
   unreadableSpec: (path: string, why: string) =>
     `Reading the spec ${path} failed: ${why}. Without the "@" it would be taken as a path in the repository.`,
   badRunId: (id: string) =>

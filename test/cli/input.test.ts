@@ -1,7 +1,8 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { PlannerInput } from '../../src/shared/contracts/run.ts';
 import { plannerInput, repositoryLocation, runId, specSource } from '../../src/cli/input.ts';
 
 let dir: string;
@@ -10,7 +11,26 @@ beforeAll(() => {
   mkdirSync(join(dir, 'repo.git'));
   symlinkSync(join(dir, 'repo.git'), join(dir, 'link'));
   writeFileSync(join(dir, 'spec.md'), '# Build it\n');
+  folder('spec', {
+    'b.md': 'second\n',
+    'deep/c.txt': 'third\n',
+    'README.md': 'first\n',
+    'picture.png': Buffer.from([0x25, 0, 1]),
+    'blank.md': ' \n',
+    '.git/config': '[core]\n',
+  });
+  symlinkSync(join(dir, 'spec.md'), join(dir, 'spec', 'link.md'));
+  symlinkSync(dir, join(dir, 'spec', 'up'));
+  folder('pictures', { 'a.png': Buffer.from([0x25, 0, 1]) });
+  folder('many', Object.fromEntries(Array.from({ length: 201 }, (_, i) => [`${i % 7}/${i}.md`, 'x'])));
+  folder('long', { 'a.md': 'ä'.repeat(60_000), 'b.md': 'ä'.repeat(60_000) });
 });
+function folder(name: string, files: Readonly<Record<string, string | Buffer>>): void {
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(join(dir, name, dirname(path)), { recursive: true });
+    writeFileSync(join(dir, name, path), content);
+  }
+}
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 test('a relative path of a repository becomes absolute and real, through links', () => {
@@ -40,11 +60,33 @@ test.each([
   ['@spec.md', { text: '# Build it\n' }],
 ])('the spec %j is %j', (spec, source) => expect(specSource(spec, dir)).toEqual(source));
 
+test.each(['@spec', '@./spec/'])('the spec %j is the texts of that folder, README first, links left out', (spec) =>
+  expect(specSource(spec, dir)).toEqual({
+    files: [
+      { path: 'README.md', text: 'first\n' },
+      { path: 'b.md', text: 'second\n' },
+      { path: 'deep/c.txt', text: 'third\n' },
+    ],
+  }),
+);
+
+test('the input of a run takes a folder, each path once and no more than a planner is shown', () => {
+  const input = (files: object[]) => () => PlannerInput.parse({ repo: '/x', spec: { files } });
+  const file = (path: string, text: string) => ({ path, text });
+  expect(input([file('a', 'x'), file('b', 'y')])().spec).toEqual({ files: [file('a', 'x'), file('b', 'y')] });
+  expect(input([])).toThrow('the folder of the spec is empty');
+  expect(input([file('a', 'x'), file('a', 'y')])).toThrow('a path is there twice');
+  expect(input([file('a', 'x'.repeat(150_000)), file('b', 'y'.repeat(50_001))])).toThrow('at most 200000 bytes');
+});
+
 test.each([
   ['', 'The spec is empty'],
   ['  ', 'The spec is empty'],
   ['@', 'failed: '],
   ['@gone', 'gone failed: ENOENT'],
+  ['@pictures', 'pictures is a folder without a text'],
+  ['@many', 'many is a folder of more than 200 files'],
+  ['@long', 'long is a folder with 240000 bytes of text; at most 200000 are shown'],
 ])('the spec %j is refused', (spec, message) => expect(() => specSource(spec, dir)).toThrow(message));
 
 test('what is not given is not in the input, so that lower layers decide', () => {

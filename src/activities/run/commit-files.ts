@@ -1,5 +1,6 @@
 /** Reading files of one commit out of a mirror: plumbing, no checkout. Paths are literal and relative to the root. */
 import type { CommitSha } from '../../shared/ids.ts';
+import { isBinary } from '../../shared/spec-files.ts';
 import type { Mirror } from '../git/contract.ts';
 
 export type TreeEntry = {
@@ -66,9 +67,6 @@ export async function readText(
   const bytes = await readBlob(mirror, entry.oid);
   return isBinary(bytes) ? null : bytes.toString();
 }
-
-/** As git tells it: a NUL in the first 8,000 bytes. */
-export const isBinary = (bytes: Buffer): boolean => bytes.subarray(0, 8_000).includes(0);
 
 function parseEntries(stdout: Buffer): TreeEntry[] {
   const entries: TreeEntry[] = [];

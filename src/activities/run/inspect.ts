@@ -5,10 +5,11 @@
 import type { ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
 import type { RunActivities } from '../../shared/contracts/activities.ts';
 import type { CommitSha } from '../../shared/ids.ts';
+import { isBinary } from '../../shared/spec-files.ts';
 import { parseArguments, ROLE_TOOLS, type ToolArguments } from '../../shared/tools.ts';
 import type { Mirror, Mirrors } from '../git/contract.ts';
 import type { Log } from '../log.ts';
-import { entryAt, isBinary, listFiles, listFolder, readBlob, repositoryPath } from './commit-files.ts';
+import { entryAt, listFiles, listFolder, readBlob, repositoryPath } from './commit-files.ts';
 import { matchesGlob } from './glob.ts';
 import { grep } from './grep.ts';
 import { cutMiddle, headBytes, oneLine } from './text.ts';

@@ -7,13 +7,13 @@ import type { Mirror } from '../git/contract.ts';
 import { readText } from './commit-files.ts';
 import { recentCommits } from './commits.ts';
 import { capLines } from './file-tree.ts';
+import { SPEC_LIMITS } from '../../shared/spec-files.ts';
 import { readSpecFiles } from './spec.ts';
 import { byteLength, oneLine } from './text.ts';
 
 /** A document that planners get in full, as the target's tip has it. */
 export type Document = { name: string; text: string; maxBytes: number; spec: boolean };
 
-export const SPEC_BYTES = 200_000;
 const CHANGES_BYTES = 20_000;
 const COMMITS_SHOWN = 100;
 
@@ -24,7 +24,7 @@ const GUIDANCE = [
   { name: 'DECISIONS.md', maxBytes: 20_000 },
 ] as const;
 
-/** The name of a spec that is given as text. */
+/** The name of a spec that is given as text; that of a file of the repository is its path. */
 const SPEC_TEXT = '(spec)';
 
 /** The spec first, then what of the guidance files is there. A spec that a task deleted is read at the base. */
@@ -46,16 +46,20 @@ export async function readDocuments(
 
 /** The files of a folder share what a spec may take: the first ones are whole. */
 async function readSpec(mirror: Mirror, run: RunContext, spec: SpecSource, tip: CommitSha): Promise<Document[]> {
-  if (typeof spec !== 'string') return [{ name: SPEC_TEXT, text: spec.text, maxBytes: SPEC_BYTES, spec: true }];
+  const { bytes: maxBytes } = SPEC_LIMITS;
+  if (typeof spec !== 'string') {
+    if ('text' in spec) return [{ name: SPEC_TEXT, text: spec.text, maxBytes, spec: true }];
+    return spec.files.map(({ path, text }) => ({ name: `${SPEC_TEXT}/${path}`, text, maxBytes, spec: true }));
+  }
   const atTip = await readSpecFiles(mirror, tip, spec);
   const files = atTip.length > 0 ? atTip : await readSpecFiles(mirror, run.base, spec);
   if (files.length === 0)
     throw new Error(`the spec ${spec} is in neither ${tip} nor ${run.base} of ${run.repo.location}`);
-  let left = SPEC_BYTES;
+  let left: number = maxBytes;
   return files.map(({ path, text }) => {
-    const maxBytes = left;
+    const document = { name: path, text, maxBytes: left, spec: true };
     left = Math.max(0, left - byteLength(text));
-    return { name: path, text, maxBytes, spec: true };
+    return document;
   });
 }
 

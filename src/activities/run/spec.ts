@@ -2,14 +2,14 @@
 import type { SpecSource } from '../../shared/contracts/run.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import type { CommitSha } from '../../shared/ids.ts';
+import { bySpecOrder, isBinary, SPEC_LIMITS } from '../../shared/spec-files.ts';
 import type { Mirror } from '../git/contract.ts';
 import { nearestFirst } from '../git/refs.ts';
-import { entryAt, isBinary, listEntries, listFiles, readBlob, repositoryPath } from './commit-files.ts';
-import { oneLine } from './text.ts';
+import { entryAt, listEntries, listFiles, readBlob, repositoryPath } from './commit-files.ts';
+import { byteLength, oneLine } from './text.ts';
 
-const MAX_BYTES = 4_000_000;
+const { files: MAX_FILES, fileBytes: MAX_BYTES } = SPEC_LIMITS;
 const SIMILAR = 5;
-const MAX_FILES = 200;
 
 export type SpecFile = { path: string; text: string };
 
@@ -24,7 +24,7 @@ export async function readSpecFiles(mirror: Mirror, commit: CommitSha, spec: str
     ({ mode, size }) => mode !== '120000' && size !== null && size <= MAX_BYTES,
   );
   const texts: SpecFile[] = [];
-  for (const { path: file, oid } of files.sort((a, b) => orderOf(a.path).localeCompare(orderOf(b.path), 'en'))) {
+  for (const { path: file, oid } of files.sort(bySpecOrder)) {
     if (texts.length === MAX_FILES) break;
     const bytes = await readBlob(mirror, oid);
     if (!isBinary(bytes) && bytes.toString().trim() !== '') texts.push({ path: file, text: bytes.toString() });
@@ -32,15 +32,9 @@ export async function readSpecFiles(mirror: Mirror, commit: CommitSha, spec: str
   return texts;
 }
 
-const orderOf = (path: string): string => path.replace(/(^|\/)(?:readme|index)(\.[^/]*)?$/i, '$1 ');
-
 /** @throws terminal BadInput (empty, no text) or RepositoryUnusable (no such file; names similar ones). */
 export async function checkSpec(mirror: Mirror, base: CommitSha, spec: SpecSource): Promise<void> {
-  if (typeof spec !== 'string') {
-    if (spec.text.trim() === '')
-      throw terminal(FailureType.BadInput, 'the text of the spec is empty', 'Say what is to be built.');
-    return;
-  }
+  if (typeof spec !== 'string') return checkTexts('text' in spec ? [spec.text] : spec.files.map(({ text }) => text));
   const parsed = repositoryPath(spec);
   if (!parsed.ok) throw terminal(FailureType.BadInput, `spec: ${parsed.error}`, 'Name a file of the repository.');
   const { path } = parsed;
@@ -56,6 +50,19 @@ export async function checkSpec(mirror: Mirror, base: CommitSha, spec: SpecSourc
   const bytes = await readBlob(mirror, entry.oid);
   if (isBinary(bytes)) throw wrong('is not text', 'Name a text file.');
   if (bytes.toString().trim() === '') throw wrong('is empty', 'Write down what is to be built, and commit it.');
+}
+
+/** What is not in the repository must be shown whole: agents cannot read on. */
+function checkTexts(texts: readonly string[]): void {
+  if (texts.every((text) => text.trim() === ''))
+    throw terminal(FailureType.BadInput, 'the text of the spec is empty', 'Say what is to be built.');
+  const bytes = texts.reduce((sum, text) => sum + byteLength(text), 0);
+  if (bytes > SPEC_LIMITS.bytes)
+    throw terminal(
+      FailureType.BadInput,
+      `the text of the spec has ${bytes} bytes; at most ${SPEC_LIMITS.bytes} are shown to a planner`,
+      'Commit it to the repository, where agents can read all of it, and name its path.',
+    );
 }
 
 const FOLDER = '040000';

@@ -5,12 +5,29 @@ import { Budget } from './budget.ts';
 import { PullRequest } from './deliver.ts';
 import { HeldBy } from './held.ts';
 import { RunSettings, RunSettingsInput } from '../settings.ts';
+import { SPEC_LIMITS } from '../spec-files.ts';
 import { Green } from './green.ts';
 
-/** A string is a path in the repository; `{text}` is the text itself. */
+const SpecFile = z.strictObject({
+  path: z.string().min(1).max(1_000),
+  text: z.string(),
+});
+
+/** A string is a path in the repository; `{text}` is the text itself, `{files}` the texts of a folder, in order. */
 export const SpecSource = z.union([
   z.string().min(1, 'the path of the spec is empty'),
   z.strictObject({ text: z.string().min(1, 'the text of the spec is empty').max(400_000) }),
+  z.strictObject({
+    files: z
+      .array(SpecFile)
+      .min(1, 'the folder of the spec is empty')
+      .max(SPEC_LIMITS.files)
+      .refine((files) => new Set(files.map(({ path }) => path)).size === files.length, 'a path is there twice')
+      .refine(
+        (files) => files.reduce((sum, { text }) => sum + text.length, 0) <= SPEC_LIMITS.bytes,
+        `at most ${SPEC_LIMITS.bytes} bytes: commit longer ones to the repository, and name their path`,
+      ),
+  }),
 ]);
 export type SpecSource = z.infer<typeof SpecSource>;
 

@@ -86,6 +86,20 @@ describe('the first message of a planner', () => {
     expect((await opened()).text).toContain('Build the thing.');
   });
 
+  it('takes the files of a folder that is not in the repository, beside the guidance that is', async () => {
+    const files = ['README.md', 'AGENTS.md'].map((path) => ({ path, text: `Of the spec: ${path}` }));
+    const { messages, view } = await briefPlanner({ run: run(), spec: { files } });
+    const text = textOf(messages[1]);
+    expect([...text.matchAll(/^### (?:Spec|Guidance): (.*)$/gm)].map(([, name]) => name)).toEqual([
+      '(spec)/README.md',
+      '(spec)/AGENTS.md',
+      'AGENTS.md',
+    ]);
+    expect(text).toContain('Of the spec: README.md');
+    const { message } = await briefReplan({ run: run(), spec: { files }, view, news: NOTHING });
+    expect(textOf(message)).not.toContain('Of the spec');
+  });
+
   it('takes all texts of a folder as the spec, its README first; later only those that changed', async () => {
     repository.commit({
       'spec/b.md': 'The second part.\n',

@@ -213,6 +213,13 @@ describe('the spec', () => {
     await expect(prepare({ spec: { text: 'Build it' } })).resolves.toBeDefined();
     expect(await failure(prepare({ spec: { text: ' \n' } }))).toMatchObject({ type: 'BadInput', retryable: false });
   });
+
+  it('can be given as the files of a folder; what is not in the repository must be short enough to be shown whole', async () => {
+    const files = [{ path: 'a.md', text: 'Build it' }];
+    await expect(prepare({ spec: { files } })).resolves.toBeDefined();
+    for (const spec of [{ text: 'ä'.repeat(100_001) }, { files: [...files, { path: 'b', text: 'ä'.repeat(100_000) }] }])
+      expect((await failure(prepare({ spec }))).message).toMatch(/has 2000\d\d bytes; at most 200000 are shown/);
+  });
 });
 
 describe('what a person got wrong', () => {
