@@ -39,7 +39,12 @@ export type PlanningOf = {
   division?: Division;
 };
 
-export type PlanningEnd = { kind: 'planned'; plan: Plan } | { kind: 'failed'; reason: string } | { kind: 'spent' };
+export type PlanningEnd =
+  | { kind: 'planned'; plan: Plan }
+  | { kind: 'failed'; reason: string }
+  | { kind: 'spent' }
+  /** The conversation got too long: the next round begins a new one, from the scratchpad. */
+  | { kind: 'compacted' };
 
 export class Planning {
   current: PlanningTalk | undefined;
@@ -154,7 +159,7 @@ export class Planning {
         return { kind: 'planned', plan: end.value };
       case 'compact':
         this.forget();
-        return { kind: 'failed', reason: 'The conversation got too long; it is begun anew from the scratchpad.' };
+        return { kind: 'compacted' };
       case 'stopped':
         // The conversation is as it was; only money is wanting.
         if (end.by === 'budget') return { kind: 'spent' };

@@ -103,7 +103,9 @@ export class Rounds {
   private async once(state: PlannerState): Promise<void> {
     let reason: string;
     try {
-      const end = await this.planning.round(state);
+      let end = await this.planning.round(state);
+      // No failure, as long as what is begun anew comes to a plan: one that is too long again would be so for ever.
+      if (end.kind === 'compacted') end = await this.planning.round(state);
       if (end.kind === 'planned') {
         log.info('planned', { tasks: end.plan.tasks.map(({ id }) => id), done: end.plan.done });
         await this.planned(state, end.plan);
@@ -115,7 +117,7 @@ export class Rounds {
         else this.unfunded = true;
         return;
       }
-      reason = end.reason;
+      reason = end.kind === 'compacted' ? RUN_TEXT.tooLongAgain : end.reason;
     } catch (error) {
       if (isCancellation(error)) return;
       reason = rootMessage(error);
