@@ -1,21 +1,22 @@
 /** What is checked before anything starts: isolation on this host; the LLM endpoints, their keys and models. */
-import { checkEndpoints, type Outage } from './activities/llm/check.ts';
+import { checkEndpoints } from './activities/llm/check.ts';
 import { type Endpoint, resolveEndpoints } from './activities/llm/endpoints.ts';
 import type { Log } from './activities/log.ts';
 import { INSTALL_BUBBLEWRAP, probeIsolation } from './activities/sandbox/local/isolation.ts';
 import type { Config } from './shared/config.ts';
 import { FailureType, terminal } from './shared/failures.ts';
 
-/** Throws ModelUnusable, naming the variables, where no endpoint can be used for good. Takes at most 10 s. */
+/**
+ * Throws ModelUnusable, naming the variables, where a person must change something; that nobody can be reached now is
+ * among the warnings. Takes at most 10 s.
+ */
 export async function checkModels(options: {
   config: Config;
   env: NodeJS.ProcessEnv;
   log: Log;
-  /** Whether it is enough that they can be used later. */
-  outage: Outage;
 }): Promise<{ endpoints: Endpoint[]; unreachable: ReadonlySet<string>; warnings: string[] }> {
   const endpoints = resolveEndpoints({ env: options.env, configEndpoints: options.config.llm.endpoints });
-  return { endpoints, ...(await checkEndpoints(endpoints, { log: options.log, outage: options.outage })) };
+  return { endpoints, ...(await checkEndpoints(endpoints, { log: options.log })) };
 }
 
 /** Throws SandboxUnavailable where agents cannot be isolated and the person has not said that they need not be. */

@@ -61,7 +61,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
   const { env, signal } = request;
   const { config, stateDir } = await loadConfig(request);
   const log = createLogger(env);
-  const { endpoints, unreachable } = await checkModels({ config, env, log, outage: 'wait' });
+  const { endpoints, unreachable } = await checkModels({ config, env, log });
   const target = await connectionOptions({ config, env, stateDir });
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
 

@@ -19,12 +19,7 @@ export type Dependencies = {
   findServer: (say: (line: string) => void) => Promise<string>;
   startServer: StartServer;
   /** Throws when the models cannot be used; resolves with what it found, for the person. */
-  preflight: (options: {
-    config: Config;
-    env: NodeJS.ProcessEnv;
-    /** That no endpoint can be reached now is an error for what is new; what has begun waits for one. */
-    outage: 'refuse' | 'wait';
-  }) => Promise<{ ready: string; warnings: string[] }>;
+  preflight: (options: { config: Config; env: NodeJS.ProcessEnv }) => Promise<{ ready: string; warnings: string[] }>;
   /** What this machine can do for runs; never throws for what it finds. */
   examine: (request: { loaded: LoadedConfig; env: NodeJS.ProcessEnv }) => Promise<Finding[]>;
   /** What a remote says of its green commits. */

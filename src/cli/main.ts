@@ -20,13 +20,16 @@ const dependencies: Dependencies = {
   version: version(),
   findServer: async (say) => (await findServer({ say })).file,
   startServer,
-  async preflight({ config, env, outage }) {
+  async preflight({ config, env }) {
     // The models' packages take half of the time to start, and most commands have no use for them.
     const { checkIsolation, checkModels } = await import('../preflight.ts');
     const isolation = await checkIsolation({ config, env });
-    const { endpoints, warnings } = await checkModels({ config, env, log: quiet, outage });
+    const { endpoints, unreachable, warnings } = await checkModels({ config, env, log: quiet });
+    const names = endpoints.map(({ name }) => name);
     return {
-      ready: cliText.endpoints(endpoints.map(({ name }) => name)),
+      ready: names.every((name) => unreachable.has(name))
+        ? cliText.endpointsAway(names)
+        : cliText.endpointsReady(names),
       warnings: [...isolation.warnings, ...warnings],
     };
   },

@@ -33,8 +33,6 @@ export type SessionContext = {
   options: CommonOptions;
   /** One line for the person, wherever it fits between what else is shown. */
   say: (line: string) => void;
-  /** It begins something new, which no one should wait for in vain. */
-  begins?: boolean;
 };
 
 export async function load({ io, options }: SessionContext): Promise<LoadedConfig> {
@@ -50,7 +48,7 @@ export async function load({ io, options }: SessionContext): Promise<LoadedConfi
 
 /** What carries an embedded host of this command. `worker: false`: the server only, to look at what is stored. */
 export function hostDependencies(
-  { io, dependencies, say, begins }: SessionContext,
+  { io, dependencies, say }: SessionContext,
   loaded: LoadedConfig,
   { worker }: { worker: boolean },
 ): HostDependencies {
@@ -70,13 +68,9 @@ export function hostDependencies(
     async preflight() {
       if (!worker) return;
       say(cliText.checking);
-      const { ready, warnings } = await dependencies.preflight({
-        config,
-        env: io.env,
-        outage: begins === true ? 'refuse' : 'wait',
-      });
+      const { ready, warnings } = await dependencies.preflight({ config, env: io.env });
       for (const warning of warnings) say(warning);
-      say(cliText.checked(ready));
+      say(ready);
     },
     say,
   };

@@ -159,8 +159,9 @@ export const cliText = {
   pausedByCommand: 'paused by agentswarm schedule pause',
   resumedByCommand: 'resumed by agentswarm schedule resume',
   checking: 'checking the LLM endpoints',
-  checked: (what: string) => `ready: ${what}`,
-  endpoints: (names: readonly string[]) => `LLM endpoints ${names.join(', ')}`,
+  endpointsReady: (names: readonly string[]) => `ready: LLM endpoints ${names.join(', ')}`,
+  endpointsAway: (names: readonly string[]) =>
+    `going on without a model; work begins when one of these answers: LLM endpoints ${names.join(', ')}`,
 
   unreachable: (address: string, source: string, why: string) =>
     `Connecting to Temporal at ${address} (from ${source}) failed: ${why}. Check that the server runs and the address, ` +

@@ -154,7 +154,7 @@ async function temporal({ loaded, env, findServer }: DoctorRequest): Promise<Fin
 async function models({ loaded, env }: DoctorRequest): Promise<Finding> {
   const name = 'models';
   try {
-    const { endpoints, warnings } = await checkModels({ config: loaded.config, env, log: quiet, outage: 'refuse' });
+    const { endpoints, warnings } = await checkModels({ config: loaded.config, env, log: quiet });
     const found = `endpoints ${endpoints.map((endpoint) => endpoint.name).join(', ')}`;
     if (warnings.length === 0) return { name, state: 'full', found };
     return { name, state: 'partly', found, remedy: warnings.join(' ') };

@@ -67,6 +67,13 @@ describe('agentswarm doctor', { timeout: 60_000 }, () => {
     expect(of('isolation')?.blocks).toBeUndefined();
   });
 
+  test('says that agents wait while no model can be reached, which keeps no run from starting', async () => {
+    const { code, ready, of } = await report({ ...model(), OPENAI_BASE_URL: 'http://127.0.0.1:1/v1' });
+    expect({ code, ready }).toEqual({ code: 0, ready: true });
+    expect(of('models')).toMatchObject({ state: 'partly' });
+    expect(of('models')?.remedy).toMatch(/agents wait until one is back.*cannot be reached/);
+  });
+
   test('exits with 1 where agents cannot be isolated, with the line that installs bubblewrap', async () => {
     const { code, of } = await report({ ...model(), PATH: join(dir, 'bin') });
     expect(code).toBe(1);

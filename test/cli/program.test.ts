@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startLlmServer } from '../support/llm-server.ts';
 import { cleanEnvironment, type Ended, startCommand } from './fixture/command.ts';
 
 /** The product's own command; nothing here gets so far as to start a server. */
@@ -88,6 +89,22 @@ describe('agentswarm, as a process', { timeout: 60_000 }, () => {
     expect(ended).toMatchObject({ code: 2, stdout: '' });
     for (const name of ['OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'LLM_ENDPOINTS']) expect(ended.stderr).toContain(name);
     expect(ended.stderr).not.toContain('starting a Temporal server');
+  });
+
+  test.each([
+    ['a wrong key', { OPENAI_API_KEY: 'wrong', OPENAI_MODEL: 'model-a' }, /refuses the key from OPENAI_API_KEY/],
+    ['an unknown model', { OPENAI_API_KEY: 'right', OPENAI_MODEL: 'x-1' }, /has no model "x-1" .*It offers: model-a/],
+  ])('refuses %s at once, and starts nothing', async (_what, env, message) => {
+    const server = await startLlmServer({ apiKey: 'right' });
+    try {
+      const args = ['run', 'repo', '--spec', 'x', '--state-dir', 'state'];
+      const ended = await run(args, { ...env, OPENAI_BASE_URL: server.openaiUrl });
+      expect(ended).toMatchObject({ code: 2, stdout: '' });
+      expect(ended.stderr).toMatch(message);
+      expect(ended.stderr).not.toContain('starting a Temporal server');
+    } finally {
+      await server.close();
+    }
   });
 
   test('names the remedy when agents cannot be isolated, and starts nothing', async () => {

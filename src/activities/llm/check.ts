@@ -12,11 +12,8 @@ const TIMEOUT_MS = 10_000;
 /** As many models of a list are named in a message. */
 const MAX_NAMED = 30;
 
-/** Whether an outage of all is an error, or a warning: whoever has work to go on with waits for one to be back. */
-export type Outage = 'refuse' | 'wait';
-
-const NOBODY = 'No LLM endpoint can be reached';
-const WAITS = `${NOBODY}: agents wait until one is back. Check the addresses and the network if that takes long.`;
+const WAITS =
+  'No LLM endpoint can be reached: agents wait until one is back. Check the addresses and the network if that takes long.';
 
 export type EndpointVerdict =
   | { kind: 'ok' }
@@ -28,13 +25,13 @@ export type EndpointVerdict =
   | { kind: 'wrong'; message: string };
 
 /**
- * Checks all endpoints at the same time, in at most `timeoutMs`. An endpoint that cannot be reached is a warning;
- * `outage` says what it is that nobody can be reached. Throws ModelUnusable for a wrong key, a missing or unknown
- * model, a role without a model. `unreachable` names those that were not reached.
+ * Checks all endpoints at the same time, in at most `timeoutMs`. An endpoint that cannot be reached is a warning, also
+ * when it is the only one: an outage costs time, never work. Throws ModelUnusable for a wrong key, a missing or
+ * unknown model, a role without a model. `unreachable` names those that were not reached.
  */
 export async function checkEndpoints(
   endpoints: readonly Endpoint[],
-  options: { log: Log; timeoutMs?: number; outage?: Outage },
+  options: { log: Log; timeoutMs?: number },
 ): Promise<{ warnings: string[]; unreachable: Set<string> }> {
   const verdicts = await Promise.all(endpoints.map((endpoint) => checkEndpoint(endpoint, options.timeoutMs)));
   const messages = (kind: EndpointVerdict['kind']): string[] =>
@@ -47,13 +44,6 @@ export async function checkEndpoints(
   if (wrong.length > 0) throw terminal(FailureType.ModelUnusable, wrong.join('\n'));
   const unreachable = messages('unreachable');
   const outage = unreachable.length === endpoints.length;
-  if (outage && options.outage !== 'wait') {
-    throw terminal(
-      FailureType.ModelUnusable,
-      `${NOBODY}:\n${unreachable.map((line) => `- ${line}`).join('\n')}`,
-      'Check the addresses and the network, or wait until one is back.',
-    );
-  }
   const warnings = [...(outage ? [WAITS] : []), ...unreachable, ...messages('unverified')];
   for (const warning of warnings) options.log.warn({}, warning);
   const names = endpoints.flatMap(({ name }, i) => (verdicts[i]?.kind === 'unreachable' ? [name] : []));

@@ -20,7 +20,7 @@ export async function runCommand(context: SessionContext, options: RunOptions): 
   const run = runId(options.id, input.repo);
   const json = options.json === true;
   if (options.detach === true) return startAndLeave(context, run, input, json);
-  return carryRun({ ...context, begins: true }, (session) => start(context, session, run, input), {
+  return carryRun(context, (session) => start(context, session, run, input), {
     json,
     hint: (id) => `${cliText.started(id)} (${cliText.detachHint})`,
   });
