@@ -15,8 +15,8 @@ export function specFolder(folder: string): { path: string; text: string }[] {
   const files: { path: string; text: string }[] = [];
   let total = 0;
   for (const path of paths) {
-    if (read(path, statSync).size > SPEC_LIMITS.fileBytes) continue;
-    const bytes = read(path, readFileSync);
+    if (read(() => statSync(path), path).size > SPEC_LIMITS.fileBytes) continue;
+    const bytes = read(() => readFileSync(path), path);
     const text = bytes.toString();
     if (isBinary(bytes) || text.trim() === '') continue;
     total += Buffer.byteLength(text);
@@ -32,7 +32,7 @@ function filesBelow(folder: string): string[] {
   const found: string[] = [];
   const open = [folder];
   for (let at = open.pop(); at !== undefined && found.length <= SPEC_LIMITS.files; at = open.pop()) {
-    for (const entry of read(at, (path) => readdirSync(path, { withFileTypes: true }))) {
+    for (const entry of read(() => readdirSync(at, { withFileTypes: true }), at)) {
       const path = join(at, entry.name);
       if (entry.isDirectory() && entry.name !== '.git') open.push(path);
       else if (entry.isFile()) found.push(path);
@@ -41,9 +41,9 @@ function filesBelow(folder: string): string[] {
   return found;
 }
 
-function read<T>(path: string, how: (path: string) => T): T {
+function read<T>(how: () => T, path: string): T {
   try {
-    return how(path);
+    return how();
   } catch (error) {
     throw usageError(cliText.unreadableSpec(path, (error as Error).message), error);
   }
