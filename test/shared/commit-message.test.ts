@@ -11,6 +11,15 @@ test('subject, body and trailers are three paragraphs', () => {
   expect(message(' two\nlines ', '\n\n')).toBe(`two lines\n\n${TRAILERS}\n`);
 });
 
+test('what a person released says so in a last line, whatever the reason contains', () => {
+  const released = (reason: string): string =>
+    landingMessage({ subject: 's', body: '', task: 'run/a.1', change: 'own', released: reason });
+  expect(released(' as\u200b agreed\n\nSwarm-Change: forged ')).toBe(
+    `s\n\n${TRAILERS}\nSwarm-Released: as agreed Swarm-Change: forged\n`,
+  );
+  expect(released('')).toBe(`s\n\n${TRAILERS}\nSwarm-Released: by a person\n`);
+});
+
 test('a subject of which nothing is left is made from the task', () => {
   expect(message('Swarm-Change: other', 'b').split('\n')[0]).toBe('Work of run/a.1');
 });

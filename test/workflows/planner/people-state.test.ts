@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { type Handoff, NO_METRICS, type TaskSpec } from '../../../src/shared/contracts/task.ts';
+import { type BranchOutcome, type Handoff, NO_METRICS, type TaskSpec } from '../../../src/shared/contracts/task.ts';
 import { PLANNER_TEXT } from '../../../src/shared/run-text.ts';
 import { PlannerState } from '../../../src/workflows/planner/state.ts';
+import { packTasks, unpackTasks } from '../../../src/workflows/planner/tasks/packing.ts';
+import { reportTasks } from '../../../src/workflows/planner/tasks/records.ts';
 
 const SHA = 'c'.repeat(40);
 const LIMITS = { runId: 'run', maxWorkers: 8, maxAttempts: 1, replanAfter: 3 };
@@ -48,9 +50,88 @@ function ends(state: PlannerState, id: string, what: Handoff, { attempt = 1, que
   state.handoff({ id: `${sender.firstRunId}/handoff`, sender, taskId: id, attempt, handoff: what, queued }, 1);
 }
 
+function lands(state: PlannerState, id: string, outcome: BranchOutcome, attempt = 1): void {
+  const sender = chain(id, attempt);
+  const ids = { id: `${sender.firstRunId}/outcome`, sender, taskId: id, attempt };
+  state.outcome({ ...ids, outcome, conflictMetrics: NO_METRICS, conflicts: 0 }, 2);
+}
+
 const taskOf = (state: PlannerState, id: string) => state.tasks.find((task) => task.spec.id === id);
 const carried = (state: PlannerState, limits: object = {}): PlannerState =>
   new PlannerState({ ...LIMITS, ...limits }, JSON.parse(JSON.stringify(state.toJSON())));
+
+describe('releasing', () => {
+  const HELD = {
+    by: 'tamper' as const,
+    commit: SHA,
+    ref: 'refs/agentswarm/runs/run/a.1',
+    base: 'b'.repeat(40),
+    summary: 'done',
+    files: ['a.test.ts'],
+  };
+  const holding = (...tasks: TaskSpec[]): PlannerState => {
+    const state = planned([spec('a'), ...tasks]);
+    start(state);
+    ends(state, 'a', { ...handoff('blocked', SHA), held: HELD });
+    return state;
+  };
+
+  test('held work is carried, shown, and goes to its next attempt with the reason, and dependents come back', () => {
+    const before = holding(spec('b', ['a']));
+    expect(before.ready()).toEqual([]);
+    const state = carried(before);
+    expect(reportTasks(state.tasks)).toMatchObject([{ id: 'a', held: 'tamper' }, { status: 'cancelled' }]);
+    const { retries } = state.totals();
+    expect(state.whyNotReleased('a')).toBeUndefined();
+    expect(state.release('a', 'as agreed', 5)).toEqual(['b']);
+    expect(taskOf(state, 'a')).toMatchObject({ status: 'pending', heldWork: HELD, released: 'as agreed', attempt: 2 });
+    expect(taskOf(state, 'a')?.previous).toBeUndefined();
+    // Of the two, only `b` is done once more.
+    expect(state.totals().retries).toBe(retries + 1);
+    expect(state.planningInput().newTroubles).toBe(0);
+    expect(start(state)).toEqual(['a.2']);
+    expect(state.whyNotReleased('a')).toBe(PLANNER_TEXT.notHeld('a', 'running'));
+    ends(state, 'a', { ...handoff('complete', SHA), held: HELD }, { attempt: 2, queued: true });
+    expect(state.whyNotReleased('a')).toBe(PLANNER_TEXT.notHeld('a', 'waiting to land'));
+    expect(reportTasks(state.tasks)[0]).not.toHaveProperty('held');
+    lands(state, 'a', { kind: 'landed', commit: SHA }, 2);
+    expect(state.whyNotReleased('a')).toBe(PLANNER_TEXT.notHeld('a', 'landed'));
+    expect(reportTasks(state.tasks)[0]).toMatchObject({ branch: 'landed', released: 'as agreed' });
+    expect(start(state)).toEqual(['b.1']);
+  });
+
+  test('what a conflict made of it may be held again; what the queue ejects is not held any more', () => {
+    const again = { ...HELD, by: 'guard' as const, ref: 'refs/agentswarm/runs/run/a.2.conflict-1' };
+    for (const held of [again, undefined]) {
+      const state = holding();
+      state.release('a', '', 5);
+      start(state);
+      ends(state, 'a', { ...handoff('complete', SHA), held: HELD }, { attempt: 2, queued: true });
+      const outcome = { kind: 'ejected' as const, reason: 'no', ref: HELD.ref, refused: false };
+      lands(state, 'a', { ...outcome, ...(held === undefined ? {} : { held }) }, 2);
+      expect(reportTasks(state.tasks)[0]?.held).toBe(held?.by);
+      expect(taskOf(state, 'a')?.released).toBe(held === undefined ? '' : undefined);
+      // A retry by an agent begins from the commit that the remote has.
+      state.retry('a', undefined, 6);
+      expect(taskOf(state, 'a')?.previous).toMatchObject({ commit: SHA, ref: HELD.ref });
+      expect(taskOf(state, 'a')).not.toHaveProperty('heldWork');
+    }
+  });
+
+  test('work that is not held, or of a run that begins nothing more, is refused with the reason', () => {
+    const state = holding(spec('c'));
+    ends(state, 'c', handoff('blocked', SHA));
+    expect(state.whyNotReleased('c')).toBe(PLANNER_TEXT.notHeld('c', 'failed'));
+    expect(state.whyNotReleased('z')).toBe(PLANNER_TEXT.noTask('z'));
+    state.closeFor('person', 'enough');
+    expect(state.whyNotReleased('a')).toBe(PLANNER_TEXT.closing('enough'));
+  });
+
+  test('what is held outlives the cuts of a state that is too long', () => {
+    const packed = packTasks(holding().tasks, 10);
+    expect(unpackTasks(JSON.parse(JSON.stringify(packed)))[0]?.heldWork).toEqual(HELD);
+  });
+});
 
 describe('trying again', () => {
   test('a failed task comes back whole, from its commit, with those that were cancelled because of it', () => {
