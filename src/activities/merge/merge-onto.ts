@@ -7,11 +7,20 @@ import type { CommitFacts } from '../git/read-commits.ts';
 
 export type Merged =
   | { kind: 'clean'; tree: string }
-  /** A content conflict as git reports it. At least one file. `sides`: what was merged. */
-  | { kind: 'conflict'; files: string[]; sides: { ours: CommitSha; theirs: CommitSha } };
+  /**
+   * A content conflict as git reports it. At least one file. `sides`: what was merged; `tree`: as far as it could be,
+   * with the sides as markers in the files.
+   */
+  | { kind: 'conflict'; tree: string; files: string[]; sides: { ours: CommitSha; theirs: CommitSha } };
 
-/** The committer of the helper commits below, which no ref ever has. */
-const HELPER = { name: 'AgentSwarm', email: 'agentswarm@localhost' };
+/** A commit that no ref ever has, to be merged in the place of its tree. */
+export const helperCommit = (tree: string, parent: CommitSha): NewCommit => ({
+  tree,
+  parents: [parent],
+  message: 'merge helper\n',
+  author: { name: 'AgentSwarm', email: 'agentswarm@localhost' },
+  at: new Date(0),
+});
 
 export type Merge = {
   tip: CommitSha;
@@ -45,7 +54,7 @@ export async function mergeOnto(mirror: Mirror, merge: Merge, signal?: AbortSign
   // Some directory renames conflict without any one file that does: the messages then name the paths.
   const files = listed.length > 0 ? listed : pathsInMessages(fields.slice(end + 1));
   const known = files.length > 0 ? files : await mirror.changedFiles(base, work);
-  return { kind: 'conflict', files: [...new Set(known)], sides: { ours, theirs } };
+  return { kind: 'conflict', tree, files: [...new Set(known)], sides: { ours, theirs } };
 }
 
 /**
@@ -57,9 +66,7 @@ export async function stoodIn(
   commit: (helper: NewCommit) => Promise<CommitSha>,
 ): Promise<[CommitSha, CommitSha]> {
   if (straight) return [tip, work];
-  const standIn = (tree: string): Promise<CommitSha> =>
-    commit({ tree, parents: [base], message: 'merge helper\n', author: HELPER, at: new Date(0) });
-  return [await standIn(tipTree), await standIn(workTree)];
+  return [await commit(helperCommit(tipTree, base)), await commit(helperCommit(workTree, base))];
 }
 
 export type Ancestry = {

@@ -72,5 +72,5 @@ async function readMerged(git: Conversation, sides: { ours: CommitSha; theirs: C
   for (let count = await git.next(); /^\d+$/.test(count); count = await git.next()) {
     for (let left = Number.parseInt(count, 10) + 2; left > 0; left--) await git.next();
   }
-  return files.length === 0 ? null : { kind: 'conflict', files: [...new Set(files)], sides };
+  return files.length === 0 ? null : { kind: 'conflict', tree, files: [...new Set(files)], sides };
 }

@@ -9,8 +9,9 @@ import { describeConflicts, plainPath } from './conflicts.ts';
 import { guardLanding, lostByLanded } from './guard.ts';
 import { commitLanding } from './landing-commits.ts';
 import { landedChanges } from './landed-changes.ts';
-import { type Ancestry, ancestryOf } from './merge-onto.ts';
+import { type Ancestry, ancestryOf, type Merge, type Merged } from './merge-onto.ts';
 import { type Merger, oneByOne, together } from './merger.ts';
+import { rebaseOver } from './rebase.ts';
 
 export type Plan = {
   /** The tip with all that merges on top; the tip itself when there is nothing to push. */
@@ -34,7 +35,7 @@ export async function planBatch(
   { signal, log, at = new Date() }: PlanOptions = {},
 ): Promise<Plan> {
   const batch = await gather(mirror, tip, entries, signal);
-  const by = (merger: Merger): Promise<Plan> => mergeAll({ mirror, merger, at, signal }, batch);
+  const by = (merger: Merger): Promise<Plan> => mergeAll({ mirror, merger, at, signal, log }, batch);
   if (batch.there.length > 0) {
     try {
       const plan = await together(mirror, by, signal);
@@ -78,10 +79,10 @@ const basesOf = (entries: readonly MergeRequest[], known: ReadonlyMap<CommitSha,
 
 /** Makes commits and says what becomes of each entry. Twice the same for the same batch and date. */
 async function mergeAll(
-  by: { mirror: Mirror; merger: Merger; at: Date; signal: AbortSignal | undefined },
+  by: { mirror: Mirror; merger: Merger; at: Date; signal: AbortSignal | undefined; log: Log | undefined },
   batch: Batch,
 ): Promise<Plan> {
-  const { mirror, merger, at, signal } = by;
+  const { mirror, merger, at, signal, log } = by;
   const landed = new Map(batch.landed);
   const treeOf = (commit: CommitSha): string => {
     const tree = batch.commits.get(commit)?.tree;
@@ -106,7 +107,8 @@ async function mergeAll(
     const { commit: work, base } = entry;
     const workTree = treeOf(work);
     const straight = batch.straight.has(work);
-    const merged = await merger.merge({ tip: running, tipTree: tree, base, work, workTree, straight });
+    const merge = { tip: running, tipTree: tree, base, work, workTree, straight };
+    const merged = await mergedOrRebased(by, merge, batch.astray);
     if (merged.kind === 'conflict') {
       const { sides } = merged;
       const files = [...new Set(merged.files.map((file) => plainPath(file, sides)))];
@@ -129,10 +131,26 @@ async function mergeAll(
       running = await commitLanding({ mirror, commit, signal }, landing);
       tree = merged.tree;
       landed.set(change, running);
-      outcomes.push({ kind: 'landed', commit: running, ...guarded.told });
+      const rebased = merged.rebased === true ? { rebased: true as const } : {};
+      if (merged.rebased === true)
+        log?.info({ id: entry.id, commit: running }, 'rebased: it conflicted with the tip alone');
+      outcomes.push({ kind: 'landed', commit: running, ...rebased, ...guarded.told });
     }
   }
   return { tip: running, outcomes };
+}
+
+/** One merge with the tip; where that conflicts, one with each landing on the way. */
+async function mergedOrRebased(
+  by: { mirror: Mirror; merger: Merger; signal: AbortSignal | undefined },
+  merge: Merge,
+  astray: ReadonlySet<CommitSha>,
+): Promise<Merged & { rebased?: true }> {
+  const merged = await by.merger.merge(merge);
+  // Nothing leads from a base that the branch was rewritten without to its tip.
+  if (merged.kind === 'clean' || astray.has(merge.base)) return merged;
+  const tree = await rebaseOver(by, merge, merged);
+  return tree === undefined ? merged : { kind: 'clean', tree, rebased: true };
 }
 
 /**

@@ -50,8 +50,14 @@ export type Refusal = z.infer<typeof Refusal>;
 
 /** What became of one request. A conflict is a *content* conflict that git reported, with its files. */
 export const MergeOutcome = z.discriminatedUnion('kind', [
-  /** `lost`: what it took away of others' work. */
-  z.object({ kind: z.literal('landed'), commit: CommitSha, lost: z.array(LostLines).min(1).optional() }),
+  z.object({
+    kind: z.literal('landed'),
+    commit: CommitSha,
+    /** It conflicted with the tip, and not with the landings on the way there one by one. */
+    rebased: z.literal(true).optional(),
+    /** What it took away of others' work. */
+    lost: z.array(LostLines).min(1).optional(),
+  }),
   /** It would take away what others have landed, and is not to: see `guard`. */
   z.object({ kind: z.literal('held'), lost: z.array(LostLines).min(1) }),
   z.object({
