@@ -1,19 +1,10 @@
 /** Runs whose budget runs out. */
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Play, step, write } from '../../examples/scripted-model/steps.ts';
-import { bareRepository } from '../support/repos.ts';
-import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { describe, expect, it } from 'vitest';
+import { planned, type Scenario, scenarioScript, slowly, writes } from '../support/scenarios.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
-/** Never hands off by itself, and reads back what it wrote: each turn is longer than the one before. */
-const insatiable = (id: string) => (): Play => ({
-  steps: Array.from({ length: 300 }, (_, i) =>
-    step(`Step ${i + 1}. ${'More of it. '.repeat(60)}`, write(`${id}/${i + 1}.txt`, `${i + 1}\n`)),
-  ),
-  handoff: { status: 'complete', summary: 'All steps.' },
-});
+/** Never hands off by itself; each turn is longer than the one before. */
+const insatiable = (id: string) => slowly(id, 300, 'More of it. '.repeat(60));
 
 const spending: Scenario = {
   plan: () => ({
@@ -36,28 +27,10 @@ const spending: Scenario = {
 const TOTAL = 300_000;
 
 describe('a budget that runs out', () => {
-  let swarm: Swarm;
-
-  beforeAll(async () => {
-    const server = await temporal();
-    swarm = await Swarm.start({
-      client: await server.client(),
-      address: server.address,
-      taskQueue: server.uniqueQueue(),
-      script: scenarioScript({ spending }),
-    });
-  }, 60_000);
-
-  afterAll(async () => {
-    await swarm?.stop();
-  });
+  const swarm = useSwarm({ script: scenarioScript({ spending }) });
 
   it('is not exceeded; agents hand off, no other starts, and the report says so', async () => {
-    const origin = bareRepository(join(swarm.dir, 'spending.git'));
-    const report = await swarm.run('budget-spending', {
-      repo: origin.dir,
-      spec: specOf('spending'),
-      branch: 'main',
+    const { origin, report } = await swarm.runScenario('budget-spending', 'spending', {
       settings: { budget: { tokens: TOTAL }, maxOutputTokens: 1_000, maxAttempts: 9, agent: {} },
     });
     expect(report.status).toBe('incomplete');

@@ -1,26 +1,17 @@
 /** What people do to a run while it goes on: steer, pause, resume, cancel, terminate. */
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Client, WorkflowFailedError, type WorkflowHandle, WorkflowUpdateFailedError } from '@temporalio/client';
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Conversation, userTexts } from '../../examples/scripted-model/conversation.ts';
-import { type Play, step, write } from '../../examples/scripted-model/steps.ts';
 import type { RunReport } from '../../src/shared/contracts/run.ts';
 import { pauseUpdate, resumeUpdate, snapshotQuery, steerUpdate } from '../../src/shared/messages.ts';
 import { PLANNER_TEXT } from '../../src/shared/run-text.ts';
 import { fileOn } from '../support/branches.ts';
 import { chainRuns } from '../support/chain-runs.ts';
-import { bareRepository } from '../support/repos.ts';
-import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
-
-/** Works for as many turns, each with something to show. */
-const slowly = (id: string, turns: number) => (): Play => ({
-  steps: Array.from({ length: turns }, (_, i) => step(`Step ${i + 1}.`, write(`${id}/${i + 1}.txt`, `${i + 1}\n`))),
-  handoff: { status: 'complete', summary: `${turns} steps.` },
-});
+import { planned, type Scenario, scenarioScript, slowly, writes } from '../support/scenarios.ts';
+import { refusal, thrownBy } from '../support/thrown.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const STEERING = 'Also write a file named wanted.txt.';
 const heardSteering = (conversation: Conversation): boolean => userTexts(conversation).join('\n').includes(STEERING);
@@ -70,53 +61,17 @@ const terminated: Scenario = {
 };
 
 describe('control', () => {
-  let swarm: Swarm;
-  let client: Client;
-
-  beforeAll(async () => {
-    const server = await temporal();
-    client = await server.client();
-    swarm = await Swarm.start({
-      client,
-      address: server.address,
-      taskQueue: server.uniqueQueue(),
-      script: scenarioScript({ steered, cancelled, toggled, terminated }),
-      latencyMs: 300,
-      // One task of the terminated run waits for a sandbox.
-      config: { sandbox: { maxSandboxes: 2 } },
-    });
-  }, 60_000);
-
-  afterAll(async () => {
-    await swarm?.stop();
+  const swarm = useSwarm({
+    script: scenarioScript({ steered, cancelled, toggled, terminated }),
+    latencyMs: 300,
+    // One task of the terminated run waits for a sandbox.
+    config: { sandbox: { maxSandboxes: 2 } },
   });
-
-  /** Requests of a task, or of all tasks whose ids begin so. */
-  const asked = (task: string): number =>
-    swarm.model.log.filter((entry) => entry.task?.startsWith(task) === true).length;
-
-  async function untilAsked(task: string, times: number): Promise<void> {
-    const deadline = Date.now() + 60_000;
-    while (asked(task) < times) {
-      if (Date.now() > deadline)
-        throw new Error(`${task} asked the model ${asked(task)} times of ${times}\n${swarm.logTail()}`);
-      await sleep(50);
-    }
-  }
-
-  async function refusal(update: Promise<unknown>): Promise<string> {
-    const error = await update.then(
-      () => new Error('the update was accepted'),
-      (failed: unknown) => failed,
-    );
-    if (!(error instanceof WorkflowUpdateFailedError)) throw error;
-    return error.cause?.message ?? '';
-  }
+  const asked = (task: string): number => swarm.requests(task).length;
 
   it('a paused run asks no model; resumed, it goes on, and steering reaches the next plan and new tasks', async () => {
-    const origin = bareRepository(join(swarm.dir, 'steered.git'));
-    const handle = await swarm.start('control-steered', { repo: origin.dir, spec: specOf('steered'), branch: 'main' });
-    await untilAsked('patient', 2);
+    const { origin, handle } = await swarm.startScenario('control-steered', 'steered');
+    await swarm.untilAsked('patient', 2);
     expect(await refusal(handle.executeUpdate(resumeUpdate))).toBe(PLANNER_TEXT.notPaused);
     expect(await refusal(handle.executeUpdate(steerUpdate, { args: [{ text: ' ' }] }))).toContain('text: it is empty');
 
@@ -140,14 +95,9 @@ describe('control', () => {
   }, 120_000);
 
   it('a cancelled run cancels its tasks and leaves nothing but what had landed', async () => {
-    const origin = bareRepository(join(swarm.dir, 'cancelled.git'));
-    const handle = await swarm.start('control-cancelled', {
-      repo: origin.dir,
-      spec: specOf('cancelled'),
-      branch: 'main',
-    });
-    await untilAsked('endless-a', 3);
-    await untilAsked('endless-b', 3);
+    const { origin, handle } = await swarm.startScenario('control-cancelled', 'cancelled');
+    await swarm.untilAsked('endless-a', 3);
+    await swarm.untilAsked('endless-b', 3);
     await handle.cancel();
     await expectEnd(handle, CancelledFailure);
     const { tasks, phase } = await handle.query(snapshotQuery);
@@ -166,16 +116,15 @@ describe('control', () => {
   }, 120_000);
 
   it('a paused run stays paused through continue-as-new, answers every update, and can be cancelled', async () => {
-    const origin = bareRepository(join(swarm.dir, 'toggled.git'));
-    const input = { repo: origin.dir, spec: specOf('toggled'), branch: 'main', settings: { historyEvents: 100 } };
-    const handle = await swarm.start('control-toggled', input);
-    await untilAsked('endless-c', 1);
+    const settings = { historyEvents: 100 };
+    const { origin, handle } = await swarm.startScenario('control-toggled', 'toggled', { settings });
+    await swarm.untilAsked('endless-c', 1);
     await handle.executeUpdate(pauseUpdate, { args: [{}] });
     for (let i = 0; i < 15; i++) {
       await handle.executeUpdate(resumeUpdate);
       await handle.executeUpdate(pauseUpdate, { args: [{ reason: `number ${i}` }] });
     }
-    expect((await chainRuns(client, 'control-toggled')).length).toBeGreaterThanOrEqual(2);
+    expect((await chainRuns(swarm.client, 'control-toggled')).length).toBeGreaterThanOrEqual(2);
     expect((await handle.query(snapshotQuery)).paused?.reason).toBe('number 14');
     await sleep(2_000);
     const before = asked('endless-c');
@@ -188,31 +137,24 @@ describe('control', () => {
   }, 120_000);
 
   it('the tasks of a terminated run notice it, ask no model any more, and their sandboxes go', async () => {
-    const origin = bareRepository(join(swarm.dir, 'terminated.git'));
-    const handle = await swarm.start('control-terminated', {
-      repo: origin.dir,
-      spec: specOf('terminated'),
-      branch: 'main',
-    });
+    const { origin, handle } = await swarm.startScenario('control-terminated', 'terminated');
+    const orphans = () => swarm.requests(...Object.keys(terminated.tasks));
     // Two of the three have a sandbox; which is not said.
-    await untilAsked('orphan-', 4);
+    await expect.poll(() => orphans().length, { timeout: 60_000 }).toBeGreaterThanOrEqual(4);
     expect(swarm.sandboxes()).toHaveLength(2);
     const at = Date.now();
     await handle.terminate('a test');
     await swarm.settled(70_000);
-    const requests = swarm.model.log.filter(({ task }) => task?.startsWith('orphan-') === true);
+    const requests = orphans();
     const last = Math.max(...requests.map(({ receivedAt }) => receivedAt));
     expect(last - at).toBeLessThan(60_000);
     await sleep(2_000);
-    expect(swarm.model.log.filter(({ task }) => task?.startsWith('orphan-') === true)).toHaveLength(requests.length);
+    expect(orphans()).toHaveLength(requests.length);
     expect(Object.keys(origin.files())).toEqual(['README.md']);
   }, 120_000);
 
   async function expectEnd(handle: WorkflowHandle, cause: new (...argv: never[]) => Error): Promise<void> {
-    const error: unknown = await handle.result().then(
-      () => new Error('it ended well'),
-      (failed: unknown) => failed,
-    );
+    const error = await thrownBy(handle.result());
     if (!(error instanceof WorkflowFailedError)) throw error;
     expect(error.cause).toBeInstanceOf(cause);
   }

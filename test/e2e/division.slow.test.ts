@@ -1,23 +1,14 @@
 /** Tasks that are divided by subplanners, and what people do below the root. */
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type Client, WorkflowUpdateFailedError } from '@temporalio/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Conversation, userTexts } from '../../examples/scripted-model/conversation.ts';
-import { type Play, step, write } from '../../examples/scripted-model/steps.ts';
+import { step, write } from '../../examples/scripted-model/steps.ts';
 import type { RunReport } from '../../src/shared/contracts/run.ts';
 import { cancelTaskUpdate, steerUpdate } from '../../src/shared/messages.ts';
 import { PLANNER_TEXT } from '../../src/shared/run-text.ts';
 import { fileOn } from '../support/branches.ts';
-import { bareRepository } from '../support/repos.ts';
-import { atOnce, planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
-
-const slowly = (id: string, turns: number) => (): Play => ({
-  steps: Array.from({ length: turns }, (_, i) => step(`Step ${i + 1}.`, write(`${id}/${i + 1}.txt`, `${i + 1}\n`))),
-  handoff: { status: 'complete', summary: `${turns} steps.` },
-});
+import { atOnce, planned, type Scenario, scenarioScript, slowly, writes } from '../support/scenarios.ts';
+import { refusal } from '../support/thrown.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const levels: Scenario = {
   // `whole` by its scope, of one folder; `small` and its siblings are too small.
@@ -74,28 +65,10 @@ const subtree: Scenario = {
 };
 
 describe('division', () => {
-  let swarm: Swarm;
-  let client: Client;
-
-  beforeAll(async () => {
-    const server = await temporal();
-    client = await server.client();
-    swarm = await Swarm.start({
-      client,
-      address: server.address,
-      taskQueue: server.uniqueQueue(),
-      script: scenarioScript({ levels, subtree }),
-      latencyMs: 100,
-    });
-  }, 60_000);
-
-  afterAll(async () => {
-    await swarm?.stop();
-  });
+  const swarm = useSwarm({ script: scenarioScript({ levels, subtree }), latencyMs: 100 });
 
   it('goes down three levels, gives what is not worth dividing to one agent, and hands up one handoff', async () => {
-    const origin = bareRepository(join(swarm.dir, 'levels.git'));
-    const report = await swarm.run('division-levels', { repo: origin.dir, spec: specOf('levels'), branch: 'main' });
+    const { origin, report } = await swarm.runScenario('division-levels', 'levels');
     expect(report).toMatchObject({ status: 'complete', retries: 0 });
     expect(fileOn(origin.dir, 'main', 'lib/base.txt')).toBe('base\n');
     expect(fileOn(origin.dir, 'main', 'lib/half/quarter/q.txt')).toBe('quarter\n');
@@ -115,25 +88,17 @@ describe('division', () => {
   }, 120_000);
 
   it('a person cancels one subtree and steers a running agent in another', async () => {
-    const origin = bareRepository(join(swarm.dir, 'subtree.git'));
-    const handle = await swarm.start('division-subtree', { repo: origin.dir, spec: specOf('subtree'), branch: 'main' });
-    const asked = (task: string): number => swarm.model.log.filter((entry) => entry.task === task).length;
-    const deadline = Date.now() + 60_000;
-    while (['leaf-a', 'leaf-b', 'listener'].some((task) => asked(task) < 3)) {
-      if (Date.now() > deadline) throw new Error(`not all at work\n${swarm.logTail()}`);
-      await sleep(50);
-    }
-    const refused = await handle
-      .executeUpdate(cancelTaskUpdate, { args: [{ task: 'leaf-a' }] })
-      .catch((error: unknown) => error);
-    expect(refused).toBeInstanceOf(WorkflowUpdateFailedError);
-    expect((refused as WorkflowUpdateFailedError).cause?.message).toBe(PLANNER_TEXT.noTask('leaf-a'));
+    const { origin, handle } = await swarm.startScenario('division-subtree', 'subtree');
+    await Promise.all(['leaf-a', 'leaf-b', 'listener'].map((task) => swarm.untilAsked(task, 3)));
+    expect(await refusal(handle.executeUpdate(cancelTaskUpdate, { args: [{ task: 'leaf-a' }] }))).toBe(
+      PLANNER_TEXT.noTask('leaf-a'),
+    );
     await handle.executeUpdate(cancelTaskUpdate, { args: [{ task: 'tree', reason: 'not now' }] });
-    const before = asked('listener');
-    const below = client.workflow.getHandle('division-subtree/other.1');
+    const before = swarm.requests('listener').length;
+    const below = swarm.client.workflow.getHandle('division-subtree/other.1');
     await below.executeUpdate(steerUpdate, { args: [{ task: 'listener', text: SAID }] });
     const report = (await handle.result()) as RunReport;
-    expect(asked('listener')).toBeGreaterThan(before);
+    expect(swarm.requests('listener').length).toBeGreaterThan(before);
     expect(fileOn(origin.dir, 'main', 'told.txt')).toBe('told\n');
     expect(report.tasks.map(({ id, status }) => [id, status])).toEqual([
       ['tree', 'cancelled'],

@@ -1,16 +1,11 @@
 /** A real external agent does a task: in the sandbox, headless, with its models behind the gateway. */
-import { join } from 'node:path';
-import type { Client } from '@temporalio/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type Conversation, rounds, userTexts } from '../../examples/scripted-model/conversation.ts';
 import { write } from '../../examples/scripted-model/steps.ts';
-import type { TaskResult } from '../../src/shared/contracts/task.ts';
 import { fileOn } from '../support/branches.ts';
 import { installPi, PI_ARGV } from '../support/external-agent.ts';
-import { bareRepository } from '../support/repos.ts';
-import { planned, type Scenario, scenarioScript, specOf } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { planned, type Scenario, scenarioScript } from '../support/scenarios.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const API_KEY = 'canary-key-of-the-provider-7f3a';
 const AS_AGREED = {
@@ -56,40 +51,27 @@ const silent: Scenario = {
 };
 
 describe('an external agent', () => {
-  let swarm: Swarm;
-  let client: Client;
-
-  beforeAll(async () => {
-    const bin = installPi();
-    const server = await temporal();
-    client = await server.client();
-    swarm = await Swarm.start({
-      client,
-      address: server.address,
-      taskQueue: server.uniqueQueue(),
-      script: scenarioScript({ greets, silent }),
-      apiKey: API_KEY,
-      env: { PATH: `${bin}:${process.env.PATH}` },
-    });
+  let bin: string;
+  beforeAll(() => {
+    bin = installPi();
   }, 360_000);
-
-  afterAll(() => swarm?.stop());
-
-  const resultOf = async (workflowId: string): Promise<TaskResult> =>
-    (await client.workflow.getHandle(workflowId).result()) as TaskResult;
+  const swarm = useSwarm(() => ({
+    script: scenarioScript({ greets, silent }),
+    apiKey: API_KEY,
+    env: { PATH: `${bin}:${process.env.PATH}` },
+  }));
 
   it('works with the tools it has, is given what fails, and its work lands, with all calls counted', async () => {
-    const origin = bareRepository(join(swarm.dir, 'greet.git'));
     const settings = { agent: { engine: 'command' as const, argv: PI_ARGV }, maxAttempts: 1 };
-    const report = await swarm.run('external-greet', { repo: origin.dir, spec: specOf('greets'), settings });
-    const { handoff } = await resultOf('external-greet/greet.1');
+    const { origin, report } = await swarm.runScenario('external-greet', 'greets', { settings });
+    const { handoff } = await swarm.resultOf('external-greet/greet.1');
     expect(handoff, JSON.stringify(handoff)).toMatchObject({ status: 'complete', filesChanged: ['greeting.txt'] });
     expect(handoff.summary).toContain('The greeting is as agreed.');
     expect(handoff.checks).toMatchObject([{ name: 'It greets', status: 'passed' }]);
     expect(report).toMatchObject({ status: 'complete', landed: 1 });
     expect(fileOn(origin.dir, report.target, 'greeting.txt')).toBe('hello\n');
     // Twice three calls, as the model itself has counted them.
-    const asked = swarm.model.log.filter(({ task, status }) => task === 'greet' && status === 200);
+    const asked = swarm.requests('greet').filter(({ status }) => status === 200);
     expect(asked).toHaveLength(6);
     const sum = (key: 'inputTokens' | 'outputTokens') => asked.reduce((all, each) => all + each[key], 0);
     expect(handoff.metrics).toMatchObject({
@@ -102,11 +84,10 @@ describe('an external agent', () => {
   }, 180_000);
 
   it('is no success when it ends well without an answered call', async () => {
-    const origin = bareRepository(join(swarm.dir, 'silent.git'));
     const settings = { agent: { engine: 'command' as const, argv: ['sh', '-c', 'echo all done'] }, maxAttempts: 1 };
-    const report = await swarm.run('external-silent', { repo: origin.dir, spec: specOf('silent'), settings });
+    const { report } = await swarm.runScenario('external-silent', 'silent', { settings });
     expect(report.landed).toBe(0);
-    const { handoff } = await resultOf('external-silent/silent.1');
+    const { handoff } = await swarm.resultOf('external-silent/silent.1');
     expect(handoff).toMatchObject({ status: 'failed', summary: 'all done' });
     expect(handoff.metrics.turns).toBe(0);
   }, 120_000);

@@ -1,17 +1,15 @@
 /** Two hosts that share nothing but the server and the remote; what is left over on one that was away. */
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Client } from '@temporalio/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Play, step } from '../../examples/scripted-model/steps.ts';
 import { LeaseRecord } from '../../src/activities/sandbox/state/lease-file.ts';
 import type { RunReport } from '../../src/shared/contracts/run.ts';
 import { fileOn, landedOn } from '../support/branches.ts';
 import { processesOf } from '../support/processes.ts';
-import { bareRepository } from '../support/repos.ts';
-import { planned, type Scenario, scenarioScript, specOf } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { planned, type Scenario, scenarioScript } from '../support/scenarios.ts';
+import type { Swarm } from '../support/swarm.ts';
+import { useHosts } from '../support/use-swarm.ts';
 
 const TASKS = ['a', 'b', 'c', 'd', 'e', 'f'];
 const STEPS = 14;
@@ -58,38 +56,17 @@ function sandboxesByTask(host: Swarm): Map<string, string> {
 }
 
 describe('hosts', () => {
-  const hosts: Swarm[] = [];
-  let client: Client;
-
-  async function startHost(taskQueue: string): Promise<Swarm> {
-    const { address } = await temporal();
-    const host = await Swarm.start({
-      client,
-      address,
-      taskQueue,
-      script: scenarioScript({ spread, endless }),
-      latencyMs: 500,
-      config: { sandbox: { maxSandboxes: TASKS.length / 2, checkpointPushSeconds: 1 } },
-    });
-    hosts.push(host);
-    return host;
-  }
-
-  beforeAll(async () => {
-    client = await (await temporal()).client();
-  });
-
-  afterAll(async () => {
-    for (const host of hosts) await host.stop();
+  const startHost = useHosts({
+    script: scenarioScript({ spread, endless }),
+    latencyMs: 500,
+    config: { sandbox: { maxSandboxes: TASKS.length / 2, checkpointPushSeconds: 1 } },
   });
 
   it('each task of a host that dies goes on at another, from its last checkpoint on the remote, and lands once', async () => {
-    const queue = (await temporal()).uniqueQueue();
-    const [living, dying] = [await startHost(queue), await startHost(queue)];
-    const origin = bareRepository(join(living.dir, 'spread.git'));
-    const base = origin.tip();
+    const living = await startHost();
+    const dying = await startHost(living.taskQueue);
     const id = 'hosts-spread';
-    const handle = await living.start(id, { repo: origin.dir, spec: specOf('spread'), branch: 'main' });
+    const { origin, base, handle } = await living.startScenario(id, 'spread');
 
     const refOf = (task: string): string => `refs/agentswarm/runs/${id}/${task}.1`;
     await expect.poll(() => origin.refs('refs/agentswarm/runs/'), { timeout: 60_000 }).toHaveLength(TASKS.length);
@@ -122,14 +99,12 @@ describe('hosts', () => {
   }, 300_000);
 
   it('what a host left when it died is taken away when it starts again and the run has ended meanwhile', async () => {
-    const host = await startHost((await temporal()).uniqueQueue());
-    const origin = bareRepository(join(host.dir, 'endless.git'));
-    const id = 'hosts-left';
-    await host.start(id, { repo: origin.dir, spec: specOf('endless'), branch: 'main' });
-    await expect.poll(() => host.model.log.filter(({ task }) => task === 'endless').length, POLL).toBe(2);
+    const host = await startHost();
+    await host.startScenario('hosts-left', 'endless');
+    await expect.poll(() => host.requests('endless').length, POLL).toBe(2);
     expect(host.sandboxes()).toHaveLength(1);
     await host.killWorker();
-    for (const workflowId of await host.openWorkflows()) await client.workflow.getHandle(workflowId).terminate();
+    for (const workflowId of await host.openWorkflows()) await host.client.workflow.getHandle(workflowId).terminate();
     expect(host.sandboxes()).toHaveLength(1);
     await host.startWorker();
     await host.settled();
@@ -137,9 +112,8 @@ describe('hosts', () => {
   }, 120_000);
 
   it('nothing survives a run that is cancelled in the middle of a command', async () => {
-    const host = await startHost((await temporal()).uniqueQueue());
-    const origin = bareRepository(join(host.dir, 'endless.git'));
-    const handle = await host.start('hosts-cancelled', { repo: origin.dir, spec: specOf('endless'), branch: 'main' });
+    const host = await startHost();
+    const { handle } = await host.startScenario('hosts-cancelled', 'endless');
     const sleeping = () => processesOf(SLEEP);
     await expect.poll(() => sleeping().length, POLL).toBeGreaterThan(1);
     await handle.cancel();

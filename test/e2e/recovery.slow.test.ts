@@ -1,20 +1,16 @@
 /** What goes wrong with tasks, agents and sandboxes costs time, and no work. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client } from '@temporalio/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { check, type Play, step, write } from '../../examples/scripted-model/steps.ts';
 import { userTexts } from '../../examples/scripted-model/conversation.ts';
 import type { RunReport } from '../../src/shared/contracts/run.ts';
-import type { TaskInput, TaskResult } from '../../src/shared/contracts/task.ts';
+import type { TaskInput } from '../../src/shared/contracts/task.ts';
 import { fileOn, landedOn } from '../support/branches.ts';
 import { chainRuns } from '../support/chain-runs.ts';
-import { bareRepository } from '../support/repos.ts';
 import { runContext } from '../support/run-context.ts';
-import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { planned, type Scenario, scenarioScript, writes } from '../support/scenarios.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const once =
   (...tasks: ReturnType<typeof planned>[]): Scenario['plan'] =>
@@ -142,39 +138,13 @@ const talkative: Scenario = {
 };
 
 describe('recovery', () => {
-  let swarm: Swarm;
-  let client: Client;
-
-  beforeAll(async () => {
-    const server = await temporal();
-    client = await server.client();
-    swarm = await Swarm.start({
-      client,
-      address: server.address,
-      taskQueue: server.uniqueQueue(),
-      script: scenarioScript({ swept, lost, fallen, forgotten, outcomes, talkative }),
-      latencyMs: 400,
-    });
-  }, 60_000);
-
-  afterAll(async () => {
-    await swarm?.stop();
+  const swarm = useSwarm({
+    script: scenarioScript({ swept, lost, fallen, forgotten, outcomes, talkative }),
+    latencyMs: 400,
   });
 
-  const requests = (task: string) => swarm.model.log.filter((entry) => entry.task === task);
-
-  /** Until the model is at its n-th answer for this task, which is not given yet. */
-  async function untilThinking(task: string, n: number): Promise<void> {
-    const deadline = Date.now() + 60_000;
-    while (requests(task).length < n || requests(task)[n - 1]?.endedAt !== null) {
-      if (Date.now() > deadline) throw new Error(`no open request ${n} of ${task}\n${swarm.logTail()}`);
-      await sleep(10);
-    }
-  }
-
   it('a sandbox whose folder vanishes while the model thinks is made anew from its checkpoint', async () => {
-    const origin = bareRepository(join(swarm.dir, 'swept.git'));
-    const handle = await swarm.start('recovery-swept', { repo: origin.dir, spec: specOf('swept'), branch: 'main' });
+    const { origin, handle } = await swarm.startScenario('recovery-swept', 'swept');
     const swept: string[] = [];
     const sweep = (): void => {
       const found = swarm.sandboxes();
@@ -182,10 +152,10 @@ describe('recovery', () => {
       for (const id of found) rmSync(join(swarm.stateDir, 'sandboxes', id), { recursive: true });
       swept.push(...found);
     };
-    await untilThinking('swept', 2);
+    await swarm.untilThinking('swept', 2);
     sweep();
     // And once more, when all is done but the handoff: collecting finds the work too.
-    await untilThinking('swept', 4);
+    await swarm.untilThinking('swept', 4);
     sweep();
     expect(await handle.result()).toMatchObject({ status: 'complete', landed: 1, retries: 0 });
     expect(new Set(swept).size).toBe(2);
@@ -194,21 +164,15 @@ describe('recovery', () => {
       'second.txt': '100644 second\n',
       'out/made.txt': '100755 untracked\n',
     });
-    expect(requests('swept')).toHaveLength(4);
+    expect(swarm.requests('swept')).toHaveLength(4);
     await swarm.settled();
   }, 120_000);
 
   it('a task that is terminated from outside is missed, and tried again', async () => {
-    const origin = bareRepository(join(swarm.dir, 'lost.git'));
     const settings = { childSilenceSeconds: 2 };
-    const handle = await swarm.start('recovery-lost', {
-      repo: origin.dir,
-      spec: specOf('lost'),
-      branch: 'main',
-      settings,
-    });
-    await untilThinking('lost', 2);
-    await client.workflow.getHandle('recovery-lost/lost.1').terminate('a test');
+    const { origin, handle } = await swarm.startScenario('recovery-lost', 'lost', { settings });
+    await swarm.untilThinking('lost', 2);
+    await swarm.client.workflow.getHandle('recovery-lost/lost.1').terminate('a test');
     expect(await handle.result()).toMatchObject({
       status: 'complete',
       landed: 1,
@@ -221,24 +185,22 @@ describe('recovery', () => {
   }, 120_000);
 
   it('an agent that fails for good leaves its work to the next attempt', async () => {
-    const origin = bareRepository(join(swarm.dir, 'fallen.git'));
-    const handle = await swarm.start('recovery-fallen', { repo: origin.dir, spec: specOf('fallen'), branch: 'main' });
-    await untilThinking('fallen', 3);
-    await client.workflow.getHandle('recovery-fallen/fallen.1/agent').terminate('a test');
+    const { origin, handle } = await swarm.startScenario('recovery-fallen', 'fallen');
+    await swarm.untilThinking('fallen', 3);
+    await swarm.client.workflow.getHandle('recovery-fallen/fallen.1/agent').terminate('a test');
     const report = (await handle.result()) as RunReport;
     expect(report).toMatchObject({ status: 'complete', landed: 1, retries: 1, tasks: [{ attempts: 2 }] });
     expect(fileOn(origin.dir, 'main', 'fallen.txt')).toMatch(/^from attempt 1, \d+\nfrom attempt 2\n$/);
-    const { handoff } = (await client.workflow.getHandle('recovery-fallen/fallen.1').result()) as TaskResult;
+    const { handoff } = await swarm.resultOf('recovery-fallen/fallen.1');
     expect(handoff).toMatchObject({ status: 'failed', filesChanged: ['fallen.txt'] });
     await swarm.settled();
     expect(origin.refs('refs/agentswarm/runs/')).toEqual([]);
   }, 120_000);
 
   it('a retry whose start is nowhere any more starts at the tip, and its agent is told', async () => {
-    const origin = bareRepository(join(swarm.dir, 'forgotten.git'));
     const id = 'recovery-forgotten';
-    const handle = await swarm.start(id, { repo: origin.dir, spec: specOf('forgotten'), branch: 'main' });
-    await untilThinking('waiting', 1);
+    const { origin, handle } = await swarm.startScenario(id, 'forgotten');
+    await swarm.untilThinking('waiting', 1);
     const root = { workflowId: id, firstRunId: (await handle.describe()).runId };
     const input: TaskInput = {
       run: { ...runContext(origin.dir, origin.tip()), root },
@@ -249,7 +211,7 @@ describe('recovery', () => {
       previous: { commit: 'd'.repeat(40), ref: `refs/agentswarm/runs/${id}/again.1`, summary: 'It was hard.' },
       guidance: [],
     };
-    const { taskQueue } = await handle.describe();
+    const { client, taskQueue } = swarm;
     const task = await client.workflow.start('task', { workflowId: `${id}/again.2`, taskQueue, args: [input] });
     expect(await task.result()).toMatchObject({ handoff: { status: 'complete' }, outcome: { kind: 'landed' } });
     expect(fileOn(origin.dir, 'main', 'again.txt')).toBe('Its work is lost\n');
@@ -260,8 +222,7 @@ describe('recovery', () => {
   }, 120_000);
 
   it('tasks wait for what they depend on, go on from a failed attempt, and keep what is not to land', async () => {
-    const origin = bareRepository(join(swarm.dir, 'outcomes.git'));
-    const report = await swarm.run('recovery-outcomes', { repo: origin.dir, spec: specOf('outcomes'), branch: 'main' });
+    const { origin, report } = await swarm.runScenario('recovery-outcomes', 'outcomes');
     const refOf = (task: string): string => `refs/agentswarm/runs/recovery-outcomes/${task}`;
     expect(report).toMatchObject({ status: 'incomplete', landed: 3, retries: 2 });
     expect(report.reason).toMatch(/half.*stuck.*hopeless/);
@@ -293,22 +254,15 @@ describe('recovery', () => {
   }, 120_000);
 
   it('an agent whose transcript grows goes on with a summary of its own and ends its work once', async () => {
-    const origin = bareRepository(join(swarm.dir, 'talkative.git'));
-    const base = origin.tip();
     const settings = { compactTokens: 5_000 };
-    const report = await swarm.run('recovery-talkative', {
-      repo: origin.dir,
-      spec: specOf('talkative'),
-      branch: 'main',
-      settings,
-    });
+    const { origin, base, report } = await swarm.runScenario('recovery-talkative', 'talkative', { settings });
     expect(report).toMatchObject({ status: 'complete', landed: 1, retries: 0 });
-    const runs = await chainRuns(client, 'recovery-talkative/talkative.1/agent');
+    const runs = await chainRuns(swarm.client, 'recovery-talkative/talkative.1/agent');
     expect(runs.length).toBeGreaterThanOrEqual(3);
     expect(fileOn(origin.dir, 'main', 'steps/log.txt')).toBe('1\n2\n3\n4\n5\n6\n7\n8\n');
     expect(landedOn(origin.dir, 'main', base)).toHaveLength(1);
 
-    const calls = requests('talkative');
+    const calls = swarm.requests('talkative');
     const compactions = calls.filter((entry) => entry.calls.length === 0);
     expect(compactions).toHaveLength(runs.length - 1);
     expect(calls).toHaveLength(8 + 1 + compactions.length);

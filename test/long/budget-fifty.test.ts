@@ -1,54 +1,27 @@
 /** Fifty agents at once that spend until nothing is left. */
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Play, step, write } from '../../examples/scripted-model/steps.ts';
-import { bareRepository } from '../support/repos.ts';
-import { planned, type Scenario, scenarioScript, specOf } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { describe, expect, it } from 'vitest';
+import { planned, type Scenario, scenarioScript, slowly } from '../support/scenarios.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const AGENTS = 50;
 const TOTAL = 2_500_000;
 const ids = Array.from({ length: AGENTS }, (_, i) => `greedy-${i}`);
 
-/** Never hands off by itself; each turn is longer than the one before. */
-const insatiable = (id: string) => (): Play => ({
-  steps: Array.from({ length: 300 }, (_, i) =>
-    step(`Step ${i + 1}. ${'More of it. '.repeat(250)}`, write(`${id}.txt`, `${i + 1}\n`)),
-  ),
-  handoff: { status: 'complete', summary: 'All steps.' },
-});
-
+/** They never hand off by themselves; each turn is longer than the one before. */
 const fifty: Scenario = {
   plan: () => ({ tasks: ids.map((id) => planned(id)), done: true }),
-  tasks: Object.fromEntries(ids.map((id) => [id, insatiable(id)])),
+  tasks: Object.fromEntries(ids.map((id) => [id, slowly(id, 300, 'More of it. '.repeat(250))])),
 };
 
 describe('a budget of fifty agents that runs out', () => {
-  let swarm: Swarm;
-
-  beforeAll(async () => {
-    const server = await temporal();
-    swarm = await Swarm.start({
-      client: await server.client(),
-      address: server.address,
-      taskQueue: server.uniqueQueue(),
-      script: scenarioScript({ fifty }),
-      latencyMs: 200,
-      config: { sandbox: { maxSandboxes: AGENTS } },
-    });
-  }, 60_000);
-
-  afterAll(async () => {
-    await swarm?.stop();
+  const swarm = useSwarm({
+    script: scenarioScript({ fifty }),
+    latencyMs: 200,
+    config: { sandbox: { maxSandboxes: AGENTS } },
   });
 
   it('is exceeded by the calls in flight at most, and the report counts what the model was asked', async () => {
-    const origin = bareRepository(join(swarm.dir, 'fifty.git'));
-    const report = await swarm.run('budget-fifty', {
-      repo: origin.dir,
-      spec: specOf('fifty'),
-      branch: 'main',
+    const { report } = await swarm.runScenario('budget-fifty', 'fifty', {
       settings: { maxWorkers: AGENTS, budget: { tokens: TOTAL }, maxOutputTokens: 1_000, maxAttempts: 1 },
     });
     const asked = swarm.model.log.map(({ inputTokens, outputTokens }) => inputTokens + outputTokens);

@@ -1,16 +1,14 @@
 /** A host that dies while it pushes a checkpoint, or while `setup` runs in it: another one goes on. */
 import { chmodSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Client } from '@temporalio/client';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type Play, step } from '../../examples/scripted-model/steps.ts';
 import type { RunReport } from '../../src/shared/contracts/run.ts';
 import { fileOn, landedOn } from '../support/branches.ts';
 import { processesOf } from '../support/processes.ts';
 import { bareRepository, type TestRepository } from '../support/repos.ts';
 import { planned, type Scenario, scenarioScript, specOf } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { useHosts } from '../support/use-swarm.ts';
 
 const STEPS = 12;
 const POLL = { timeout: 90_000, interval: 20 };
@@ -56,31 +54,14 @@ sleep 3
 }
 
 describe('a host that dies', () => {
-  const hosts: Swarm[] = [];
-  let client: Client;
-  async function startHost(taskQueue: string): Promise<Swarm> {
-    const { address } = await temporal();
-    const host = await Swarm.start({
-      client,
-      address,
-      taskQueue,
-      script: scenarioScript({ counting, prepared }),
-      latencyMs: 300,
-      config: { sandbox: { checkpointPushSeconds: 1 } },
-    });
-    hosts.push(host);
-    return host;
-  }
-  beforeAll(async () => {
-    client = await (await temporal()).client();
-  });
-  afterAll(async () => {
-    for (const host of hosts) await host.stop();
+  const startHost = useHosts({
+    script: scenarioScript({ counting, prepared }),
+    latencyMs: 300,
+    config: { sandbox: { checkpointPushSeconds: 1 } },
   });
 
   test('while a checkpoint is pushed loses nothing that was on the remote before', { timeout: 240_000 }, async () => {
-    const queue = (await temporal()).uniqueQueue();
-    const dying = await startHost(queue);
+    const dying = await startHost();
     const origin = bareRepository(join(dying.dir, 'counting.git'));
     const base = origin.tip();
     const mark = slowThirdPush(origin);
@@ -92,7 +73,7 @@ describe('a host that dies', () => {
     const kept = origin.git('show', 'refs/agentswarm/runs/hosts-push/count.1:count.txt');
     expect(kept).toMatch(/^1\n/);
 
-    const living = await startHost(queue);
+    const living = await startHost(dying.taskQueue);
     expect((await handle.result()) as RunReport).toMatchObject({ status: 'complete', landed: 1, retries: 0 });
     const landed = fileOn(origin.dir, 'main', 'count.txt');
     expect(landed.startsWith(kept.trimEnd()), `${landed} after ${kept}`).toBe(true);
@@ -105,8 +86,7 @@ describe('a host that dies', () => {
   });
 
   test('while setup runs leaves no half of it, there or elsewhere', { timeout: 240_000 }, async () => {
-    const queue = (await temporal()).uniqueQueue();
-    const dying = await startHost(queue);
+    const dying = await startHost();
     const origin = bareRepository(join(dying.dir, 'prepared.git'));
     origin.git('branch', 'start', 'main');
     const settings = {
@@ -129,11 +109,10 @@ describe('a host that dies', () => {
     await dying.killWorker();
     await expect.poll(() => processesOf(dying.stateDir), { timeout: 10_000 }).toEqual([]);
 
-    const living = await startHost(queue);
+    const living = await startHost(dying.taskQueue);
     expect((await handle.result()) as RunReport).toMatchObject({ status: 'complete', landed: 1, retries: 0 });
     expect(fileOn(origin.dir, 'main', 'taken.txt')).toBe('first\nlast\n');
     await living.stop();
-    hosts.splice(hosts.indexOf(living), 1);
 
     // The one that died begins anew: what was half done is taken away, and not taken for a result.
     await dying.startWorker();

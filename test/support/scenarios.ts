@@ -95,6 +95,16 @@ export const writes =
     handoff: { status: 'complete', summary },
   });
 
+/** Works for as many turns, each with a file and something to say. */
+export const slowly =
+  (id: string, turns: number, say = ''): (() => Play) =>
+  () => ({
+    steps: Array.from({ length: turns }, (_, i) =>
+      step(`Step ${i + 1}. ${say}`.trim(), write(`${id}/${i + 1}.txt`, `${i + 1}\n`)),
+    ),
+    handoff: { status: 'complete', summary: `${turns} steps.` },
+  });
+
 /** Calls and the handoff in one turn. */
 export const atOnce = (answer: ScriptAnswer, summary = 'Done.'): ScriptAnswer => ({
   text: answer.text,

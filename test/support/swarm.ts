@@ -9,12 +9,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import type { Script } from '../../examples/scripted-model/conversation.ts';
+import type { LoggedRequest } from '../../examples/scripted-model/request-log.ts';
 import { type ScriptedModel, startScriptedModel } from '../../examples/scripted-model/server.ts';
 import type { ConfigInput } from '../../src/shared/config.ts';
 import type { PlannerInput, RunReport } from '../../src/shared/contracts/run.ts';
 import type { RunSnapshot } from '../../src/shared/contracts/snapshot.ts';
+import type { TaskResult } from '../../src/shared/contracts/task.ts';
 import { snapshotQuery } from '../../src/shared/messages.ts';
-import { temporaryFolder } from './repos.ts';
+import { bareRepository, temporaryFolder, type TestFiles } from './repos.ts';
+import { specOf } from './scenarios.ts';
 
 const MAIN = new URL('../../src/cli/main.ts', import.meta.url);
 
@@ -34,32 +37,57 @@ export type SwarmOptions = {
   endpoints?: string;
 };
 
+type ScenarioInput = Partial<PlannerInput> & { files?: TestFiles };
+
 export class Swarm {
-  readonly dir: string;
-  readonly stateDir: string;
-  readonly model: ScriptedModel;
-  private readonly options: SwarmOptions;
-  private readonly removeDir: () => void;
+  private own: { options: SwarmOptions; model: ScriptedModel; folder: ReturnType<typeof temporaryFolder> } | undefined;
   private worker: ChildProcess | undefined;
 
-  private constructor(options: SwarmOptions, model: ScriptedModel, folder: ReturnType<typeof temporaryFolder>) {
-    this.options = options;
-    this.model = model;
-    this.dir = folder.dir;
-    this.removeDir = folder.remove;
-    this.stateDir = join(folder.dir, 'state');
-    mkdirSync(this.stateDir);
+  static async start(options: SwarmOptions): Promise<Swarm> {
+    const swarm = new Swarm();
+    await swarm.begin(options);
+    return swarm;
   }
 
-  static async start(options: SwarmOptions): Promise<Swarm> {
+  /** Its model, its folder and its worker. Nothing else can be had of it before. */
+  async begin(options: SwarmOptions): Promise<void> {
     const model = await startScriptedModel({
       script: options.script,
       latencyMs: options.latencyMs ?? 0,
       ...(options.apiKey === undefined ? {} : { apiKey: options.apiKey }),
     });
-    const swarm = new Swarm(options, model, temporaryFolder());
-    await swarm.startWorker();
-    return swarm;
+    this.own = { options, model, folder: temporaryFolder() };
+    mkdirSync(this.stateDir);
+    await this.startWorker();
+  }
+
+  private get begun() {
+    if (this.own === undefined) throw new Error('the swarm has not begun: that is done before the first test');
+    return this.own;
+  }
+
+  get dir(): string {
+    return this.begun.folder.dir;
+  }
+
+  get stateDir(): string {
+    return join(this.dir, 'state');
+  }
+
+  get model(): ScriptedModel {
+    return this.begun.model;
+  }
+
+  get client(): Client {
+    return this.begun.options.client;
+  }
+
+  get address(): string {
+    return this.begun.options.address;
+  }
+
+  get taskQueue(): string {
+    return this.begun.options.taskQueue;
   }
 
   get logFile(): string {
@@ -68,7 +96,7 @@ export class Swarm {
 
   /** Resolves when it polls; rejects with what it said when it ends before. */
   async startWorker(): Promise<void> {
-    const { address, taskQueue, config, env, apiKey, endpoints } = this.options;
+    const { address, taskQueue, config, env, apiKey, endpoints } = this.begun.options;
     const configFile = join(this.dir, 'temporal.config.mjs');
     writeFileSync(configFile, `export default ${JSON.stringify({ ...config, taskQueue })};\n`);
     const log = openSync(this.logFile, 'a');
@@ -114,9 +142,9 @@ export class Swarm {
   }
 
   start(runId: string, input: PlannerInput): Promise<WorkflowHandle> {
-    return this.options.client.workflow.start('planner', {
+    return this.client.workflow.start('planner', {
       workflowId: runId,
-      taskQueue: this.options.taskQueue,
+      taskQueue: this.taskQueue,
       args: [input],
     });
   }
@@ -125,9 +153,52 @@ export class Swarm {
     return (await (await this.start(runId, input)).result()) as RunReport;
   }
 
+  /** Starts a run of a scenario on `main` of a repository of its own; `more` is laid over that. */
+  async startScenario(runId: string, scenario: string, more: ScenarioInput = {}) {
+    const { files, ...input } = more;
+    const origin = bareRepository(join(this.dir, `${runId}.git`), files);
+    const base = origin.tip();
+    const handle = await this.start(runId, { repo: origin.dir, spec: specOf(scenario), branch: 'main', ...input });
+    return { origin, base, handle };
+  }
+
+  /** As `startScenario`, and waits for the run's report. */
+  async runScenario(runId: string, scenario: string, more: ScenarioInput = {}) {
+    const { handle, ...rest } = await this.startScenario(runId, scenario, more);
+    return { ...rest, report: (await handle.result()) as RunReport };
+  }
+
+  /** How a task ended, named by its workflow; waits for its end. */
+  async resultOf(workflowId: string): Promise<TaskResult> {
+    return (await this.client.workflow.getHandle(workflowId).result()) as TaskResult;
+  }
+
+  /** What the model was asked for these tasks, oldest first. */
+  requests(...tasks: string[]): LoggedRequest[] {
+    return this.model.log.filter(({ task }) => task !== null && tasks.includes(task));
+  }
+
+  /** Until the model was asked so often for a task. */
+  async untilAsked(task: string, times = 1): Promise<void> {
+    await this.untilModel(() => this.requests(task).length >= times, `${times} requests of ${task}`);
+  }
+
+  /** Until the model is at its n-th answer for a task, which is not given yet. */
+  async untilThinking(task: string, n: number): Promise<void> {
+    await this.untilModel(() => this.requests(task)[n - 1]?.endedAt === null, `an open request ${n} of ${task}`);
+  }
+
+  private async untilModel(holds: () => boolean, what: string, timeoutMs = 60_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (!holds()) {
+      if (Date.now() > deadline) throw new Error(`not seen in ${timeoutMs} ms: ${what}\n${this.logTail()}`);
+      await sleep(10);
+    }
+  }
+
   /** Polls the run's snapshot until the condition holds; throws with the last one when it does not in time. */
   async until(runId: string, holds: (snapshot: RunSnapshot) => boolean, timeoutMs = 60_000): Promise<RunSnapshot> {
-    const handle = this.options.client.workflow.getHandle(runId);
+    const handle = this.client.workflow.getHandle(runId);
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       const snapshot = await handle.query(snapshotQuery).catch((error: unknown) => error as Error);
@@ -142,7 +213,7 @@ export class Swarm {
 
   /** The status of a workflow's newest run, as the server names it: RUNNING, COMPLETED, FAILED… */
   async status(workflowId: string): Promise<string> {
-    return (await this.options.client.workflow.getHandle(workflowId).describe()).status.name;
+    return (await this.client.workflow.getHandle(workflowId).describe()).status.name;
   }
 
   sandboxes(): string[] {
@@ -156,8 +227,8 @@ export class Swarm {
   /** Workflows of this swarm's queue that are still open. Visibility lags by a moment. */
   async openWorkflows(): Promise<string[]> {
     const open: string[] = [];
-    const query = `ExecutionStatus = 'Running' AND TaskQueue = '${this.options.taskQueue}'`;
-    for await (const { workflowId } of this.options.client.workflow.list({ query })) open.push(workflowId);
+    const query = `ExecutionStatus = 'Running' AND TaskQueue = '${this.taskQueue}'`;
+    for await (const { workflowId } of this.client.workflow.list({ query })) open.push(workflowId);
     return open;
   }
 
@@ -176,10 +247,11 @@ export class Swarm {
     return readFileSync(this.logFile, 'utf8').slice(-chars);
   }
 
+  /** Also where it has not begun, or was stopped before. */
   async stop(): Promise<void> {
     await this.endWorker('SIGTERM');
-    await this.model.stop();
-    this.removeDir();
+    await this.own?.model.stop();
+    this.own?.folder.remove();
   }
 
   private async endWorker(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {

@@ -1,4 +1,6 @@
 /** What was thrown, with the fields of our errors and of Temporal's to look at. */
+import { WorkflowUpdateFailedError } from '@temporalio/client';
+
 export type Thrown = Error & {
   type?: string;
   nonRetryable?: boolean;
@@ -17,4 +19,11 @@ export async function thrownBy(promise: Promise<unknown>): Promise<Thrown> {
     value = error;
   }
   throw new Error(`an error was expected, not ${JSON.stringify(value)}`);
+}
+
+/** Why an update was refused. Throws what else went wrong with it, also that it was accepted. */
+export async function refusal(update: Promise<unknown>): Promise<string> {
+  const error = await thrownBy(update);
+  if (!(error instanceof WorkflowUpdateFailedError)) throw error;
+  return error.cause?.message ?? '';
 }
