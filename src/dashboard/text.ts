@@ -84,6 +84,7 @@ export const eventText = {
 
 export const mergeQueueText = {
   frozen: (target: string, why: string): string => `${target} is ${why}`,
+  did: (target: string, what: string): string => `note on ${target}: ${what}`,
   waits: (target: string, why: string): string => `work waits to land on ${target}: ${why}`,
   checking: (target: string, changes: number, checks: number): string =>
     `${changes} change${changes === 1 ? '' : 's'} for ${target} in ${checks} check${checks === 1 ? '' : 's'} at once`,

@@ -25,6 +25,8 @@ export const MERGE_TEXT = {
   ejected: (report: string): string => `The checks fail with this change and pass without it.\n${report}`,
   gateKept: (gate: string): string =>
     `The repository wants what lands to be checked (merge.gate "${gate}" in agentswarm.json), which a run cannot set to "none".`,
+  freezerEnded: (run: string, reason: string): string =>
+    `It was frozen as red by the run ${run}, which has ended without saying that it is mended. Nobody mends it any more, so work lands on it again. It was red: ${reason}`,
   freeze: ({ by, reason }: Freeze): string =>
     by === 'person' ? `frozen by a person: ${reason}` : `red, only fixes land: ${reason}`,
 };

@@ -1,7 +1,7 @@
 /** What the gate of a merge queue is told, and what it carries through continue-as-new. */
 import { z } from 'zod';
 import { Checks } from '../check-settings.ts';
-import { CommitSha } from '../ids.ts';
+import { Chain, CommitSha } from '../ids.ts';
 import { Setup } from '../settings.ts';
 
 /** How a request wants to be checked before it lands. */
@@ -19,15 +19,23 @@ export const Freeze = z.object({
   reason: z.string().min(1).max(2_000),
   /** Milliseconds since the epoch. */
   since: z.number(),
+  /** Of a red branch: the run that mends it. The freeze ends with it. */
+  chain: Chain.optional(),
 });
 export type Freeze = z.infer<typeof Freeze>;
 
 /** Signal `health` to a merge queue, from a sweep: whether the branch passes its checks at this commit. */
 export const BranchHealth = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('green'), commit: CommitSha }),
-  z.object({ kind: z.literal('red'), commit: CommitSha, reason: z.string().min(1).max(2_000) }),
-  /** Nobody mends it any more, or nobody can tell: it is not kept frozen for that. */
-  z.object({ kind: z.literal('unknown') }),
+  /** `by`: the run that mends it. */
+  z.object({
+    kind: z.literal('red'),
+    commit: CommitSha,
+    reason: z.string().min(1).max(2_000),
+    by: Chain.optional(),
+  }),
+  /** This run does not mend it any more, or cannot tell: it is not kept frozen for that. */
+  z.object({ kind: z.literal('unknown'), by: Chain.optional() }),
 ]);
 export type BranchHealth = z.infer<typeof BranchHealth>;
 

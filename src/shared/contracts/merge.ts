@@ -130,6 +130,8 @@ export type MergeQueueSnapshot = {
   frozen: Freeze[];
   /** Why work waits that could land otherwise: a check that could not be run, a branch that fails by itself. */
   waitingFor?: string;
+  /** What the queue has done by itself since it was last told how the branch is, and people may want to know. */
+  did?: string;
   /** What the gate checks now: ids of requests, in the order in which they are merged. */
   checking: string[][];
 };

@@ -69,7 +69,7 @@ export class GatedBranch {
     const { state } = this.gate;
     switch (health.kind) {
       case 'unknown':
-        this.queue.thaw('reconciler');
+        this.queue.thaw('reconciler', health.by);
         return;
       case 'green':
         this.queue.thaw('reconciler');
@@ -80,7 +80,12 @@ export class GatedBranch {
           this.effects.log.info('a sweep is older than what has landed since', { commit: health.commit });
           return;
         }
-        this.queue.freeze({ by: 'reconciler', reason: health.reason, since: now });
+        this.queue.freeze({
+          by: 'reconciler',
+          reason: health.reason,
+          since: now,
+          ...(health.by === undefined ? {} : { chain: health.by }),
+        });
     }
   }
 

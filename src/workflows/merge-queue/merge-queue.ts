@@ -30,6 +30,7 @@ import {
 } from '../../shared/messages.ts';
 import { answerActivities, checkActivities, mergeActivities } from '../activities.ts';
 import { parseInput, parseSignal } from '../input.ts';
+import { Looks, thawWithoutMender } from './freezer.ts';
 import { GateKeeper } from './gate.ts';
 import { MergeQueueState } from './state.ts';
 import type { GateEffects } from './verdicts.ts';
@@ -38,8 +39,6 @@ import { refuseUnless } from '../refusals.ts';
 
 /** How long a queue without work stays open: the next landing of a busy run need not start it again. */
 const IDLE_MS = 3_000;
-/** How often a queue looks whether somebody else has mended a red branch. */
-const LOOK_EVERY_MS = 60_000;
 const MAX_REASON_CHARS = 2_000;
 const MAX_CARRIED_CHARS = 512_000;
 /** Signals are events too, and 10,000 of them end a run: well below that. */
@@ -55,6 +54,9 @@ class MergeQueue {
   private readonly gate: GateKeeper;
   /** Something came that may be a reason to act. */
   private stirred: boolean;
+  private readonly looks = new Looks();
+  /** As in its snapshot. */
+  private did: string | undefined;
   /** What is carried on would be too long; it is tried again when something has changed. */
   private tooMuch = false;
 
@@ -85,7 +87,11 @@ class MergeQueue {
 
   private snapshot(): MergeQueueSnapshot {
     const { waitingFor, checking } = this.gate;
-    return { ...this.state.snapshot(), checking, ...(waitingFor === undefined ? {} : { waitingFor }) };
+    const said = {
+      ...(waitingFor === undefined ? {} : { waitingFor }),
+      ...(this.did === undefined ? {} : { did: this.did }),
+    };
+    return { ...this.state.snapshot(), checking, ...said };
   }
 
   /** Waits for a reason to act. @returns false when there is none and none is waited for. */
@@ -97,8 +103,11 @@ class MergeQueue {
       if (!(await condition(ready, stallMs))) gate.tryAgain();
       return true;
     }
-    if (gate.isWanted && !gate.isBusy && (gate.isRed || state.frozen.some(({ by }) => by !== 'person'))) {
-      if (!(await condition(ready, LOOK_EVERY_MS))) await gate.look();
+    const isRed = (gate.isWanted && gate.isRed) || state.frozen.some(({ by }) => by !== 'person');
+    if (!isRed) this.looks.reset();
+    else if (!gate.isBusy) {
+      const ms = this.looks.dueIn(Date.now());
+      if (ms === 0 || !(await condition(ready, ms))) await this.look();
       return true;
     }
     if (gate.isBusy || state.requests.length > 0 || state.frozen.length > 0) {
@@ -107,6 +116,18 @@ class MergeQueue {
     }
     // A request may come together with the end of the wait: it is looked for once more before the queue ends.
     return (await condition(ready, IDLE_MS)) || ready();
+  }
+
+  /** Whether somebody else has mended a red branch, and whether anybody still does. */
+  private async look(): Promise<void> {
+    this.looks.looked();
+    const did = await thawWithoutMender(this.state);
+    if (did !== undefined) {
+      log.warn('a branch is thawed: the run that froze it has ended', { target: this.input.target, did });
+      this.did = did;
+      this.stirred = true;
+    }
+    if (this.gate.isWanted && !this.gate.isBusy) await this.gate.look();
   }
 
   private async landBatch(): Promise<void> {
@@ -172,6 +193,7 @@ class MergeQueue {
     setHandler(healthSignal, (raw) => {
       const health = parseSignal(BranchHealth, raw, 'health');
       if (health === undefined) return;
+      this.did = undefined;
       gate.hear(health, Date.now());
       this.stirred = true;
     });

@@ -11,7 +11,7 @@ import type {
 } from '../../shared/contracts/merge.ts';
 import type { Freeze } from '../../shared/contracts/gate.ts';
 import { boundedPaths } from '../../shared/handoff-size.ts';
-import type { Chain } from '../../shared/ids.ts';
+import { type Chain, sameChain } from '../../shared/ids.ts';
 
 /** One push may carry so many: what a batch costs however small it is costs more than merging a hundred. */
 export const MAX_BATCH = 512;
@@ -61,9 +61,10 @@ export class MergeQueueState {
     this.freezes = [...this.freezes.filter(({ by }) => by !== freeze.by), freeze];
   }
 
-  /** @param by whose freeze ends; a person ends all. */
-  thaw(by: Freeze['by']): void {
-    this.freezes = by === 'person' ? [] : this.freezes.filter((freeze) => freeze.by !== by);
+  /** @param by whose freeze ends; a person ends all. @param chain only if this run made it. */
+  thaw(by: Freeze['by'], chain?: Chain): void {
+    const ofAnother = (made?: Chain): boolean => chain !== undefined && made !== undefined && !sameChain(made, chain);
+    this.freezes = this.freezes.filter((freeze) => by !== 'person' && (freeze.by !== by || ofAnother(freeze.chain)));
   }
 
   /** A person stops everything; a red branch stops everything but fixes. */

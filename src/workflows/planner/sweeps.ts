@@ -131,7 +131,7 @@ export class Sweeps {
   async leave(state: PlannerState, { repo, target }: RunContext): Promise<void> {
     if (sweepsOf(state).memory.frozen !== true) return;
     try {
-      await enqueueActivities.tellHealth({ repo, target, health: { kind: 'unknown' } });
+      await enqueueActivities.tellHealth({ repo, target, health: { kind: 'unknown', by: this.owner.chain } });
     } catch (error) {
       if (isCancellation(error)) throw error;
       log.warn('the merge queue could not be told that nothing is mended any more', { reason: rootMessage(error) });

@@ -98,14 +98,15 @@ class Sweep {
 
   /** While fixes are under way nothing else lands on a red branch; nobody keeps it frozen for longer. */
   private async tellQueue({ verdict, commit, reason = '', fixes }: SweepResult): Promise<void> {
-    const { repo, target } = this.input.run;
+    const { run, parent: by } = this.input;
+    const { repo, target } = run;
     const freezes = verdict === 'red' && (fixes.length > 0 || this.waits);
     if (!freezes && verdict !== 'green' && this.memory.frozen !== true) return;
     const health: BranchHealth =
       commit === undefined || (!freezes && verdict !== 'green')
-        ? { kind: 'unknown' }
+        ? { kind: 'unknown', by }
         : freezes
-          ? { kind: 'red', commit, reason: SWEEP_TEXT.red(target, reason).slice(0, 2_000) }
+          ? { kind: 'red', commit, reason: SWEEP_TEXT.red(target, reason).slice(0, 2_000), by }
           : { kind: 'green', commit };
     const { frozen: _, ...memory } = this.memory;
     this.memory = health.kind === 'red' ? { ...memory, frozen: true } : memory;

@@ -7,12 +7,14 @@ import { bundleWorkflowCode, DefaultLogger, Worker, type WorkflowBundleWithSourc
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
 import { createMergeActivities } from '../../../src/activities/merge/index.ts';
+import { createDescribeChains } from '../../../src/activities/run/describe-chains.ts';
+import { mergeQueueLines } from '../../../src/dashboard/merge-queue.ts';
 import type { MergeActivities } from '../../../src/shared/contracts/activities.ts';
 import type { ChecksRequest, ChecksResult } from '../../../src/shared/contracts/checks.ts';
 import type { BranchHealth } from '../../../src/shared/contracts/gate.ts';
 import type { MergeRequest } from '../../../src/shared/contracts/merge.ts';
 import { mergeQueueWorkflowId, repositoryKey } from '../../../src/shared/ids.ts';
-import { enqueueSignal, mergeQueueSnapshotQuery } from '../../../src/shared/messages.ts';
+import { enqueueSignal, freezeUpdate, mergeQueueSnapshotQuery, thawUpdate } from '../../../src/shared/messages.ts';
 import { reservedQueue } from '../../../src/shared/queues.ts';
 import { answersQuery, requester } from '../../activities/merge/workflows.ts';
 import { createTestLog } from '../../support/log.ts';
@@ -72,7 +74,12 @@ beforeEach(async () => {
   };
   const connection = await server.workerConnection();
   const workers = [
-    await Worker.create({ connection, taskQueue, workflowBundle: await server.workflowBundle(), activities }),
+    await Worker.create({
+      connection,
+      taskQueue,
+      workflowBundle: await server.workflowBundle(),
+      activities: { ...activities, describeChains: createDescribeChains({ client }) },
+    }),
     await Worker.create({
       connection,
       taskQueue: reservedQueue(taskQueue),
@@ -127,6 +134,9 @@ function gate(): { open: () => void; reached: Promise<void> } {
   };
   return { open, reached };
 }
+
+const tell = (health: BranchHealth) =>
+  new MockActivityEnvironment().run(activities.tellHealth, { repo: repo(), target: 'main', health }) as Promise<void>;
 
 describe('a merge queue', () => {
   test('answers a requester when its work is on the branch, and not before', async () => {
@@ -203,12 +213,6 @@ describe('a merge queue', () => {
   });
 
   test('lets only fixes land on a red branch, also after it continued as new, and all when it is green', async () => {
-    const tell = (health: BranchHealth) =>
-      new MockActivityEnvironment().run(activities.tellHealth, {
-        repo: repo(),
-        target: 'main',
-        health,
-      }) as Promise<void>;
     await tell({ kind: 'red', commit: remote.tip(), reason: 'types fail' });
     const [one, fix, late] = [await asking('one'), await asking('fix', { fix: true }), await asking('late')];
     await one.ask();
@@ -232,6 +236,51 @@ describe('a merge queue', () => {
       await expect.poll(() => outcomesOf(each), { timeout: 10_000 }).toMatchObject([{ kind: 'landed' }]);
     }
     expect(await queue().result()).toEqual({ landed: 3 });
+  });
+
+  test('thaws a red branch when the run that froze it was terminated, and says so; not what a person froze', async () => {
+    const run = await asking('run');
+    const by = { workflowId: run.handle.workflowId, firstRunId: run.handle.firstExecutionRunId };
+    const other = { ...by, firstRunId: '00000000-0000-4000-8000-000000000002' };
+    await tell({ kind: 'red', commit: remote.tip(), reason: 'types fail', by });
+    // Another run that gives up mending has not frozen it.
+    await tell({ kind: 'unknown', by: other });
+    const one = await asking('one');
+    await one.ask();
+    await queue().executeUpdate(freezeUpdate, { args: [{ reason: 'release 7' }] });
+    const seen = () => queue().query(mergeQueueSnapshotQuery);
+    expect(await seen()).toMatchObject({ frozen: [{ by: 'reconciler', chain: by }, { by: 'person' }] });
+    await run.handle.terminate('by a person');
+    await expect.poll(async () => (await seen()).frozen, { timeout: 30_000 }).toHaveLength(1);
+    const thawed = await seen();
+    expect(thawed.frozen).toMatchObject([{ by: 'person', reason: 'release 7' }]);
+    expect(mergeQueueLines(thawed).join('\n')).toMatch(/note on main: .*run\.1, which has ended[\s\S]*types fail/);
+    expect(subjectsLanded()).toEqual([]);
+    await queue().executeUpdate(thawUpdate, { args: [{ reason: 'it is out' }] });
+    await expect.poll(() => outcomesOf(one), { timeout: 10_000 }).toMatchObject([{ kind: 'landed' }]);
+    expect(await queue().result()).toEqual({ landed: 1 });
+  });
+
+  test('keeps a red branch frozen while the run that froze it goes on', async () => {
+    const run = await asking('run');
+    const by = { workflowId: run.handle.workflowId, firstRunId: run.handle.firstExecutionRunId };
+    await tell({ kind: 'red', commit: remote.tip(), reason: 'types fail', by });
+    const one = await asking('one');
+    await one.ask();
+    // It has asked after the run, and been told.
+    const looks = async (): Promise<number> => {
+      const { events } = await queue().fetchHistory();
+      const asked = events?.filter(
+        ({ activityTaskScheduledEventAttributes: of }) => of?.activityType?.name === 'describeChains',
+      );
+      return asked?.length ?? 0;
+    };
+    await expect.poll(looks, { timeout: 30_000, interval: 500 }).toBeGreaterThan(0);
+    expect(await queue().query(mergeQueueSnapshotQuery)).toMatchObject({ frozen: [{ reason: 'types fail' }] });
+    expect(await outcomesOf(one)).toEqual([]);
+    await tell({ kind: 'unknown', by });
+    await expect.poll(() => outcomesOf(one), { timeout: 10_000 }).toMatchObject([{ kind: 'landed' }]);
+    expect(await queue().result()).toEqual({ landed: 1 });
   });
 
   test('lands nothing while its checks cannot be run and says why, and only what passed on the tip that is there', async () => {
