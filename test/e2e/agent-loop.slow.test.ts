@@ -1,9 +1,7 @@
 /** The agent loop over a real run: checks before "complete", warnings before limits, a context that is too short. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import type { Client } from '@temporalio/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import {
   type Conversation,
   isSummaryWanted,
@@ -13,13 +11,10 @@ import {
 } from '../../examples/scripted-model/conversation.ts';
 import { type ScriptedModel, startScriptedModel } from '../../examples/scripted-model/server.ts';
 import { handoffAnswer, write } from '../../examples/scripted-model/steps.ts';
-import type { TaskResult } from '../../src/shared/contracts/task.ts';
 import { LOOP_TEXT } from '../../src/shared/loop-text.ts';
 import { fileOn } from '../support/branches.ts';
-import { bareRepository } from '../support/repos.ts';
-import { planned, type Scenario, scenarioScript, specOf } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { planned, type Scenario, scenarioScript } from '../support/scenarios.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const IS_GOOD = {
   text: 'a.txt is good',
@@ -78,6 +73,20 @@ const doomed: Scenario = {
 };
 const isWrong = (body: string): boolean => body.includes('Task: doomed') && body.split('"role":"assistant"').length > 2;
 
+/** Its command takes longer than it has; what it said to that is in its handoff. */
+const late: Scenario = {
+  plan: () => ({
+    tasks: [planned('late', { acceptance: [{ text: 'It begins', command: 'sleep 3; test -f begun' }] })],
+    done: true,
+  }),
+  tasks: {
+    late: (_, conversation) =>
+      rounds(conversation).length === 0
+        ? say({ name: 'bash', arguments: { command: 'touch begun; sleep 600', timeoutSeconds: 1_800 } })
+        : complete(lastOutput(conversation)),
+  },
+};
+
 const NOISE = 'n'.repeat(20_000);
 /** Its transcript outgrows the model's context; the summary tells how far it is. */
 const long: Scenario = {
@@ -135,51 +144,34 @@ async function withShortContext(model: ScriptedModel, limit: number) {
 }
 
 describe('the agent loop', () => {
-  let swarm: Swarm;
-  let client: Client;
   let model: ScriptedModel;
   let context: Awaited<ReturnType<typeof withShortContext>>;
-
-  beforeAll(async () => {
-    const server = await temporal();
-    client = await server.client();
-    const script = scenarioScript({ repairing, insisting, slow, doomed, long });
+  const swarm = useSwarm(async () => {
+    const script = scenarioScript({ repairing, insisting, slow, doomed, long, late });
     model = await startScriptedModel({ script });
     context = await withShortContext(model, 90_000);
-    swarm = await Swarm.start({
-      client,
-      address: server.address,
-      taskQueue: server.uniqueQueue(),
-      script,
-      endpoints: JSON.stringify([
-        {
-          name: 'short',
-          provider: 'openai',
-          baseUrl: `${context.url}/v1`,
-          apiKey: 'test-key',
-          models: { default: 'scripted-1' },
-          price: { input: 1, output: 2 },
-        },
-      ]),
-    });
-  }, 60_000);
+    const endpoint = {
+      name: 'short',
+      provider: 'openai',
+      baseUrl: `${context.url}/v1`,
+      apiKey: 'test-key',
+      models: { default: 'scripted-1' },
+      price: { input: 1, output: 2 },
+    };
+    return { script, endpoints: JSON.stringify([endpoint]) };
+  });
 
   afterAll(async () => {
-    await swarm?.stop();
     context?.server.close();
     context?.server.closeAllConnections();
     await model?.stop();
   });
 
-  const resultOf = async (workflowId: string): Promise<TaskResult> =>
-    (await client.workflow.getHandle(workflowId).result()) as TaskResult;
-
   it('gives a failing criterion back to the agent, which mends it; the handoff says what was met', async () => {
-    const origin = bareRepository(join(swarm.dir, 'repaired.git'));
-    const report = await swarm.run('loop-repaired', { repo: origin.dir, spec: specOf('repairing') });
+    const { origin, report } = await swarm.runScenario('loop-repaired', 'repairing');
     expect(report).toMatchObject({ status: 'complete', landed: 1 });
     expect(fileOn(origin.dir, report.target, 'a.txt')).toBe('good\n');
-    const { handoff } = await resultOf('loop-repaired/repaired.1');
+    const { handoff } = await swarm.resultOf('loop-repaired/repaired.1');
     expect(handoff).toMatchObject({ status: 'complete', summary: 'Now it is good.' });
     expect(handoff.checks).toEqual([
       { name: IS_GOOD.text, command: IS_GOOD.command, status: 'passed' },
@@ -189,16 +181,11 @@ describe('the agent loop', () => {
 
   it('takes what the quick checks of the repository say over what the agent says, and lands nothing', async () => {
     const check = { name: 'not broken', command: 'echo looked; test ! -e broken.txt', quick: true };
-    const origin = bareRepository(join(swarm.dir, 'stubborn.git'), {
-      'README.md': '# x\n',
-      'agentswarm.json': JSON.stringify({
-        checks: [check, { name: 'slow', command: 'touch ran-slow; false' }],
-        maxAttempts: 1,
-      }),
-    });
-    const report = await swarm.run('loop-stubborn', { repo: origin.dir, spec: specOf('insisting') });
+    const checks = [check, { name: 'slow', command: 'touch ran-slow; false' }];
+    const files = { 'README.md': '# x\n', 'agentswarm.json': JSON.stringify({ checks, maxAttempts: 1 }) };
+    const { report } = await swarm.runScenario('loop-stubborn', 'insisting', { files });
     expect(report.landed).toBe(0);
-    const { handoff, outcome } = await resultOf('loop-stubborn/stubborn.1');
+    const { handoff, outcome } = await swarm.resultOf('loop-stubborn/stubborn.1');
     expect(handoff.status).toBe('partial');
     expect(handoff.checks).toMatchObject([{ name: 'not broken', status: 'failed' }]);
     expect(handoff.concerns[0]).toMatch(/^The check "not broken" fails .*looked/s);
@@ -214,10 +201,9 @@ describe('the agent loop', () => {
   ])(
     'warns an agent once before its limit of %s, so that it ends by itself',
     async (what, worker) => {
-      const origin = bareRepository(join(swarm.dir, `slow-${what}.git`));
       const id = `loop-slow-${what.toLowerCase()}`;
-      await swarm.run(id, { repo: origin.dir, spec: specOf('slow'), settings: { agent: { worker } } });
-      const { handoff } = await resultOf(`${id}/slow.1`);
+      await swarm.runScenario(id, 'slow', { settings: { agent: { worker } } });
+      const { handoff } = await swarm.resultOf(`${id}/slow.1`);
       expect(handoff.status).toBe('complete');
       const turns = Number(/after (\d+) turns/.exec(handoff.summary)?.[1]);
       expect(turns).toBe(handoff.metrics.turns - 1);
@@ -230,11 +216,18 @@ describe('the agent loop', () => {
     120_000,
   );
 
+  it('ends a command with the time of its agent, which is told so and hands off; the checks have their own time', async () => {
+    const worker = { turns: 10, tokens: 1_000_000, minutes: 0.25 };
+    const { report } = await swarm.runScenario('loop-late', 'late', { settings: { agent: { worker } } });
+    const { handoff } = await swarm.resultOf('loop-late/late.1');
+    expect(handoff.summary).toMatch(/The command was stopped after \S+ s, .*: your time limit is reached\./);
+    expect(handoff.checks).toMatchObject([{ name: 'It begins', status: 'passed' }]);
+    expect(report).toMatchObject({ status: 'complete', landed: 1 });
+  }, 120_000);
+
   it('counts what an agent has used that fails for good, and keeps its work', async () => {
-    const origin = bareRepository(join(swarm.dir, 'doomed.git'));
-    const settings = { maxAttempts: 1 };
-    const report = await swarm.run('loop-doomed', { repo: origin.dir, spec: specOf('doomed'), settings });
-    const { handoff } = await resultOf('loop-doomed/doomed.1');
+    const { report } = await swarm.runScenario('loop-doomed', 'doomed', { settings: { maxAttempts: 1 } });
+    const { handoff } = await swarm.resultOf('loop-doomed/doomed.1');
     expect(handoff).toMatchObject({ status: 'failed', filesChanged: ['doomed-0.txt', 'doomed-1.txt'] });
     expect(handoff.summary).toContain('messages.4: not so');
     const asked = swarm.model.log.concat(model.log).filter(({ task, status }) => task === 'doomed' && status === 200);
@@ -246,10 +239,9 @@ describe('the agent loop', () => {
   }, 120_000);
 
   it('compacts a conversation that the model cannot take, keeps its brief, and goes on from the summary', async () => {
-    const origin = bareRepository(join(swarm.dir, 'long.git'));
     context.refused.length = 0;
     context.passed.length = 0;
-    const report = await swarm.run('loop-long', { repo: origin.dir, spec: specOf('long') });
+    const { origin, report } = await swarm.runScenario('loop-long', 'long');
     expect(report).toMatchObject({ status: 'complete', landed: 1 });
     expect(fileOn(origin.dir, report.target, 'long-5.txt')).toBe(NOISE);
     expect(context.refused.length).toBeGreaterThan(0);

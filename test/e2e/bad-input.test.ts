@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Client, WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   type Conversation,
@@ -23,6 +23,7 @@ import { rawMessages } from '../support/raw-messages.ts';
 import { planned, scenarioScript, specOf, writes } from '../support/scenarios.ts';
 import { Swarm } from '../support/swarm.ts';
 import { temporal } from '../support/temporal.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 /** Given out once, whatever comes of it. */
 const once = (id: string) => (view: PlanningView) => ({
@@ -84,28 +85,17 @@ const failureOf = async (handle: WorkflowHandle): Promise<string> => {
 };
 
 describe('bad input', () => {
-  let swarm: Swarm;
+  const swarm = useSwarm({
+    script,
+    config: { sandbox: { limits: { fileSizeMb: 1 } }, run: { planningFailures: 2, maxAttempts: 1 } },
+  });
   let origin: TestRepository;
   let http: GitHttpServer;
-  let client: Client;
-  let address: string;
-  let taskQueue: string;
   let binary: string;
   let unreachable: WorkflowHandle;
 
   beforeAll(async () => {
-    const shared = await temporal();
-    ({ address } = shared);
-    client = await shared.client();
-    taskQueue = shared.uniqueQueue();
     binary = (await findServer()).file;
-    swarm = await Swarm.start({
-      client,
-      address,
-      taskQueue,
-      script,
-      config: { sandbox: { limits: { fileSizeMb: 1 } }, run: { planningFailures: 2, maxAttempts: 1 } },
-    });
     origin = bareRepository(join(swarm.dir, 'origin.git'), {
       'README.md': '# test\n',
       'EMPTY.md': '\n \n',
@@ -116,14 +106,11 @@ describe('bad input', () => {
     unreachable = await swarm.start('bad-unreachable', { repo: 'http://127.0.0.1:9/x.git', spec: specOf('good') });
   }, 90_000);
 
-  afterAll(async () => {
-    await http?.close();
-    await swarm?.stop();
-  });
+  afterAll(() => http?.close());
 
   const temporalCli = async (...argv: string[]): Promise<{ code: number; said: string }> => {
     try {
-      const { stdout, stderr } = await promisify(execFile)(binary, [...argv, '--address', address]);
+      const { stdout, stderr } = await promisify(execFile)(binary, [...argv, '--address', swarm.address]);
       return { code: 0, said: stdout + stderr };
     } catch (error) {
       const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
@@ -131,12 +118,22 @@ describe('bad input', () => {
     }
   };
   const startByCli = (id: string, ...input: string[]) =>
-    temporalCli('workflow', 'start', '--type', 'planner', '--task-queue', taskQueue, '--workflow-id', id, ...input);
+    temporalCli(
+      'workflow',
+      'start',
+      '--type',
+      'planner',
+      '--task-queue',
+      swarm.taskQueue,
+      '--workflow-id',
+      id,
+      ...input,
+    );
 
   test("a run started with nothing but Temporal's own command line lands", async () => {
     const input = JSON.stringify({ repo: origin.dir, spec: 'docs/SPEC.md', branch: 'by-cli' });
     expect(await startByCli('bad-not-at-all', '--input', input)).toMatchObject({ code: 0 });
-    const report = (await client.workflow.getHandle('bad-not-at-all').result()) as RunReport;
+    const report = (await swarm.client.workflow.getHandle('bad-not-at-all').result()) as RunReport;
     expect(report).toMatchObject({ status: 'complete', landed: 1 });
     expect(origin.files('by-cli')['good.txt']).toBe('100644 good\n');
   }, 60_000);
@@ -161,18 +158,18 @@ describe('bad input', () => {
   ])('%s as input fails the run, naming it', async (name, input, expected) => {
     const id = `bad-input-${name.replaceAll(' ', '-')}`;
     expect(await startByCli(id, '--input', input)).toMatchObject({ code: 0 });
-    expect(await failureOf(client.workflow.getHandle(id))).toMatch(expected);
+    expect(await failureOf(swarm.client.workflow.getHandle(id))).toMatch(expected);
   });
 
   test('input that claims to be JSON and is not fails the run at once, with what could not be read', async () => {
-    await rawMessages(client).start('planner', 'bad-undecodable', taskQueue, '{"repo": ');
-    expect(await failureOf(client.workflow.getHandle('bad-undecodable'))).toMatch(
+    await rawMessages(swarm.client).start('planner', 'bad-undecodable', swarm.taskQueue, '{"repo": ');
+    expect(await failureOf(swarm.client.workflow.getHandle('bad-undecodable'))).toMatch(
       /input of the workflow is not usable: argument 1 cannot be decoded \(encoding "json\/plain", 9 bytes: .*JSON.*Send JSON/s,
     );
   });
 
   test('signals that cannot be decoded are dropped with a line in the log, updates refused; the run goes on', async () => {
-    const raw = rawMessages(client);
+    const raw = rawMessages(swarm.client);
     const handle = await swarm.start('bad-signals', { repo: origin.dir, spec: specOf('good'), branch: 'signalled' });
     for (const name of ['handoff', 'outcome']) await raw.signal('bad-signals', name, 'nonsense');
     for (const name of ['steer', 'pause', 'resume']) {

@@ -2,13 +2,12 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { taskOf } from '../../examples/scripted-model/conversation.ts';
 import { landedOn } from '../support/branches.ts';
 import { bareRepository, gitIn } from '../support/repos.ts';
 import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const CHECK =
   'for f in $(find . -name "*.rule" -not -path "./.git/*"); do grep -q "^sound" $f || { echo "$f:1:1: error: the rule is not sound"; exit 3; }; done';
@@ -29,34 +28,17 @@ const frozen: Scenario = {
 };
 
 describe('a run whose repository has checks', () => {
-  let swarm: Swarm;
-  let server: string;
-  beforeAll(async () => {
-    const { address, client, uniqueQueue } = await temporal();
-    server = address;
-    swarm = await Swarm.start({
-      client: await client(),
-      address,
-      taskQueue: uniqueQueue(),
-      script: scenarioScript({ gated, frozen }),
-    });
-  }, 60_000);
-  afterAll(() => swarm?.stop());
+  const swarm = useSwarm({ script: scenarioScript({ gated, frozen }) });
 
   async function cli(...argv: string[]): Promise<string> {
     const main = join(import.meta.dirname, '../../src/cli/main.ts');
     const place = ['--config', join(swarm.dir, 'temporal.config.mjs'), '--state-dir', swarm.stateDir];
-    const env = { ...process.env, TEMPORAL_ADDRESS: server };
+    const env = { ...process.env, TEMPORAL_ADDRESS: swarm.address };
     return (await promisify(execFile)(process.execPath, [main, ...argv, ...place], { env })).stdout;
   }
 
   it('ejects the task that breaks them, with their output, lands the others, and the planner has it done anew', async () => {
-    const origin = bareRepository(`${swarm.dir}/gated.git`, { 'README.md': '# rules\n' });
-    const base = origin.tip();
-    const report = await swarm.run('run-gated', {
-      repo: origin.dir,
-      spec: specOf('gated'),
-      branch: 'main',
+    const { origin, base, report } = await swarm.runScenario('run-gated', 'gated', {
       settings: { checks: [{ name: 'rules', command: CHECK, quick: false, timeoutMinutes: 1 }], sweeps: 'off' },
     });
     const byId = new Map(report.tasks.map((task) => [task.id, task]));

@@ -9,8 +9,7 @@ import { fileOn, landedOn } from '../support/branches.ts';
 import { type GitHttpServer, serveGit } from '../support/git-http.ts';
 import { bareRepository, gitIn, type TestRepository } from '../support/repos.ts';
 import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const TOKEN = 'e2e-push-token';
 
@@ -59,26 +58,17 @@ const beside: Scenario = {
 };
 
 describe('landing', () => {
-  let swarm: Swarm;
+  const swarm = useSwarm({
+    script: scenarioScript({ three, forging, beside }),
+    env: { AGENTSWARM_GIT_TOKEN: `deployer:${TOKEN}` },
+  });
   let http: GitHttpServer;
 
   beforeAll(async () => {
-    const { address, client, uniqueQueue } = await temporal();
-    swarm = await Swarm.start({
-      client: await client(),
-      address,
-      taskQueue: uniqueQueue(),
-      script: scenarioScript({ three, forging, beside }),
-      env: { AGENTSWARM_GIT_TOKEN: `deployer:${TOKEN}` },
-    });
     mkdirSync(join(swarm.dir, 'served'));
     http = await serveGit(join(swarm.dir, 'served'), { auth: { user: 'deployer', password: TOKEN } });
-  }, 60_000);
-
-  afterAll(async () => {
-    await http?.close();
-    await swarm?.stop();
   });
+  afterAll(() => http?.close());
 
   /** What has to hold after every run that lands all its tasks. */
   function expectLanded(report: RunReport, dir: string, base: string, branch: string): void {

@@ -1,14 +1,13 @@
 /** Many tasks, and tasks that are all in each other's way. */
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { transcriptQuery } from '../../src/shared/messages.ts';
 import { baseTask } from '../../examples/scripted-model/planning.ts';
 import { fileOn, landedOn } from '../support/branches.ts';
 import { chainRuns } from '../support/chain-runs.ts';
 import { bareRepository } from '../support/repos.ts';
 import { atOnce, planned, type Scenario, scenarioScript, specOf } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const SIXTY = Array.from({ length: 60 }, (_, i) => `job-${i + 1}`);
 
@@ -60,36 +59,15 @@ while read -r old new ref; do
 done`;
 
 describe('many tasks', () => {
-  let swarm: Swarm;
-  let client: Awaited<ReturnType<Awaited<ReturnType<typeof temporal>>['client']>>;
-
-  beforeAll(async () => {
-    const server = await temporal();
-    client = await server.client();
-    swarm = await Swarm.start({
-      client,
-      address: server.address,
-      taskQueue: server.uniqueQueue(),
-      script: scenarioScript({ sixty }),
-    });
-  }, 60_000);
-
-  afterAll(async () => {
-    await swarm?.stop();
-  });
+  const swarm = useSwarm({ script: scenarioScript({ sixty }) });
 
   it('sixty tasks land once each and are heard of once each while their planner continues as new', async () => {
-    const origin = bareRepository(join(swarm.dir, 'sixty.git'));
-    const base = origin.tip();
-    const report = await swarm.run('many-sixty', {
-      repo: origin.dir,
-      spec: specOf('sixty'),
-      branch: 'main',
+    const { origin, base, report } = await swarm.runScenario('many-sixty', 'sixty', {
       settings: { historyEvents: 60, maxWorkers: 12 },
     });
     expect(report).toMatchObject({ status: 'complete', landed: 60, retries: 0 });
     expect(report.tasks.map(({ id }) => id).sort()).toEqual([...SIXTY].sort());
-    const runs = await chainRuns(client, 'many-sixty');
+    const runs = await chainRuns(swarm.client, 'many-sixty');
     expect(runs.length - 1).toBeGreaterThanOrEqual(5);
 
     const commits = landedOn(origin.dir, 'main', base);
@@ -103,7 +81,7 @@ describe('many tasks', () => {
     const paid = swarm.model.log.reduce((sum, { inputTokens }) => sum + inputTokens, 0);
     expect(report.inputTokens).toBe(paid);
 
-    const transcript = await client.workflow.getHandle('many-sixty').query(transcriptQuery);
+    const transcript = await swarm.client.workflow.getHandle('many-sixty').query(transcriptQuery);
     const told = transcript.flatMap((message) =>
       message.role === 'user' ? [...message.text.matchAll(/^### Handoff: (\S+) /gm)].map((match) => match[1]) : [],
     );
@@ -114,22 +92,10 @@ describe('many tasks', () => {
 });
 
 describe('two sandboxes', () => {
-  let swarm: Swarm;
-
-  beforeAll(async () => {
-    const { address, client, uniqueQueue } = await temporal();
-    swarm = await Swarm.start({
-      client: await client(),
-      address,
-      taskQueue: uniqueQueue(),
-      script: scenarioScript({ sameLine }),
-      latencyMs: 50,
-      config: { sandbox: { maxSandboxes: 2 } },
-    });
-  }, 60_000);
-
-  afterAll(async () => {
-    await swarm?.stop();
+  const swarm = useSwarm({
+    script: scenarioScript({ sameLine }),
+    latencyMs: 50,
+    config: { sandbox: { maxSandboxes: 2 } },
   });
 
   it('a run in which every task meets a conflict ends with what all of them and a person wrote', async () => {

@@ -1,13 +1,10 @@
 /** A worker that starts while no model can be reached: it waits, says so where people look, and then works. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { type ScriptedModel, startScriptedModel } from '../../examples/scripted-model/server.ts';
-import { bareRepository } from '../support/repos.ts';
-import { planned, scenarioScript, specOf, writes } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { planned, scenarioScript, writes } from '../support/scenarios.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const KEY = 'canary-key-of-an-outage-1d5e';
 const script = scenarioScript({
@@ -24,40 +21,29 @@ async function freePort(): Promise<number> {
 }
 
 describe('an outage of all models', () => {
-  let swarm: Swarm;
   let model: ScriptedModel | undefined;
   let modelPort: number;
   let metricsUrl: string;
-
-  beforeAll(async () => {
-    const server = await temporal();
+  const swarm = useSwarm(async () => {
     modelPort = await freePort();
     const bindAddress = `127.0.0.1:${await freePort()}`;
     metricsUrl = `http://${bindAddress}/metrics`;
-    swarm = await Swarm.start({
-      client: await server.client(),
-      address: server.address,
-      taskQueue: server.uniqueQueue(),
+    const endpoint = {
+      name: 'later',
+      provider: 'openai',
+      baseUrl: `http://127.0.0.1:${modelPort}/v1`,
+      apiKey: KEY,
+      models: { default: 'scripted-1' },
+      price: { input: 1, output: 2 },
+      limits: { requestsPerMinute: 30 },
+    };
+    return {
       script,
       config: { metrics: { prometheus: { bindAddress } }, llm: { tellWaitSeconds: 3 } },
-      endpoints: JSON.stringify([
-        {
-          name: 'later',
-          provider: 'openai',
-          baseUrl: `http://127.0.0.1:${modelPort}/v1`,
-          apiKey: KEY,
-          models: { default: 'scripted-1' },
-          price: { input: 1, output: 2 },
-          limits: { requestsPerMinute: 30 },
-        },
-      ]),
-    });
-  }, 60_000);
-
-  afterAll(async () => {
-    await swarm?.stop();
-    await model?.stop();
+      endpoints: JSON.stringify([endpoint]),
+    };
   });
+  afterAll(() => model?.stop());
 
   /** Samples by name with tags, as they are exported. */
   async function samples(): Promise<Map<string, number>> {
@@ -73,9 +59,8 @@ describe('an outage of all models', () => {
 
   it('is waited out from the worker’s start on, shown in the snapshot and the metrics, and over when it is over', async () => {
     expect(swarm.logTail()).toContain('agents wait until one is back');
-    const origin = bareRepository(join(swarm.dir, 'late.git'));
     const begun = Date.now();
-    const handle = await swarm.start('outage-late', { repo: origin.dir, spec: specOf('late') });
+    const { handle } = await swarm.startScenario('outage-late', 'late');
     const waiting = await swarm.until('outage-late', ({ waitingForModel }) => waitingForModel !== undefined, 90_000);
     expect(waiting.waitingForModel).toMatchObject({
       calls: 1,

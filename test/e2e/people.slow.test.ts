@@ -1,12 +1,9 @@
 /** What people decide while a run goes on: approvals, orders about tasks, limits, an end in good order. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type Client, WorkflowUpdateFailedError } from '@temporalio/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { type Conversation, userTexts } from '../../examples/scripted-model/conversation.ts';
-import { check, type Play, step, write } from '../../examples/scripted-model/steps.ts';
+import { check, type Play, step } from '../../examples/scripted-model/steps.ts';
 import type { RunReport } from '../../src/shared/contracts/run.ts';
 import {
   addTaskUpdate,
@@ -21,15 +18,10 @@ import {
 } from '../../src/shared/messages.ts';
 import { PLANNER_TEXT } from '../../src/shared/run-text.ts';
 import { fileOn, landedOn } from '../support/branches.ts';
-import { bareRepository } from '../support/repos.ts';
-import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { planned, type Scenario, scenarioScript, slowly, writes } from '../support/scenarios.ts';
+import { refusal } from '../support/thrown.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
-const slowly = (id: string, turns: number) => (): Play => ({
-  steps: Array.from({ length: turns }, (_, i) => step(`Step ${i + 1}.`, write(`${id}/${i + 1}.txt`, `${i + 1}\n`))),
-  handoff: { status: 'complete', summary: `${turns} steps.` },
-});
 const heard = (conversation: Conversation, words: string): boolean =>
   userTexts(conversation).join('\n').includes(words);
 
@@ -124,8 +116,6 @@ const finished: Scenario = {
 };
 
 describe('people', () => {
-  let swarm: Swarm;
-  let client: Client;
   const told: { body: Record<string, unknown>; authorization: string | undefined }[] = [];
   const webhook = createServer((request, response) => {
     let body = '';
@@ -139,51 +129,21 @@ describe('people', () => {
     });
   });
 
-  beforeAll(async () => {
-    const server = await temporal();
-    client = await server.client();
+  const swarm = useSwarm(async () => {
     await new Promise<void>((resolve) => webhook.listen(0, '127.0.0.1', resolve));
-    swarm = await Swarm.start({
-      client,
-      address: server.address,
-      taskQueue: server.uniqueQueue(),
+    return {
       script: scenarioScript({ decided, ordered, stopped, finished }),
       latencyMs: 100,
       env: {
         AGENTSWARM_WEBHOOK_URL: `http://127.0.0.1:${(webhook.address() as AddressInfo).port}/secret-path`,
         AGENTSWARM_WEBHOOK_TOKEN: 'webhook-token',
       },
-    });
-  }, 60_000);
-
-  afterAll(async () => {
-    webhook.close();
-    await swarm?.stop();
+    };
   });
-
-  async function refusal(update: Promise<unknown>): Promise<string> {
-    const error = await update.then(
-      () => new Error('the update was accepted'),
-      (failed: unknown) => failed,
-    );
-    if (!(error instanceof WorkflowUpdateFailedError)) throw error;
-    return error.cause?.message ?? '';
-  }
-
-  async function untilAsked(task: string): Promise<void> {
-    const deadline = Date.now() + 60_000;
-    while (!swarm.model.log.some((entry) => entry.task === task)) {
-      if (Date.now() > deadline) throw new Error(`${task} asked no model\n${swarm.logTail()}`);
-      await sleep(50);
-    }
-  }
+  afterAll(() => void webhook.close());
 
   it('plans and landings wait for a person at every level; rejected ones do not begin, and do not land', async () => {
-    const origin = bareRepository(join(swarm.dir, 'decided.git'));
-    const handle = await swarm.start('people-decided', {
-      repo: origin.dir,
-      spec: specOf('decided'),
-      branch: 'main',
+    const { origin, handle } = await swarm.startScenario('people-decided', 'decided', {
       settings: { approvals: ['plan', 'merge'] },
     });
     const waiting = async (...names: string[]) =>
@@ -227,11 +187,7 @@ describe('people', () => {
   }, 120_000);
 
   it('people add tasks, have them tried again, and change limits; each order is refused at once where it is wrong', async () => {
-    const origin = bareRepository(join(swarm.dir, 'ordered.git'));
-    const handle = await swarm.start('people-ordered', {
-      repo: origin.dir,
-      spec: specOf('ordered'),
-      branch: 'main',
+    const { origin, handle } = await swarm.startScenario('people-ordered', 'ordered', {
       settings: { maxWorkers: 1, maxAttempts: 1 },
     });
     await swarm.until('people-ordered', ({ tasks }) => tasks.length === 6);
@@ -274,12 +230,11 @@ describe('people', () => {
   }, 120_000);
 
   it('a run that is cancelled in good order keeps what its agents had, at every level, also out of a pause', async () => {
-    const origin = bareRepository(join(swarm.dir, 'stopped.git'));
-    const handle = await swarm.start('people-stopped', { repo: origin.dir, spec: specOf('stopped'), branch: 'main' });
-    await Promise.all([untilAsked('long'), untilAsked('child')]);
+    const { origin, handle } = await swarm.startScenario('people-stopped', 'stopped');
+    await Promise.all([swarm.untilAsked('long'), swarm.untilAsked('child')]);
     // Said to the run, and heard by the planner of a division.
     await handle.executeUpdate(steerUpdate, { args: [{ text: 'Have a sister.' }] });
-    await untilAsked('sister');
+    await swarm.untilAsked('sister');
     await handle.executeUpdate(pauseUpdate, { args: [{ reason: 'thinking about it' }] });
     expect(await handle.executeUpdate(cancelUpdate, { args: [{ reason: 'Enough for today.' }] })).toBe(
       PLANNER_TEXT.cancelling(10),
@@ -306,12 +261,11 @@ describe('people', () => {
   }, 120_000);
 
   it('a run that is finished early begins nothing more at any level, and lands what is under way', async () => {
-    const origin = bareRepository(join(swarm.dir, 'finished.git'));
-    const handle = await swarm.start('people-finished', { repo: origin.dir, spec: specOf('finished'), branch: 'main' });
-    await untilAsked('walls');
+    const { origin, handle } = await swarm.startScenario('people-finished', 'finished');
+    await swarm.untilAsked('walls');
     expect(await handle.executeUpdate(finishUpdate)).toBe(PLANNER_TEXT.finishing);
     expect(await refusal(handle.executeUpdate(finishUpdate))).toBe(PLANNER_TEXT.closing(PLANNER_TEXT.finishedByPerson));
-    const house = client.workflow.getHandle('people-finished/house.1');
+    const house = swarm.client.workflow.getHandle('people-finished/house.1');
     await house.executeUpdate(steerUpdate, { args: [{ task: 'walls', text: 'Come to an end.' }] });
     const report = (await handle.result()) as RunReport;
     expect(report.status).toBe('incomplete');

@@ -1,11 +1,9 @@
 /** A branch that fails its checks is mended: one that was broken before, and one that two good tasks broke together. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { greenRef } from '../../src/shared/ids.ts';
-
 import { bareRepository, gitIn, type TestFiles, type TestRepository } from '../support/repos.ts';
-import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { planned, type Scenario, scenarioScript, writes } from '../support/scenarios.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 /** `check`, a script of the repository, prints errors as a compiler does. */
 const repositoryFiles = (check: string): TestFiles => ({
@@ -37,17 +35,7 @@ const weakens: Scenario = {
 };
 
 describe('a branch that fails its checks', () => {
-  let swarm: Swarm;
-  beforeAll(async () => {
-    const { address, client, uniqueQueue } = await temporal();
-    swarm = await Swarm.start({
-      client: await client(),
-      address,
-      taskQueue: uniqueQueue(),
-      script: scenarioScript({ broken, together, weakens }),
-    });
-  }, 60_000);
-  afterAll(() => swarm?.stop());
+  const swarm = useSwarm({ script: scenarioScript({ broken, together, weakens }) });
 
   const green = (origin: TestRepository, branch = 'main') =>
     gitIn(origin.dir, ['rev-parse', '--verify', greenRef(branch)]);
@@ -66,11 +54,8 @@ describe('a branch that fails its checks', () => {
   it('is mended at the end of a run whose tasks passed by themselves and fail together', async () => {
     const failing =
       '[ -f left.txt ] && [ -f right.txt ] && [ ! -f pair.txt ] && echo "pair.txt:1: error: it is not there" && exit 1\nexit 0\n';
-    const origin = bareRepository(`${swarm.dir}/together.git`, repositoryFiles(failing));
-    const report = await swarm.run('run-together', {
-      repo: origin.dir,
-      spec: specOf('together'),
-      branch: 'main',
+    const { origin, report } = await swarm.runScenario('run-together', 'together', {
+      files: repositoryFiles(failing),
       settings: { merge: { gate: 'none' } },
     });
     expect(report).toMatchObject({ status: 'complete', landed: 3, green: { verdict: 'green', heals: 1 } });
@@ -81,14 +66,13 @@ describe('a branch that fails its checks', () => {
 
   it('does not get work that weakens its tests: that is held with the evidence, and kept', async () => {
     const test = "test('a', () => {});\ntest('b', () => {});\n";
-    const origin = bareRepository(`${swarm.dir}/weakens.git`, { 'test/a.test.js': test });
-    const before = origin.tip();
-    const report = await swarm.run('run-weakens', { repo: origin.dir, spec: specOf('weakens'), branch: 'main' });
+    const files = { 'test/a.test.js': test };
+    const { origin, base, report } = await swarm.runScenario('run-weakens', 'weakens', { files });
     expect(report).toMatchObject({ status: 'incomplete', landed: 0 });
     const [task] = report.tasks;
     expect(task).toMatchObject({ id: 'weaken', status: 'failed', attempts: 1 });
     expect(task?.reason).toContain('2 fewer tests are declared (test/a.test.js); 1 more test is skipped');
-    expect(origin.tip()).toBe(before);
+    expect(origin.tip()).toBe(base);
     expect(origin.files(task?.ref)['a.txt']).toBe('100644 a\n');
   }, 120_000);
 });

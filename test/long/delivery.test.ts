@@ -1,7 +1,6 @@
 /** Whole runs whose work is not simply pushed: guarded against what it takes away, and proposed by a pull request. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Client } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { transcriptQuery } from '../../src/shared/messages.ts';
@@ -11,8 +10,7 @@ import { type GitHttpServer, serveGit } from '../support/git-http.ts';
 import { GITHUB_SAYS, type GitHubDouble, startGitHubDouble } from '../support/github-double.ts';
 import { bareRepository, temporaryFolder, type TestRepository } from '../support/repos.ts';
 import { atOnce, planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const TOKEN = 'ghp_canary0123456789canary0123456789';
 
@@ -42,15 +40,11 @@ done`;
 
 describe('delivery', () => {
   const root = temporaryFolder();
-  let client: Client;
-  let swarm: Swarm;
   let http: GitHttpServer;
   let github: GitHubDouble;
   let hosted: TestRepository;
 
   beforeAll(async () => {
-    const { address, client: connect, uniqueQueue } = await temporal();
-    client = await connect();
     mkdirSync(join(root.dir, 'octo'));
     hosted = bareRepository(join(root.dir, 'octo', 'app.git'));
     hosted.hook(
@@ -60,20 +54,16 @@ describe('delivery', () => {
     http = await serveGit(root.dir);
     github = await startGitHubDouble({ repository: 'octo/app', token: TOKEN });
     github.tipOf = (branch) => hosted.tip(branch);
-    swarm = await Swarm.start({
-      client,
-      address,
-      taskQueue: uniqueQueue(),
-      script: scenarioScript({ two, held: careless('left', 'right'), told: careless('near', 'far') }),
-      config: {
-        github: { host: new URL(http.url('')).host, apiUrl: github.url, tokenEnv: 'E2E_GITHUB_TOKEN' },
-        run: { maxAttempts: 1 },
-      },
-      env: { E2E_GITHUB_TOKEN: TOKEN },
-    });
   }, 60_000);
+  const swarm = useSwarm(() => ({
+    script: scenarioScript({ two, held: careless('left', 'right'), told: careless('near', 'far') }),
+    config: {
+      github: { host: new URL(http.url('')).host, apiUrl: github.url, tokenEnv: 'E2E_GITHUB_TOKEN' },
+      run: { maxAttempts: 1 },
+    },
+    env: { E2E_GITHUB_TOKEN: TOKEN },
+  }));
   afterAll(async () => {
-    await swarm?.stop();
     await http?.close();
     await github?.close();
     root.remove();
@@ -107,7 +97,7 @@ describe('delivery', () => {
     const secret = [{ name: 'token', value: TOKEN }];
     expect(canariesIn(readFileSync(swarm.logFile), secret)).toEqual([]);
     expect(canariesBelow(swarm.stateDir, secret)).toEqual([]);
-    const history = await client.workflow.getHandle('run-pr').fetchHistory();
+    const history = await swarm.client.workflow.getHandle('run-pr').fetchHistory();
     const told = readableText(JSON.parse(historyToJSON(history)));
     expect(told).toContain('https://github.example/octo/app/pull/1');
     expect(canariesIn(told, secret)).toEqual([]);
@@ -157,7 +147,7 @@ describe('delivery', () => {
 
     const warned = told.tasks.find(({ warning }) => warning !== undefined)?.id ?? '';
     const other = warned === 'near' ? 'far' : 'near';
-    const transcript = await client.workflow.getHandle(`run-told/${warned}.1/conflict.1`).query(transcriptQuery);
+    const transcript = await swarm.client.workflow.getHandle(`run-told/${warned}.1/conflict.1`).query(transcriptQuery);
     const brief = transcript.flatMap((message) => (message.role === 'user' ? [message.text] : [])).join('\n');
     expect(brief).toContain('- shared.txt: add/add: Merge conflict in shared.txt');
     expect(brief).toMatch(new RegExp(`task ${other} .commit [0-9a-f]{10}.: its assignment">\nDo ${other}`));

@@ -3,18 +3,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
-import type { Client } from '@temporalio/client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Conversation, rounds, userTexts } from '../../examples/scripted-model/conversation.ts';
 import { write } from '../../examples/scripted-model/steps.ts';
-import type { TaskResult } from '../../src/shared/contracts/task.ts';
 import { steerUpdate } from '../../src/shared/messages.ts';
 import { readableText } from '../histories/store.ts';
 import { canariesBelow, canariesIn, canary } from '../support/canaries.ts';
-import { bareRepository } from '../support/repos.ts';
-import { planned, type Scenario, scenarioScript, specOf } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { planned, type Scenario, scenarioScript } from '../support/scenarios.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const KEY = canary('provider');
 const AGENT = {
@@ -37,41 +33,25 @@ const writing = (id: string, turns: number, stop = 'never said'): Scenario => ({
 });
 
 describe('an external agent', () => {
-  let swarm: Swarm;
-  let client: Client;
-
-  beforeAll(async () => {
-    const server = await temporal();
-    client = await server.client();
-    swarm = await Swarm.start({
-      client,
-      address: server.address,
-      taskQueue: server.uniqueQueue(),
-      script: scenarioScript({
-        crashed: writing('crashed', 8),
-        steered: writing('steered', 400, 'Say goodbye'),
-        poor: writing('poor', 400),
-      }),
-      latencyMs: 400,
-      apiKey: KEY.value,
-      env: { PATH: `${join(process.execPath, '..')}:${process.env.PATH}` },
-    });
-  }, 60_000);
-
-  afterAll(() => swarm?.stop());
-
-  const resultOf = async (workflowId: string): Promise<TaskResult> =>
-    (await client.workflow.getHandle(workflowId).result()) as TaskResult;
-  const askedFor = (task: string) => swarm.model.log.filter((each) => each.task === task && each.status === 200);
+  const swarm = useSwarm({
+    script: scenarioScript({
+      crashed: writing('crashed', 8),
+      steered: writing('steered', 400, 'Say goodbye'),
+      poor: writing('poor', 400),
+    }),
+    latencyMs: 400,
+    apiKey: KEY.value,
+    env: { PATH: `${join(process.execPath, '..')}:${process.env.PATH}` },
+  });
+  const askedFor = (task: string) => swarm.requests(task).filter(({ status }) => status === 200);
   const start = async (name: string, more: object = {}) => {
-    const origin = bareRepository(join(swarm.dir, `${name}.git`), AGENT);
     const settings = { agent: { ...agent, ...more }, maxAttempts: 1 };
-    return await swarm.start(`external-${name}`, { repo: origin.dir, spec: specOf(name), settings });
+    return (await swarm.startScenario(`external-${name}`, name, { files: AGENT, settings })).handle;
   };
 
   /** Calls that the agent's activity has told the server of. */
   async function told(workflowId: string): Promise<number> {
-    const { raw } = await client.workflow.getHandle(workflowId).describe();
+    const { raw } = await swarm.client.workflow.getHandle(workflowId).describe();
     const beat = raw.pendingActivities?.find(
       ({ activityType }) => activityType?.name === 'runCommand',
     )?.heartbeatDetails;
@@ -88,7 +68,7 @@ describe('an external agent', () => {
     await swarm.killWorker();
     await swarm.startWorker();
     expect(await handle.result()).toMatchObject({ status: 'complete', landed: 1 });
-    const { handoff } = await resultOf('external-crashed/crashed.1');
+    const { handoff } = await swarm.resultOf('external-crashed/crashed.1');
     expect(handoff.summary).toContain('Wrote 8 files.');
     const asked = askedFor('crashed').length;
     expect(asked).toBeGreaterThanOrEqual(9 + before);
@@ -101,7 +81,7 @@ describe('an external agent', () => {
     for (; askedFor('steered').length < 2; await sleep(100));
     await handle.executeUpdate(steerUpdate, { args: [{ text: 'Say goodbye.', task: 'steered' }] });
     await handle.result();
-    const { handoff } = await resultOf('external-steered/steered.1');
+    const { handoff } = await swarm.resultOf('external-steered/steered.1');
     expect(handoff).toMatchObject({ status: 'complete', summary: expect.stringContaining('Told.') });
     expect(handoff.metrics.turns).toBeLessThan(100);
   }, 120_000);
@@ -110,7 +90,7 @@ describe('an external agent', () => {
     const worker = { turns: 500, tokens: 10_000_000, minutes: 60, costUsd: 0.001 };
     const handle = await start('poor', { worker });
     await handle.result();
-    const { handoff } = await resultOf('external-poor/poor.1');
+    const { handoff } = await swarm.resultOf('external-poor/poor.1');
     expect(handoff.status).toBe('partial');
     expect(handoff.concerns[0]).toMatch(/The limit of 0.001 USD is reached/);
     const costs = askedFor('poor').map(({ inputTokens, outputTokens }) => (inputTokens + 2 * outputTokens) / 1e6);
@@ -124,7 +104,7 @@ describe('an external agent', () => {
   it('left no provider key anywhere, and no token of its gateway in histories, logs and files of the host', async () => {
     const histories: string[] = [];
     for (const id of ['external-crashed/crashed.1/agent', 'external-steered/steered.1/agent', 'external-poor/poor.1']) {
-      histories.push(readableText(JSON.parse(historyToJSON(await client.workflow.getHandle(id).fetchHistory()))));
+      histories.push(readableText(JSON.parse(historyToJSON(await swarm.client.workflow.getHandle(id).fetchHistory()))));
     }
     const log = readFileSync(swarm.logFile, 'utf8');
     expect(canariesIn(histories.join('\n') + log, [KEY])).toEqual([]);

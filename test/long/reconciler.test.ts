@@ -1,12 +1,11 @@
 /** An error that two fixes do not mend goes back to the planner, and nothing is kept frozen for it. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { userTexts } from '../../examples/scripted-model/conversation.ts';
 import { check } from '../../examples/scripted-model/steps.ts';
 import { greenRef } from '../../src/shared/ids.ts';
 import { bareRepository, gitIn } from '../support/repos.ts';
 import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
-import { Swarm } from '../support/swarm.ts';
-import { temporal } from '../support/temporal.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 const TOLD = 'still fail after 2 fixes (fix-odd, fix-odd-2)';
 
@@ -31,13 +30,7 @@ const hopeless: Scenario = {
 };
 
 describe('an error that stays', () => {
-  let swarm: Swarm;
-  beforeAll(async () => {
-    const { address, client, uniqueQueue } = await temporal();
-    const script = scenarioScript({ hopeless });
-    swarm = await Swarm.start({ client: await client(), address, taskQueue: uniqueQueue(), script });
-  }, 60_000);
-  afterAll(() => swarm?.stop());
+  const swarm = useSwarm({ script: scenarioScript({ hopeless }) });
 
   it('is given back to the planner, with what was tried, when two fixes have not helped', async () => {
     const failing = '[ -f odd.txt ] && echo "odd.txt:1: error: it is odd" && exit 1\nexit 0\n';

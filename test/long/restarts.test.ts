@@ -3,22 +3,18 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { step, write } from '../../examples/scripted-model/steps.ts';
 import type { RunReport } from '../../src/shared/contracts/run.ts';
 import { approveUpdate, pauseUpdate, resumeUpdate } from '../../src/shared/messages.ts';
 import { fileOn } from '../support/branches.ts';
 import { OwnServer } from '../support/own-server.ts';
-import { bareRepository, temporaryFolder } from '../support/repos.ts';
-import { planned, type Scenario, scenarioScript, specOf } from '../support/scenarios.ts';
+import { temporaryFolder } from '../support/repos.ts';
+import { planned, type Scenario, scenarioScript, slowly } from '../support/scenarios.ts';
 import { Swarm } from '../support/swarm.ts';
 
 const kept: Scenario = {
   plan: () => ({ tasks: [planned('patient')], done: true }),
   tasks: {
-    patient: () => ({
-      steps: Array.from({ length: 8 }, (_, i) => step(`Step ${i + 1}.`, write(`${i + 1}.txt`, `${i + 1}\n`))),
-      handoff: { status: 'complete', summary: '8 steps.' },
-    }),
+    patient: slowly('patient', 8),
   },
 };
 
@@ -41,14 +37,9 @@ afterAll(async () => {
 }, 60_000);
 
 it('an approval given after a restart of the server counts, and a pause outlives its worker', async () => {
-  const origin = bareRepository(join(swarm.dir, 'kept.git'));
-  const handle = await swarm.start('restarts', {
-    repo: origin.dir,
-    spec: specOf('kept'),
-    branch: 'main',
-    settings: { approvals: ['plan'] },
-  });
-  const asked = () => swarm.model.log.filter(({ task }) => task === 'patient').length;
+  const settings = { approvals: ['plan' as const] };
+  const { origin, handle } = await swarm.startScenario('restarts', 'kept', { settings });
+  const asked = () => swarm.requests('patient').length;
   await swarm.until('restarts', ({ approvals }) => approvals?.[0]?.name === 'plan-1');
   await server.kill();
   await server.restart();
@@ -69,6 +60,6 @@ it('an approval given after a restart of the server counts, and a pause outlives
   await handle.executeUpdate(resumeUpdate);
   const report = (await handle.result()) as RunReport;
   expect(report).toMatchObject({ status: 'complete', landed: 1, retries: 0 });
-  expect(fileOn(origin.dir, 'main', '8.txt')).toBe('8\n');
+  expect(fileOn(origin.dir, 'main', 'patient/8.txt')).toBe('8\n');
   await swarm.settled();
 }, 180_000);
