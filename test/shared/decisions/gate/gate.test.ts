@@ -197,6 +197,20 @@ describe('a batch gate', () => {
     expect(gate.state.tip).toBe('unknown');
   });
 
+  test('what has passed together with something that may not land any more is checked again without it', () => {
+    const gate = gateOf('a');
+    gate.add(entry('b', { fix: true }));
+    batch(gate);
+    ends(gate, 'ab', true);
+    const onlyFixes = { slots: 1, mayLand: ({ fix }: { fix: boolean }) => fix };
+    expect(gate.decide(onlyFixes)).toMatchObject([{ kind: 'check', line: ['b'] }]);
+    ends(gate, 'b', true);
+    expect(gate.decide(onlyFixes)).toEqual([{ kind: 'land', line: ['b'] }]);
+    gate.landed();
+    expect(gate.decide(onlyFixes)).toEqual([]);
+    expect(linesOf(batch(gate))).toEqual(['a']);
+  });
+
   test('what conflicts with a request before it waits for that one only', () => {
     const gate = gateOf('abc');
     const [check] = batch(gate);
