@@ -1,47 +1,15 @@
-import { join } from 'node:path';
-import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { createMirrors } from '../../../src/activities/git/mirrors.ts';
+import { describe, expect, it } from 'vitest';
 import { createBriefWorker } from '../../../src/activities/run/brief-task.ts';
-import { loadPrompts } from '../../../src/activities/run/prompts.ts';
 import { byteLength } from '../../../src/activities/run/text.ts';
-import type { Message } from '../../../src/shared/contracts/agent.ts';
-import { TaskSpec } from '../../../src/shared/contracts/task.ts';
-import { bareRepository, temporaryFolder, type TestRepository } from '../../support/repos.ts';
-import { PROMPTS_DIR, runContext } from '../../support/run-context.ts';
+import { runContext } from '../../support/run-context.ts';
+import { TASK_FILES, task, textOf, useBriefing } from './briefing.ts';
 
-const folder = temporaryFolder();
-afterAll(() => folder.remove());
-const deps = { mirrors: createMirrors({ dir: join(folder.dir, 'mirrors') }), prompts: loadPrompts(PROMPTS_DIR) };
+const { deps, at } = useBriefing(TASK_FILES);
 const briefWorker = createBriefWorker(deps);
-
-let count = 0;
-let repository: TestRepository;
-let base: string;
-beforeEach(() => {
-  repository = bareRepository(join(folder.dir, `${count++}.git`), {
-    'a.txt': '1\n',
-    'b.txt': '1\n',
-    'AGENTS.md': 'Be brief.\n',
-  });
-  base = repository.tip();
-});
-
-const task = TaskSpec.parse({
-  id: 'alpha',
-  description: 'Write alpha.',
-  scope: ['src/alpha.ts', 'docs/'],
-  acceptance: [{ text: 'Its tests pass', command: 'npm test' }, { text: 'It is documented' }],
-});
-function textOf(messages: Message[]): string {
-  const [system, user, ...rest] = messages;
-  expect([system?.role, rest.length]).toEqual(['system', 0]);
-  if (user?.role !== 'user') throw new Error(`not a message of the user: ${user?.role}`);
-  return user.text;
-}
 
 describe('the first message of a worker', () => {
   const brief = async (more: Partial<Parameters<typeof briefWorker>[0]> = {}) =>
-    briefWorker({ run: runContext(repository.dir, base), task, attempt: 1, guidance: [], ...more });
+    briefWorker({ run: runContext(at.repository.dir, at.base), task, attempt: 1, guidance: [], ...more });
 
   it('begins with the task and the attempt, and has all that the task says', async () => {
     const { messages } = await brief();
@@ -81,7 +49,7 @@ describe('the first message of a worker', () => {
 
   it('is bounded', async () => {
     const huge = 'x'.repeat(300_000);
-    repository.commit({ 'AGENTS.md': huge });
+    at.repository.commit({ 'AGENTS.md': huge });
     const { messages } = await brief({ previous: { summary: huge }, guidance: [huge] });
     expect(byteLength(JSON.stringify(messages))).toBeLessThan(100_000);
   });
