@@ -28,10 +28,10 @@ export type ShellSpec = {
   /** Changes when what is mounted under the same path is another folder. */
   place: string;
   env: Readonly<Record<string, string>>;
-  /** Nobody else's code runs in it: scripts for /bin/sh are run by the shell itself. */
+  /** Nobody else's code runs in it: there is nothing to clean up after a command. */
   own: boolean;
 };
-export type ShellCommand = Omit<ProcessCommand, 'stdin' | 'termGraceMs'> & {
+export type ShellCommand = Omit<ProcessCommand, 'termGraceMs'> & {
   /** As seen by the shell; default: where it is. */
   cwd?: string;
   /** Beyond the shell's own. */
@@ -44,10 +44,18 @@ export type ShellCommand = Omit<ProcessCommand, 'stdin' | 'termGraceMs'> & {
 const MAX_TEXT = 64 * 1024;
 
 /** Whether a command can be told to a shell: a variable's name may be none to it, and too long a text is for execve to refuse. */
-export const canBeTold = (argv: readonly string[], env: Readonly<Record<string, string>>): boolean =>
-  Object.keys(env).every((name) => /^[A-Za-z_]\w*$/.test(name)) &&
-  [...argv, ...Object.values(env)].every((text) => !text.includes('\0')) &&
-  [...argv, ...Object.values(env)].reduce((sum, text) => sum + text.length, 0) <= MAX_TEXT;
+export function canBeTold(
+  argv: readonly string[],
+  env: Readonly<Record<string, string>>,
+  stdin: Buffer | string = '',
+): boolean {
+  const texts = [...argv, ...Object.values(env), stdin];
+  return (
+    Object.keys(env).every((name) => /^[A-Za-z_]\w*$/.test(name)) &&
+    texts.every((text) => !text.includes('\0')) &&
+    texts.reduce((sum, text) => sum + text.length, 0) <= MAX_TEXT
+  );
+}
 
 export interface Shells {
   /** Resolves with null when that shell is busy, cannot be started or has ended: nothing was run then. */

@@ -71,6 +71,36 @@ describe('a shell that is kept between commands', () => {
     expect((await exec('echo x >&4')).stderr).toContain('Bad file descriptor');
   });
 
+  it('gives a command its input, in bytes, and runs scripts of ours without another program', async () => {
+    const namespace = await said('readlink /proc/self/ns/pid');
+    const bytes = Buffer.from([...Array.from({ length: 255 }, (_, i) => i + 1), ...Buffer.from(`'"$(id)\\\n`)]);
+    const cat = async (stdin: Buffer | string) =>
+      (await host.provider.exec(id, ['/bin/cat'], { timeoutMs: 10_000, stdin })).stdout;
+    expect(await cat(bytes)).toEqual(bytes);
+    expect((await cat('é→\n'.repeat(5_000))).toString()).toBe('é→\n'.repeat(5_000));
+    expect(await cat('')).toEqual(Buffer.alloc(0));
+    const script = [
+      '/bin/sh',
+      '-c',
+      'cat; printf "%s|" "$0" "$@"; readlink /proc/self/ns/pid; exit 3',
+      'sh',
+      "a'b",
+      '',
+    ];
+    const result = await host.provider.exec(id, script, { timeoutMs: 10_000, stdin: 'in ' });
+    expect(result.exitCode).toBe(3);
+    expect(result.stdout.toString()).toMatch(
+      new RegExp(`^in .*\\|a'b\\|\\|${namespace.trim().replace(/[[\]]/g, '\\$&')}\n$`),
+    );
+    // What does not read its input ends all the same.
+    expect(await exec('exit 4', { stdin: 'x'.repeat(60_000) })).toMatchObject({ exitCode: 4 });
+  });
+
+  it('gives input that a shell cannot be told to a command elsewhere', async () => {
+    for (const stdin of [Buffer.from('a\0b'), 'x'.repeat(200_000)])
+      expect((await exec('cat', { stdin })).stdout).toEqual(Buffer.from(stdin));
+  });
+
   it('ends with a command that ends it, and the next one has another', async () => {
     const result = await exec('echo before; kill -9 -1; sleep 300');
     expect(result.stdout.toString()).toBe('before\n');

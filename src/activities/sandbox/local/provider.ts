@@ -238,13 +238,12 @@ export async function createLocalProvider(options: {
         });
         return [...argv, ...limiter.inside];
       };
-      // What needs the network, input or a setup's files has a bubblewrap of its own.
+      // What needs the network or a setup's files has a bubblewrap of its own.
       const keeps =
         shell !== undefined &&
         session === undefined &&
-        exec.stdin === undefined &&
         exec.setup === undefined &&
-        canBeTold(argv, exec.env ?? {});
+        canBeTold(argv, exec.env ?? {}, exec.stdin);
       const kept = keeps
         ? {
             argv: [...isolation([{ from: shell, to: SHELL_INSIDE }], workspace), SHELL_INSIDE, '-s'],

@@ -62,7 +62,7 @@ export function createGuard(deps: {
     const wrapped = limiter.wrap(id, shell.argv, { ...wrap, combine: false, ...(pidFile && { pidFile }) });
     const { env, place, own } = shell;
     const spec = { owner: id, argv: wrapped, cwd: folder, env, place, own };
-    const { cwd: _, stdin: __, ...kept } = options;
+    const { cwd: _, ...kept } = options;
     return shells.run(spec, argv, { ...kept, ...shell.command, combine: wrap.combine });
   }
 
