@@ -5,7 +5,7 @@ import { type CommitSha, gateRefPrefix } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import { branchRef } from '../git/names.ts';
 import type { Log } from '../log.ts';
-import { fetchTarget } from './land.ts';
+import { dropRefs, fetchTarget } from './land.ts';
 import { planBatch } from './plan.ts';
 
 /**
@@ -41,6 +41,20 @@ export async function composeLine(
   const ref = `${gateRefPrefix(target)}${plan.tip}`;
   await mirror.pushWork(plan.tip, ref);
   return { base, commit: plan.tip, ref, steps };
+}
+
+/**
+ * Deletes the refs of all composed lines of a branch, when none is needed: those of attempts that died or were
+ * cancelled before they could be heard of, too. Best effort.
+ */
+export async function dropLines(mirror: Mirror, target: string, log: Log | undefined): Promise<void> {
+  const below = gateRefPrefix(target);
+  try {
+    const left = await mirror.listRemoteRefs(below);
+    await dropRefs(mirror, [...left.keys()], log);
+  } catch (error) {
+    log?.warn({ err: error, below }, 'it could not be asked which merged lines are left on the remote');
+  }
 }
 
 type Judged = {

@@ -10,8 +10,8 @@ import { enqueueSignal, healthSignal, WORKFLOW } from '../../shared/messages.ts'
 import type { Mirrors } from '../git/contract.ts';
 import { GitError, remoteWords } from '../git/errors.ts';
 import { heartbeating } from '../heartbeats.ts';
-import { composeLine } from './compose.ts';
-import { dropRefs, landBatch } from './land.ts';
+import { composeLine, dropLines } from './compose.ts';
+import { landBatch } from './land.ts';
 import { landLine } from './land-line.ts';
 import { answerRequesters, tellParent } from './requesters.ts';
 
@@ -85,8 +85,8 @@ export function createMergeActivities(deps: {
       );
     },
 
-    dropRefs({ repo, refs }) {
-      return heartbeating(async () => dropRefs(await mirrors.open(repo), refs, log));
+    dropRefs({ repo, target }) {
+      return heartbeating(async () => dropLines(await mirrors.open(repo), target, log));
     },
 
     tellHealth({ repo, target, health }) {

@@ -145,8 +145,8 @@ export interface MergeActivities {
   composeLine(request: ComposeRequest): Promise<ComposeResult>;
   /** Pushes what a gate let pass, by compare-and-swap, reads back. Idempotent. */
   landLine(request: LandLineRequest): Promise<LandLineResult>;
-  /** Deletes refs of composed lines and of work that is done with. Best effort. */
-  dropRefs(request: { repo: RunContext['repo']; refs: string[] }): Promise<void>;
+  /** Deletes all refs of composed lines of this branch, also those of attempts that were not heard of. Best effort. */
+  dropRefs(request: { repo: RunContext['repo']; target: string }): Promise<void>;
   /** signalWithStart of the queue of this repository and branch: a sweep's verdict freezes or thaws it. */
   tellHealth(request: { repo: RunContext['repo']; target: string; health: BranchHealth }): Promise<void>;
   /** Signals `outcome` to each requester's chain; one that has ended is no error. */

@@ -84,9 +84,9 @@ export class GateKeeper {
     }
   }
 
-  /** Refs of lines that were merged and never landed. */
-  takeRefs(): string[] {
-    return this.branch.lines.takeRefs();
+  /** Whether the remote may have refs of lines that were merged and never landed. */
+  get hasMerged(): boolean {
+    return this.branch.lines.hasMerged;
   }
 
   /** Begins all that can be begun now. */

@@ -9,12 +9,15 @@ export type Composed = { line: string[]; commit: string; ref: string; answer: Me
 export class ComposedLines {
   /** The branch's tip that all of them stand on. */
   base: string | undefined;
+  /** Whether anything has ever been merged, be it before the queue continued as new. */
+  hasMerged: boolean;
   private lines: Composed[] = [];
   /** Refs on the remote that are to be deleted when nothing needs them. */
   private refs = new Set<string>();
 
   constructor(base?: string) {
     this.base = base;
+    this.hasMerged = base !== undefined;
   }
 
   find(line: Line): Composed | undefined {
@@ -34,6 +37,7 @@ export class ComposedLines {
   /** @returns the line as far as it could be merged, with what was set aside or decided; it need not be found then. */
   add(before: Line, { base, ref, steps }: ComposeResult) {
     this.base = base;
+    this.hasMerged = true;
     let line = [...before];
     // What came to be merged without a request before it may be a line that is known already, as another commit. That
     // one may have been checked: it stays, and the rest has to be merged onto it.
@@ -75,13 +79,6 @@ export class ComposedLines {
   moved(): void {
     this.base = undefined;
     this.lines = [];
-  }
-
-  /** All refs that are left; the caller deletes them. */
-  takeRefs(): string[] {
-    const refs = [...this.refs];
-    this.refs.clear();
-    return refs;
   }
 
   private isBeyond(line: Line, landed: Line): boolean {

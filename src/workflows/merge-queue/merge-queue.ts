@@ -80,8 +80,8 @@ class MergeQueue {
       await this.answer(this.state.takeAnswers());
       await this.perhapsContinueAsNew();
     }
-    const refs = this.gate.takeRefs();
-    if (refs.length > 0) await mergeActivities.dropRefs({ repo: this.input.repo, refs });
+    const { repo, target } = this.input;
+    if (this.gate.hasMerged) await mergeActivities.dropRefs({ repo, target });
     return { landed: this.state.snapshot().landed };
   }
 

@@ -1,12 +1,14 @@
 /** The two halves of a landing with a gate, over real repositories: merged lines beside the branch, and their push. */
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Mirror } from '../../../src/activities/git/contract.ts';
-import { composeLine } from '../../../src/activities/merge/compose.ts';
+import { composeLine, dropLines } from '../../../src/activities/merge/compose.ts';
 import { landLine } from '../../../src/activities/merge/land-line.ts';
 import type { ComposeRequest } from '../../../src/shared/contracts/compose.ts';
 import { failureTypeOf } from '../../../src/shared/failures.ts';
 import { gateRefPrefix } from '../../../src/shared/ids.ts';
+import { createTestLog } from '../../support/log.ts';
 import { mirrorOf, workOn } from '../../support/merges.ts';
 import { bareRepository, type TestRepository, temporaryFolder } from '../../support/repos.ts';
 import { thrownBy } from '../../support/thrown.ts';
@@ -92,6 +94,21 @@ describe('a line that is merged for its gate', () => {
     remote.git('update-ref', '-d', 'refs/heads/main');
     expect(failureTypeOf(await thrownBy(compose({})))).toBe('RepositoryUnusable');
   });
+});
+
+test('what an attempt that died has left of merged lines is deleted at the end, and nothing else', async () => {
+  const entry = workOn(remote, base, 'one', { one: 'one' });
+  const first = await compose({ entries: [entry] });
+  remote.git('update-ref', `${gateRefPrefix(target)}${base}`, base);
+  remote.git('update-ref', `${gateRefPrefix('mainline')}${base}`, base);
+  expect(remote.refs(gateRefPrefix(target))).toEqual([first.ref, `${gateRefPrefix(target)}${base}`].sort());
+  await dropLines(mirror, target, undefined);
+  expect(remote.refs('refs/agentswarm/')).toEqual([`${gateRefPrefix('mainline')}${base}`, entry.ref].sort());
+  // A remote that cannot be asked is no reason to fail.
+  const log = createTestLog();
+  rmSync(remote.dir, { recursive: true });
+  await dropLines(mirror, target, log);
+  expect(log.lines).toMatchObject([{ level: 'warn', message: expect.stringContaining('left on the remote') }]);
 });
 
 describe('a line that has passed its gate', () => {

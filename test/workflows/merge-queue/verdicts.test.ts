@@ -21,7 +21,12 @@ function requestOf(id: string, command: string, fix = false): MergeRequest {
     body: '',
     author: { name: 'A', email: 'a@localhost' },
     fix,
-    gate: { mode: 'batch', slots: 1, checks: [{ name: command, command }], setup: null },
+    gate: {
+      mode: 'batch',
+      slots: 1,
+      checks: [{ name: command, command, quick: false, timeoutMinutes: 1 }],
+      setup: null,
+    },
   };
 }
 
