@@ -9,7 +9,7 @@ export const helpText = {
   spec: '@PATH: a file or folder here; a word without white space: a file or folder of the repository; anything else: the spec itself',
   base: 'branch to start from (default: the HEAD of the remote)',
   branch: 'branch to land on (default: agentswarm/<run>)',
-  maxWorkers: 'tasks at the same time',
+  maxWorkers: 'tasks at the same time, those of divisions included',
   approvals: 'what waits for a person: plan, merge',
   deliver: 'branch, or pull-request: propose the branch to the base at the end',
   id: 'id of the run, which is its workflow id (default: made from the repository and the time)',

@@ -27,6 +27,7 @@ import type { ModelWait } from './contracts/model-wait.ts';
 import type { RunSnapshot } from './contracts/snapshot.ts';
 import type { SweptMessage } from './contracts/sweep.ts';
 import type { HandoffMessage, OutcomeMessage } from './contracts/task.ts';
+import type { WorkersReport } from './contracts/workers.ts';
 
 /** Task to planner. */
 export const handoffSignal = defineSignal<[HandoffMessage]>('handoff');
@@ -49,6 +50,8 @@ export const sweptSignal = defineSignal<[SweptMessage]>('swept');
 /** Planner to task, task to its agent. */
 export const messageSignal = defineSignal<[AgentMessage]>('message');
 
+/** Subplanner to planner. */
+export const workersSignal = defineSignal<[WorkersReport]>('workers');
 /** Planner to subplanner. */
 export const controlSignal = defineSignal<[Control]>('control');
 /** Whoever waits for a person, to the root; and its answer. */

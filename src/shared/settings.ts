@@ -61,7 +61,7 @@ const ENGINE = {
 };
 
 const shape = {
-  /** Tasks at once. */
+  /** Tasks at once, at all levels of the run together. */
   maxWorkers: z.number().int().min(1).max(1_000),
   /** How often a task is tried in all. */
   maxAttempts: z.number().int().min(1).max(10),

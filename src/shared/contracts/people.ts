@@ -7,6 +7,7 @@ import { ApprovalKind } from '../approval-settings.ts';
 import { Chain, CommitSha, TaskId } from '../ids.ts';
 import { Budget } from './budget.ts';
 import { AcceptanceCriterion, ScopePath } from './task.ts';
+import { WorkersWord } from './workers.ts';
 
 const MAX_SAID_CHARS = 8_000;
 const Text = z
@@ -61,7 +62,7 @@ export type AddTask = z.input<typeof AddTask>;
 /** Update `setLimits`: what is named is changed. */
 export const SetLimits = z
   .strictObject({
-    /** Tasks at once, of each planner. */
+    /** Tasks at once, of this planner with all below it. */
     maxWorkers: z.number().int().min(1).max(1_000).optional(),
     /** How often a task is tried by itself. */
     maxAttempts: z.number().int().min(1).max(10).optional(),
@@ -104,6 +105,7 @@ export const Control = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('finish') }),
   z.object({ kind: z.literal('cancel'), reason: z.string(), until: z.number() }),
   z.object({ kind: z.literal('limits'), maxWorkers: z.number().int().min(1) }),
+  z.object({ kind: z.literal('workers'), ...WorkersWord.shape }),
 ]);
 export type Control = z.infer<typeof Control>;
 

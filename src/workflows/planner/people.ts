@@ -151,6 +151,9 @@ export function obey(planner: Addressed, control: Control): void {
       planner.hear((state) => state.limit({ maxWorkers: control.maxWorkers }));
       tellBelow(planner, control);
       return;
+    case 'workers':
+      planner.hear((state) => state.workersLent(control));
+      return;
   }
 }
 

@@ -19,16 +19,13 @@ import { isFinished, shouldPlan } from '../../shared/decisions/dispatch.ts';
 import { AgentMessage } from '../../shared/contracts/agent-run.ts';
 import { type ApprovalRequest, Control } from '../../shared/contracts/people.ts';
 import { ModelWait } from '../../shared/contracts/model-wait.ts';
-import { HandoffMessage, OutcomeMessage } from '../../shared/contracts/task.ts';
 import { FailureType, rootMessage, terminal } from '../../shared/failures.ts';
 import type { Chain } from '../../shared/ids.ts';
 import {
   controlSignal,
-  handoffSignal,
   messageSignal,
   modelWaitSignal,
   snapshotQuery,
-  taskOutcomeSignal,
   transcriptQuery,
 } from '../../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
@@ -36,7 +33,8 @@ import { ownChain } from '../agent/ask.ts';
 import { parseSignal } from '../input.ts';
 import { ModelWaits } from './model-waits.ts';
 import { defined, type Place } from './place.ts';
-import { Children } from './children.ts';
+import { Children, quietly } from './children.ts';
+import { listenToTasks } from './tasks/listen.ts';
 import { listenToPeople, obey, steerAll } from './people.ts';
 import { Rounds } from './rounds.ts';
 import { PlannerState } from './state.ts';
@@ -95,6 +93,8 @@ export abstract class PlanningWorkflow {
   protected async unfinished(): Promise<boolean> {
     return false;
   }
+  /** Tells the planner above what it has use for: fewer workers, or more. */
+  protected async askForWorkers(_state: PlannerState): Promise<void> {}
   /** Looked at now and then: throws when nobody wants this work any more. */
   protected async look(): Promise<void> {}
   protected get notes(): { notes: string[]; unsafe: boolean } {
@@ -185,11 +185,14 @@ export abstract class PlanningWorkflow {
     const ready = state.ready();
     for (const { spec } of ready) state.assigned(spec.id, Date.now());
     const children = defined(this.children);
+    for (const { child, word } of state.takeWorkersWords())
+      void quietly(children.control(child, { kind: 'workers', ...word }));
     const starts = await Promise.allSettled(ready.map((record) => children.start(state, record)));
     const failed = starts.find((start) => start.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
     // What did not start changes what can be started.
     if (ready.some(({ status }) => status !== 'running')) this.stirred = true;
+    await this.askForWorkers(state);
   }
 
   private mustContinueAsNew(historyEvents: number): boolean {
@@ -231,14 +234,7 @@ export abstract class PlanningWorkflow {
   }
 
   protected listen(): void {
-    setHandler(handoffSignal, (raw) => {
-      const message = parseSignal(HandoffMessage, raw, 'handoff');
-      if (message !== undefined) this.hear((state) => state.handoff(message, Date.now()));
-    });
-    setHandler(taskOutcomeSignal, (raw) => {
-      const message = parseSignal(OutcomeMessage, raw, 'outcome');
-      if (message !== undefined) this.hear((state) => state.outcome(message, Date.now()));
-    });
+    listenToTasks(this);
     setHandler(modelWaitSignal, (raw) => {
       const news = parseSignal(ModelWait, raw, 'modelWait');
       if (news !== undefined) this.modelWaits.heard(news);

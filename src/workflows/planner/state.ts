@@ -1,18 +1,18 @@
-/** What a planner knows and decides: when it plans, and what it starts. No await; plain JSON. */
+/** What a planner knows and decides: when it plans, beside all that it starts. No await; plain JSON. */
 import type { PlanningNews } from '../../shared/contracts/activities.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
 import type { Plan } from '../../shared/contracts/plan.ts';
 import type { AgentMetrics, TaskSpec } from '../../shared/contracts/task.ts';
-import { hopelessTasks, isSettled, readyTasks } from '../../shared/decisions/dispatch.ts';
+import { isSettled } from '../../shared/decisions/dispatch.ts';
 import { workDigest } from '../../shared/plan-rules.ts';
 import { RUN_TEXT } from '../../shared/run-text.ts';
 import { News, noNews } from './news.ts';
 import { holderOf } from './tasks/book.ts';
-import { PeopleState } from './people-state.ts';
+import { DispatchState } from './dispatch-state.ts';
 import type { CarriedSweeps } from './sweeps.ts';
 import { markReplaced, type TaskRecord } from './tasks/records.ts';
 
-export class PlannerState extends PeopleState {
+export class PlannerState extends DispatchState {
   // Planning.
 
   /** What the planner's model has not seen; it is taken out, and given back by `untold` when planning failed. */
@@ -121,11 +121,6 @@ export class PlannerState extends PeopleState {
     this.state.planned = Math.max(1, this.state.planned);
   }
 
-  /** What a task's attempt may spend; undefined where nothing is limited. */
-  shareOf(task: TaskRecord): Budget | undefined {
-    return this.budget.left(holderOf(task));
-  }
-
   /** Ends a run that has too little left for anything more, once nothing is under way that could free some. */
   closeWhenSpent(): void {
     const { active, queued } = this.planningInput();
@@ -137,38 +132,5 @@ export class PlannerState extends PeopleState {
   closeForBudget(): void {
     const { total, spent } = this.budget.seen;
     this.closeFor('budget', RUN_TEXT.budgetSpent(total, spent));
-  }
-
-  // Dispatch.
-
-  ready(): TaskRecord[] {
-    const { paused, refused, closing } = this.state;
-    if (paused !== undefined || refused !== undefined || closing !== undefined) return [];
-    for (const { id, because } of hopelessTasks(this.dispatchTasks())) {
-      const task = this.find(id);
-      this.close(task, RUN_TEXT.dependencyFailed(because));
-      task.lostWith = because;
-      this.trouble(RUN_TEXT.cancelled(id, because));
-    }
-    const { ready: next, overtaken } = readyTasks(
-      this.dispatchTasks().filter(({ held }) => held === undefined),
-      this.limits.maxWorkers,
-    );
-    const ready = next.map((id) => this.find(id));
-    const funded = new Set(this.budget.divide(ready.map(holderOf)));
-    if (ready.every((task) => funded.has(holderOf(task)))) {
-      for (const task of overtaken.map((id) => this.find(id))) task.overtaken = (task.overtaken ?? 0) + 1;
-    }
-    return ready.filter((task) => funded.has(holderOf(task)));
-  }
-
-  private dispatchTasks() {
-    return this.state.tasks.map(({ spec, status, branch, held, overtaken = 0 }) => ({
-      ...spec,
-      status,
-      branch,
-      held,
-      overtaken,
-    }));
   }
 }

@@ -16,13 +16,15 @@ import { type Handoff, NO_METRICS, TaskInput, type TaskResult } from '../../shar
 import { aggregateHandoff } from '../../shared/decisions/division.ts';
 import { boundedHandoff, MAX_HANDOFF_CHARS } from '../../shared/handoff-size.ts';
 import { FailureType, rootMessage, terminal } from '../../shared/failures.ts';
-import { handoffSignal, verdictSignal } from '../../shared/messages.ts';
+import { handoffSignal, verdictSignal, workersSignal } from '../../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
 import { askRoot } from '../approval.ts';
 import { parseInput, parseSignal } from '../input.ts';
 import { endedAncestor } from '../orphans.ts';
+import { quietly } from './children.ts';
 import { defined } from './place.ts';
 import { type CarriedState, PlanningWorkflow } from './planning-workflow.ts';
+import type { PlannerState } from './state.ts';
 import { reportTasks } from './tasks/records.ts';
 
 const Input = TaskInput.extend({
@@ -98,8 +100,18 @@ class Subplanner extends PlanningWorkflow {
     this.hear((state) => state.closeFor('planning', reason));
   }
 
+  protected override async askForWorkers(state: PlannerState, again = false): Promise<void> {
+    const need = state.takeWorkersNeed(again);
+    if (need === undefined) return;
+    const { task, parent } = this.input;
+    const above = getExternalWorkflowHandle(parent.workflowId);
+    await quietly(above.signal(workersSignal, { sender: this.chain, taskId: task.id, ...need }));
+  }
+
   protected override async look(): Promise<void> {
     const { state } = this;
+    // The planner above may not have known of this one yet when it asked.
+    if (state?.lacksWorkers === true) await this.askForWorkers(state, true);
     this.looks += 1;
     for (const plan of this.looks % ASK_AGAIN_AFTER_LOOKS === 0 ? (state?.heldPlans().keys() ?? []) : []) {
       await this.rounds?.askFor(defined(state), plan);

@@ -8,6 +8,7 @@ import type { Budget, Spent } from '../../../shared/contracts/budget.ts';
 import type { Scratchpad } from '../../../shared/contracts/plan.ts';
 import { addMetrics, type AgentMetrics, NO_METRICS } from '../../../shared/contracts/task.ts';
 import { isActive, isDone, type PlanningInput } from '../../../shared/decisions/dispatch.ts';
+import type { WorkersLent } from '../../../shared/decisions/workers.ts';
 import { FailureType, terminal } from '../../../shared/failures.ts';
 import type { Chain } from '../../../shared/ids.ts';
 import { RUN_TEXT } from '../../../shared/run-text.ts';
@@ -46,6 +47,8 @@ export type PlanningState = {
   budget?: CarriedBudget;
   /** Set when nothing more is begun, with why; what is under way ends. */
   closing?: { by: ClosedBy; reason: string };
+  /** Of a division: what its planner above has lent it. */
+  workers?: WorkersLent;
   /** As people have changed them. */
   limits?: { maxWorkers?: number; maxAttempts?: number };
   /** Of the root. */

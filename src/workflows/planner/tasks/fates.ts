@@ -14,6 +14,7 @@ import type {
 import { isActive } from '../../../shared/decisions/dispatch.ts';
 import { boundedPaths } from '../../../shared/handoff-size.ts';
 import { type Chain, sameChain, taskRef, taskWorkflowId } from '../../../shared/ids.ts';
+import { FIRST_BELOW } from '../../../shared/decisions/workers.ts';
 import { RUN_TEXT } from '../../../shared/run-text.ts';
 import { nextBranchState, nextTaskStatus } from '../../../shared/task-machine.ts';
 import { News } from '../news.ts';
@@ -43,7 +44,10 @@ export class TaskFates extends TaskBook {
     task.status = nextTaskStatus(task.status, 'running');
     task.child = child;
     task.begun = task.attempt;
-    if (divided) task.divided = true;
+    if (divided) {
+      task.divided = true;
+      task.workers = FIRST_BELOW;
+    }
     const early = this.early.filter((message) => message.taskId === id);
     this.early = this.early.filter((message) => message.taskId !== id);
     for (const message of early) this.handoff(message, task.heardAt);
@@ -231,7 +235,7 @@ export class TaskFates extends TaskBook {
     this.event(RUN_TEXT.retried(id, task.attempt));
   }
 
-  private get isDivision(): boolean {
+  protected get isDivision(): boolean {
     return this.limits.id !== undefined && this.limits.id !== this.limits.runId;
   }
 

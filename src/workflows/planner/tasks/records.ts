@@ -4,6 +4,7 @@ import type { TaskReport } from '../../../shared/contracts/run.ts';
 import type { TaskSpec } from '../../../shared/contracts/task.ts';
 import type { Chain } from '../../../shared/ids.ts';
 import { isDone, isSettled } from '../../../shared/decisions/dispatch.ts';
+import type { WorkersBelow } from '../../../shared/decisions/workers.ts';
 import { replacedBy } from '../../../shared/decisions/successors.ts';
 import { type KnownTask, workDigest } from '../../../shared/plan-rules.ts';
 import type { BranchState, TaskStatus } from '../../../shared/task-machine.ts';
@@ -45,6 +46,8 @@ export type TaskRecord = {
   held?: string;
   /** Its child is a subplanner. */
   divided?: boolean;
+  /** What of the workers that child may use. */
+  workers?: WorkersBelow;
   /** A person gave it up; it may hand off until then, in ms since the epoch. */
   givenUp?: { reason: string; until: number };
   /** Of the rounds of planning, the one that planned it, and the newest when it settled without having landed. */
@@ -173,6 +176,7 @@ export function shrink(task: TaskRecord): void {
   delete task.overtaken;
   delete task.held;
   delete task.divided;
+  delete task.workers;
   if (task.reason !== undefined) task.reason = task.reason.slice(0, 500);
   if (task.warning !== undefined) task.warning = task.warning.slice(0, 500);
 }
