@@ -1,11 +1,20 @@
-/** What of a task's work weakens tests and checks: the diff of the files that can, by one process of git. */
-import { isGuarded, parseDiff, tamperEvidence, type TamperRules } from '../../shared/decisions/tamper.ts';
+/** What of a task's work weakens tests and checks: the diff of the files that can, whole for those with tests. */
+import {
+  type FileDiff,
+  isGuarded,
+  mayHaveTests,
+  parseDiff,
+  tamperEvidence,
+  type TamperRules,
+} from '../../shared/decisions/tamper.ts';
 import type { CommitSha } from '../../shared/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 
 const MAX_FILES = 500;
 const MAX_EVIDENCE = 10;
-const DIFF = ['--literal-pathspecs', 'diff', '--no-color', '--no-ext-diff', '--no-textconv', '--no-renames', '-U0'];
+const DIFF = ['--literal-pathspecs', 'diff', '--no-color', '--no-ext-diff', '--no-textconv', '--no-renames'];
+/** Lines of context: all of a file that people read. */
+const WHOLE = 50_000;
 
 /**
  * @param files paths that differ between the two; of very many the first ones are looked at.
@@ -18,8 +27,17 @@ export async function findTampering(
   const { base, commit, rules } = request;
   const files = request.files.filter((path) => isGuarded(path, rules)).slice(0, MAX_FILES);
   if (files.length === 0) return [];
-  const { stdout } = await mirror.git([...DIFF, base, commit, '--', ...files]);
-  return tamperEvidence(parseDiff(stdout.toString('utf8')), rules)
+  const diffOf = async (paths: readonly string[], context: number): Promise<FileDiff[]> => {
+    if (paths.length === 0) return [];
+    const { stdout } = await mirror.git([...DIFF, `-U${context}`, base, commit, '--', ...paths]);
+    return parseDiff(stdout.toString('utf8'), { whole: context > 0 });
+  };
+  const tests = await diffOf(files.filter(mayHaveTests), WHOLE);
+  const others = await diffOf(
+    files.filter((path) => !mayHaveTests(path)),
+    0,
+  );
+  return tamperEvidence([...tests, ...others], rules)
     .map((line) => line.slice(0, 400))
     .slice(0, MAX_EVIDENCE);
 }

@@ -5,8 +5,10 @@
  * that is lost. It knows the common forms of tests; what it does not know it does not see.
  */
 
-/** A unified diff's lines of one file. */
-export type FileDiff = { path: string; deleted: boolean; added: string[]; removed: string[] };
+import { codeLines, countTests, type WholeFile } from './tamper-tests.ts';
+
+/** A unified diff's lines of one file; `whole` where its context is all of the file. */
+export type FileDiff = { path: string; deleted: boolean; added: string[]; removed: string[]; whole?: WholeFile };
 
 export type TamperRules = {
   /** Of a fix: any change of a check's own command counts, and so does each new suppression of a finding. */
@@ -19,12 +21,13 @@ const CONFIG_PATH =
   /(?:^|\/)(?:package\.json|Makefile|tsconfig[^/]*\.json|agentswarm\.json|pyproject\.toml|setup\.cfg|tox\.ini|pytest\.ini|\.coveragerc|codecov\.ya?ml|\.nycrc[^/]*|Cargo\.toml|\.golangci\.ya?ml|(?:vitest|vite|jest|karma|playwright|eslint|biome|\.eslintrc)[^/]*\.(?:[cm]?[jt]s|jsonc?|ya?ml))$/;
 const SOURCE_PATH = /\.(?:[cm]?[jt]sx?|py|go|rs|java|kt|rb|c|cc|cpp|h|hpp|cs|swift)$/;
 
+/** Whether tests may be declared there (Rust has them among its source): of these the guard wants the whole text. */
+export const mayHaveTests = (path: string): boolean => TEST_PATH.test(path) || path.endsWith('.rs');
+
 /** Whether a changed file is worth a look. */
 export const isGuarded = (path: string, { strict }: TamperRules): boolean =>
   TEST_PATH.test(path) || CONFIG_PATH.test(path) || SOURCE_PATH.test(path) || (strict && /\.sh$/.test(path));
 
-const DECLARED =
-  /(?:^|[^.\w])(?:it|test)(?:\.(?:each|concurrent|only|fails|sequential)\b[^(]*)?\s*\(|^\s*(?:async )?def test\w*\s*\(|^func (?:Test|Fuzz|Benchmark)\w*\(|#\[(?:\w+::)?test\]|^\s*@Test\b/;
 const SKIPPED =
   /\b(?:it|test|describe|suite|context)\.(?:skip|todo|only|skipIf)\b|(?:^|[^.\w])x(?:it|describe|test)\s*\(|@pytest\.mark\.(?:skip|xfail)|@unittest\.(?:skip|expectedFailure)|\bpytest\.skip\(|\bself\.skipTest\(|\bt\.Skip(?:f|Now)?\(|#\[ignore\b|^\s*@(?:Ignore|Disabled)\b|[{,]\s*(?:skip|todo):\s*(?:true|['"])/;
 const SUPPRESSED =
@@ -49,13 +52,14 @@ const TOOTHLESS =
 /** @returns one sentence for each thing that is weaker than before; empty where nothing is. */
 export function tamperEvidence(files: readonly FileDiff[], rules: TamperRules): string[] {
   const evidence: string[] = [];
-  // Rust has its tests among its source.
-  const tests = files.filter(({ path }) => TEST_PATH.test(path) || path.endsWith('.rs'));
-  const fewer = -net(tests, DECLARED);
+  const tests = files.filter(({ path }) => mayHaveTests(path));
+  const counted = tests.map((file) => ({ file, ...countTests(file.whole ?? linesOf(file)) }));
+  const fewer = counted.reduce((sum, { before, after }) => sum + before.declared - after.declared, 0);
   if (fewer > 0)
     evidence.push(
-      `${fewer} fewer test${fewer === 1 ? ' is' : 's are'} declared (${where(tests, 'removed', DECLARED)})`,
+      `${fewer} fewer test${fewer === 1 ? ' is' : 's are'} declared (${named(counted.filter(({ before, after }) => before.declared > after.declared))})`,
     );
+  evidence.push(...hollow(counted, fewer), ...emptied(tests));
   const skips = net(tests, SKIPPED);
   if (skips > 0)
     evidence.push(
@@ -80,8 +84,37 @@ function net(files: readonly FileDiff[], pattern: RegExp): number {
   return files.reduce((sum, { added, removed }) => sum + count(added) - count(removed), 0);
 }
 
+const linesOf = ({ added, removed }: FileDiff): WholeFile => ({ before: removed, after: added });
+
+type Counted = { file: FileDiff } & ReturnType<typeof countTests>;
+
+/** Tests that are still there and assert nothing any more. What only lines are known of has no bodies to look at. */
+function hollow(tests: readonly Counted[], fewer: number): string[] {
+  const whole = tests.filter(({ file }) => file.whole !== undefined);
+  const lost = whole.reduce((sum, { before, after }) => sum + before.asserting - after.asserting, 0);
+  const count = lost - Math.max(0, fewer);
+  if (count <= 0) return [];
+  const where = named(whole.filter(({ before, after }) => before.asserting > after.asserting));
+  return [`${count} test${count === 1 ? ' asserts' : 's assert'} nothing any more (${where})`];
+}
+
+/** Files among the tests without a test that is known, such as tables of cases, of which nothing is left. */
+function emptied(tests: readonly FileDiff[]): string[] {
+  return tests.flatMap(({ path, deleted, whole }) => {
+    if (deleted || whole === undefined || hasText(whole.after) || !hasText(whole.before)) return [];
+    return countTests(whole).before.declared > 0 ? [] : [`${path} is emptied`];
+  });
+}
+
+const hasText = (lines: readonly string[]): boolean => codeLines(lines).some((line) => line.trim() !== '');
+
+const named = (counted: readonly Counted[]): string => few(counted.map(({ file }) => file.path));
+
 function where(files: readonly FileDiff[], side: 'added' | 'removed', pattern: RegExp): string {
-  const paths = files.filter((file) => file[side].some((line) => pattern.test(line))).map(({ path }) => path);
+  return few(files.filter((file) => file[side].some((line) => pattern.test(line))).map(({ path }) => path));
+}
+
+function few(paths: readonly string[]): string {
   return `${paths.slice(0, 3).join(', ')}${paths.length > 3 ? ` and ${paths.length - 3} more files` : ''}`;
 }
 
@@ -134,14 +167,23 @@ function scripts({ path, added, removed }: FileDiff, { strict }: TamperRules): s
   });
 }
 
-/** A diff as `git diff` writes it (without renames), by file. */
-export function parseDiff(text: string): FileDiff[] {
+/**
+ * A diff as `git diff` writes it (without renames), by file.
+ * @param whole it was asked for with so much context that it has all of each file.
+ */
+export function parseDiff(text: string, { whole = false }: { whole?: boolean } = {}): FileDiff[] {
   const files: FileDiff[] = [];
   let inHunk = false;
   for (const line of text.split('\n')) {
     const [, path] = /^diff --git a\/(.*) b\/\1$/.exec(line) ?? [];
     if (path !== undefined) {
-      files.push({ path, deleted: false, added: [], removed: [] });
+      files.push({
+        path,
+        deleted: false,
+        added: [],
+        removed: [],
+        ...(whole ? { whole: { before: [], after: [] } } : {}),
+      });
       inHunk = false;
       continue;
     }
@@ -149,8 +191,24 @@ export function parseDiff(text: string): FileDiff[] {
     if (file === undefined) continue;
     if (line.startsWith('@@ ')) inHunk = true;
     else if (!inHunk && line.startsWith('deleted file mode')) file.deleted = true;
-    else if (inHunk && line.startsWith('+')) file.added.push(line.slice(1));
-    else if (inHunk && line.startsWith('-')) file.removed.push(line.slice(1));
+    else if (inHunk) takeLine(file, line);
   }
   return files;
+}
+
+function takeLine({ added, removed, whole }: FileDiff, line: string): void {
+  const text = line.slice(1);
+  switch (line[0]) {
+    case '+':
+      added.push(text);
+      whole?.after.push(text);
+      return;
+    case '-':
+      removed.push(text);
+      whole?.before.push(text);
+      return;
+    case ' ':
+      whole?.before.push(text);
+      whole?.after.push(text);
+  }
 }
