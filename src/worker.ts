@@ -44,6 +44,7 @@ import { trustedRegistries } from './shared/network.ts';
 import { hostQueue, reservedQueue, sandboxQueue } from './shared/queues.ts';
 import { startTracing } from './tracing.ts';
 import { workflowBundle } from './workflow-source.ts';
+import { LookoutWorker } from './workflow-worker.ts';
 
 export type WorkerRequest = {
   cwd: string;
@@ -119,7 +120,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
     const { workflows, leases, host } = options(config, common, await workflowBundle(env));
     const workers = await Promise.all([
-      Worker.create({
+      LookoutWorker.create({
         ...workflows,
         taskQueue,
         activities: {

@@ -15,6 +15,8 @@ const DYNAMIC_CONFIG: Record<string, boolean | number | string> = {
   'history.transferProcessorUpdateAckInterval': '3s',
   'history.timerProcessorUpdateAckInterval': '3s',
   'history.visibilityProcessorUpdateAckInterval': '3s',
+  /** Background work that waits longer for a workflow's lock comes again after 3 s: a quarter of a planner's 100 children did. */
+  'history.cacheNonUserContextLockTimeout': '10s',
 };
 
 export interface ServerArguments {

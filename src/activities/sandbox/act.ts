@@ -140,7 +140,7 @@ class Turn {
     const { keys, setupFor, inMirror, commit } = await records.tree(id);
     if (keys === undefined || keys === setupFor) return;
     const mirror = await mirrors.open(this.request.repo);
-    if (!inMirror) await packs.take(mirror, commit);
+    if (!inMirror) await packs.take(mirror, commit, id);
     const note = await setups.again({ mirror, id, commit, signal });
     await records.writeTree(id, { ...(await records.tree(id)), setupFor: keys });
     const last = results.at(-1);

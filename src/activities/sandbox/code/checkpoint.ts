@@ -198,7 +198,7 @@ async function keepObjects(
   }
   const { commit, keptBytes = 0 } = now;
   if (into === 'mirror' || keptBytes > KEPT_OBJECT_BYTES) {
-    if (!(await packs.take(await mirror(), commit)))
+    if (!(await packs.take(await mirror(), commit, id)))
       throw new Error(`checkpoint ${commit} of sandbox ${id} was kept and is not there`);
     now = { ...now, inMirror: true, keptBytes: 0, packedOn: commit };
   }

@@ -28,13 +28,18 @@ export interface KeptPacks {
     kept: KeptCommit,
     maxBytes: number,
   ): Promise<{ commit: CommitSha; bytes: number }>;
-  /** Into the mirror, if it was kept here; whether it was. @throws GitError when the mirror does not take it. */
-  take(mirror: Mirror, commit: CommitSha): Promise<boolean>;
+  /**
+   * Into the mirror, if it was kept here; whether it was. @param by the sandbox that is looked at first.
+   * @throws GitError when the mirror does not take it.
+   */
+  take(mirror: Mirror, commit: CommitSha, by?: string): Promise<boolean>;
   forget(id: string): Promise<void>;
   /** Deletes what is older than a week and of none of these sandboxes. */
   prune(ids: readonly string[]): Promise<void>;
 }
 
+const FEW = 100;
+const FEW_BYTES = 256 * 1024;
 const KEEP_MS = 7 * 24 * 3_600_000;
 
 export function createKeptPacks(dir: string): KeptPacks {
@@ -43,6 +48,26 @@ export function createKeptPacks(dir: string): KeptPacks {
       if (isMissing(error)) return [];
       throw error;
     });
+
+  async function takeFrom(id: string, mirror: Mirror, commit: CommitSha): Promise<boolean> {
+    const folder = join(dir, id);
+    const tree = await packTree(folder, commit);
+    if (tree !== null) {
+      await takePack(mirror, id, tree.packed);
+      // A little is packed again more cheaply than it is put aside.
+      if (tree.names.length > FEW || tree.packed.pack.length > FEW_BYTES) markTaken(folder, tree.names);
+      return true;
+    }
+    const name = (await names(folder)).find((each) => each.startsWith(`${commit}_`));
+    if (name === undefined) return false;
+    const builtOn = name
+      .slice(0, -'.pack'.length)
+      .split('_')
+      .slice(1)
+      .map((each) => CommitSha.parse(each));
+    await takePack(mirror, id, { commit, builtOn, pack: await readFile(join(folder, name)) });
+    return true;
+  }
 
   return {
     async keep(id, pack) {
@@ -55,24 +80,9 @@ export function createKeptPacks(dir: string): KeptPacks {
       for (const old of before) if (old !== name) rmSync(join(folder, old), { force: true });
     },
     keepTree: (id, objects, kept, maxBytes) => keepTree(join(dir, id), objects, kept, maxBytes),
-    async take(mirror, commit) {
-      for (const id of await names(dir)) {
-        const tree = await packTree(join(dir, id), commit);
-        if (tree !== null) {
-          await takePack(mirror, id, tree.packed);
-          markTaken(join(dir, id), tree.names);
-          return true;
-        }
-        const name = (await names(join(dir, id))).find((each) => each.startsWith(`${commit}_`));
-        if (name === undefined) continue;
-        const builtOn = name
-          .slice(0, -'.pack'.length)
-          .split('_')
-          .slice(1)
-          .map((each) => CommitSha.parse(each));
-        await takePack(mirror, id, { commit, builtOn, pack: await readFile(join(dir, id, name)) });
-        return true;
-      }
+    async take(mirror, commit, by) {
+      if (by !== undefined && (await takeFrom(by, mirror, commit))) return true;
+      for (const id of await names(dir)) if (id !== by && (await takeFrom(id, mirror, commit))) return true;
       return false;
     },
     forget: (id) => rm(join(dir, id), { recursive: true, force: true }),

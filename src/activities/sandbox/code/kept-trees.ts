@@ -6,7 +6,7 @@ import { constants as bufferConstants } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { copyFileSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CommitSha } from '../../../shared/ids.ts';
 import { isMissing } from '../state/files.ts';
@@ -63,30 +63,32 @@ export async function keepTree(
   let seen = 0;
   let bytes = 0;
   const keep = async (name: string, isTree: boolean): Promise<void> => {
-    if (hasLoose(to, name) || hasLoose(taken, name)) return;
+    const file = join(to, name);
+    if (hasLoose(file) || hasLoose(join(taken, name))) return;
     const made = isTree ? kept.made?.get(name) : undefined;
     // What is in none of these folders is in the mirror, on which the git folder stands.
-    if (made === undefined && !hasLoose(objects, name)) return;
+    const from = looseFile(objects, name);
+    if (made === undefined && !hasLoose(from)) return;
     if (++seen % AT_ONCE === 0) await nextTurn();
     if (made !== undefined) {
       bytes += made.length;
       if (bytes > maxBytes) throw tooLarge(maxBytes);
       for (const entry of entriesOf(made, bytesOf(kept.tree))) await keep(entry.name, entry.isTree);
-      writeLoose(to, name, { type: 'tree', data: made });
+      writeLoose(file, { type: 'tree', data: made });
       return;
     }
-    bytes += sizeOfLoose(objects, name);
+    bytes += sizeOfLoose(from);
     if (!(bytes <= maxBytes)) throw tooLarge(maxBytes);
     if (isTree) {
-      const { data } = await readLoose(objects, name, maxBytes);
+      const { data } = await readLoose(from, maxBytes);
       for (const entry of entriesOf(data, bytesOf(kept.tree))) await keep(entry.name, entry.isTree);
     }
-    link(looseFile(objects, name), looseFile(to, name));
+    link(from, file);
   };
+  mkdirSync(to, { recursive: true, mode: 0o700 });
   await keep(kept.tree, true);
   const commit = nameOfCommit(kept);
   const names = await namesIn(folder);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
   // Without the thread pool, see state/files.ts.
   writeFileSync(join(folder, `${commit}${COMMIT}`), kept.content);
   for (const old of names)
@@ -112,9 +114,10 @@ export async function packTree(
   const objects: GitObject[] = [{ type: 'commit', data: content }];
   const seen = new Set<string>();
   const add = async (name: string): Promise<void> => {
-    if (seen.has(name) || !hasLoose(from, name)) return;
+    const file = join(from, name);
+    if (seen.has(name) || !hasLoose(file)) return;
     seen.add(name);
-    const object = await readLoose(from, name, bufferConstants.MAX_LENGTH);
+    const object = await readLoose(file, bufferConstants.MAX_LENGTH);
     objects.push(object);
     if (object.type !== 'tree') return;
     for (const entry of entriesOf(object.data, bytesOf(tree))) await add(entry.name);
@@ -126,21 +129,18 @@ export async function packTree(
 
 /** The mirror has these, and all that they name. */
 export function markTaken(folder: string, names: readonly string[]): void {
-  for (const name of names) {
-    const to = looseFile(join(folder, TAKEN), name);
-    mkdirSync(dirname(to), { recursive: true, mode: 0o700 });
-    renameSync(looseFile(join(folder, NEW), name), to);
-  }
+  mkdirSync(join(folder, TAKEN), { recursive: true, mode: 0o700 });
+  for (const name of names) renameSync(join(folder, NEW, name), join(folder, TAKEN, name));
 }
 
-const NEW = 'objects';
+/** Each a flat folder, where git has two levels: a sandbox's are few. */
+const NEW = 'new';
 const TAKEN = 'taken';
 
 const COMMIT = '.commit';
 const bytesOf = (name: string): 20 | 32 => (name.length === 64 ? 32 : 20);
 
 function link(from: string, to: string): void {
-  mkdirSync(dirname(to), { recursive: true, mode: 0o700 });
   try {
     linkSync(from, to);
   } catch (error) {

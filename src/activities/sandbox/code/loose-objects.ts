@@ -1,48 +1,46 @@
 /** Trees and blobs as git keeps them one by one (gitformat-loose), and as a pack (gitformat-pack), without git. */
 import { createHash } from 'node:crypto';
-import { closeSync, lstatSync, mkdirSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { closeSync, lstatSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { constants, deflate, deflateSync, inflate, inflateSync } from 'node:zlib';
 
 type ObjectType = 'commit' | 'tree' | 'blob';
 export type GitObject = { type: ObjectType; data: Buffer };
 
-/** What is smaller is unpacked at once: the thread pool takes longer. */
+/** What is smaller is packed and unpacked at once: the thread pool takes longer. */
 const SMALL = 32 * 1024;
+const LEVEL = { level: 1 };
 const unpack = promisify(inflate);
 const pack = promisify(deflate);
 
+/** Where git has an object in its folder of them. */
 export const looseFile = (objects: string, name: string): string => join(objects, name.slice(0, 2), name.slice(2));
 
-/** Whether the folder has this object, as a file. */
-export const hasLoose = (objects: string, name: string): boolean =>
-  lstatSync(looseFile(objects, name), { throwIfNoEntry: false })?.isFile() === true;
+/** Whether there is such an object, as a file. */
+export const hasLoose = (file: string): boolean => lstatSync(file, { throwIfNoEntry: false })?.isFile() === true;
 
 /** @throws when it is not there, is no object, or unpacks to more than `maxBytes`. */
-export async function readLoose(objects: string, name: string, maxBytes: number): Promise<GitObject> {
-  const packed = readFileSync(looseFile(objects, name));
+export async function readLoose(file: string, maxBytes: number): Promise<GitObject> {
+  const packed = readFileSync(file);
   const limit = { maxOutputLength: maxBytes };
   const object = packed.length < SMALL ? inflateSync(packed, limit) : await unpack(packed, limit);
   const end = object.indexOf(0);
   const [, type, size] = /^(tree|blob) (\d+)$/.exec(object.toString('latin1', 0, Math.min(end, 40))) ?? [];
-  if (type === undefined || Number(size) !== object.length - end - 1)
-    throw new Error(`${looseFile(objects, name)} is no tree or blob`);
+  if (type === undefined || Number(size) !== object.length - end - 1) throw new Error(`${file} is no tree or blob`);
   return { type: type as ObjectType, data: object.subarray(end + 1) };
 }
 
 /** Whole or not at all, also when this process is killed. */
-export function writeLoose(objects: string, name: string, { type, data }: GitObject): void {
-  const file = looseFile(objects, name);
+export function writeLoose(file: string, { type, data }: GitObject): void {
   const content = Buffer.concat([Buffer.from(`${type} ${data.length}\0`, 'latin1'), data]);
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(`${file}.part`, deflateSync(content, { level: 1 }));
+  writeFileSync(`${file}.part`, deflateSync(content, LEVEL));
   renameSync(`${file}.part`, file);
 }
 
 /** Bytes of an object when unpacked, from its first ones. */
-export function sizeOfLoose(objects: string, name: string): number {
-  const file = openSync(looseFile(objects, name), 'r');
+export function sizeOfLoose(path: string): number {
+  const file = openSync(path, 'r');
   try {
     // The tables of a block's codes come first.
     const start = Buffer.alloc(1_024);
@@ -77,7 +75,11 @@ export async function encodePack(objects: readonly GitObject[], hash: 'sha1' | '
   header.writeUInt32BE(2, 4);
   header.writeUInt32BE(objects.length, 8);
   const parts: Buffer[] = [header];
-  for (const { type, data } of objects) parts.push(entryHeader(type, data.length), await pack(data, { level: 1 }));
+  for (const { type, data } of objects)
+    parts.push(
+      entryHeader(type, data.length),
+      data.length < SMALL ? deflateSync(data, LEVEL) : await pack(data, LEVEL),
+    );
   const body = Buffer.concat(parts);
   return Buffer.concat([body, createHash(hash).update(body).digest()]);
 }
