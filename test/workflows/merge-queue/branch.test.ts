@@ -4,27 +4,18 @@ import type { MergeQueueInput, MergeRequest } from '../../../src/shared/contract
 import { GateKeeper } from '../../../src/workflows/merge-queue/gate.ts';
 import { MergeQueueState } from '../../../src/workflows/merge-queue/state.ts';
 import { ModelRemote } from '../../support/merge-model.ts';
+import { mergeRequest } from '../../support/merge-requests.ts';
 
-const SHA = 'a'.repeat(40);
-
-const requestOf = (id: string, fix: boolean): MergeRequest => ({
-  id,
-  requester: { workflowId: `run/${id}.1`, firstRunId: id },
-  root: { workflowId: 'run', firstRunId: 'root' },
-  commit: SHA,
-  ref: `refs/agentswarm/runs/run/${id}.1`,
-  base: SHA,
-  priority: 5,
-  subject: id,
-  body: '',
-  author: { name: 'A', email: 'a@localhost' },
-  fix,
-  gate: { mode: 'batch', slots: 1, checks: [], setup: null },
-});
+const requestOf = (id: string, fix: boolean) =>
+  mergeRequest(id, { fix, gate: { mode: 'batch', slots: 1, checks: [], setup: null } });
 
 /** A gate over a remote where nothing goes wrong by itself. */
 function gated(errors?: (content: readonly string[]) => readonly string[]) {
-  const remote = new ModelRemote({
+  return over(modelOf(errors), { repo: { location: '/x', key: '/x' }, target: 'main' });
+}
+
+const modelOf = (errors?: (content: readonly string[]) => readonly string[]): ModelRemote =>
+  new ModelRemote({
     bad: new Set(),
     keys: new Map(),
     ...(errors === undefined ? {} : { errors }),
@@ -33,7 +24,8 @@ function gated(errors?: (content: readonly string[]) => readonly string[]) {
     cannotRun: () => false,
     pass: (_, value) => Promise.resolve(value),
   });
-  const input: MergeQueueInput = { repo: { location: '/x', key: '/x' }, target: 'main' };
+
+function over(remote: ModelRemote, input: MergeQueueInput) {
   const queue = new MergeQueueState(input);
   const keeper = new GateKeeper({ input, queue, effects: remote.effects(), onNews: () => undefined });
   /** These come, and all happens that follows. @returns the answers that were given. */
@@ -45,7 +37,12 @@ function gated(errors?: (content: readonly string[]) => readonly string[]) {
     }
     return queue.takeAnswers().map(({ answer }) => `${answer.id} ${answer.outcome.kind}`);
   };
-  return { remote, queue, keeper, settle };
+  /** The queue continues as new. */
+  const continued = () => {
+    const state = { ...queue.toJSON(), gate: keeper.findings() };
+    return over(remote, JSON.parse(JSON.stringify({ ...input, state })) as MergeQueueInput);
+  };
+  return { remote, queue, keeper, settle, continued };
 }
 
 test('what a sweep has frozen takes nothing but fixes, though the gate sees it pass', async () => {
@@ -68,6 +65,15 @@ test('after a fix of a part it still fails by itself, so nobody else is blamed',
   expect(await settle(requestOf('r0', true))).toEqual(['r0 landed']);
   expect(await settle(requestOf('r1', true))).toEqual(['r1 landed', 'r2 landed']);
   expect(remote.content).toEqual(['r0', 'r1', 'r2']);
+});
+
+test('what it fails with is found out anew after the queue has continued as new, so that a fix of a part still lands', async () => {
+  const before = gated((content) => ['error a', 'error b'].filter((error) => !content.includes(`mends ${error}`)));
+  expect(await before.settle(requestOf('r0', false))).toEqual([]);
+  expect(before.keeper.isRed).toBe(true);
+  const { settle } = before.continued();
+  expect(await settle(requestOf('mends error a', true))).toEqual(['mends error a landed']);
+  expect(await settle(requestOf('mends error b', true))).toEqual(['mends error b landed', 'r0 landed']);
 });
 
 test('a sweep of a commit that is not the tip any more freezes nothing where the gate has seen the tip pass', async () => {
