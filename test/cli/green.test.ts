@@ -1,25 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Dependencies } from '../../src/cli/dependencies.ts';
-import { runCli } from '../../src/cli/program.ts';
 import { readGreen } from '../../src/green.ts';
 import { greenRef } from '../../src/shared/ids.ts';
 import { bareRepository, temporaryFolder, type TestRepository } from '../support/repos.ts';
-import { cleanEnvironment } from './fixture/command.ts';
+import { runHere } from './fixture/command.ts';
 
 const folder = temporaryFolder('agentswarm-green-');
 
-async function green(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const out: Record<'stdout' | 'stderr', string> = { stdout: '', stderr: '' };
-  const sink = (name: 'stdout' | 'stderr') => ({ write: (text: string) => ((out[name] += text), true) });
-  const io = {
-    stdout: sink('stdout') as unknown as NodeJS.WriteStream,
-    stderr: sink('stderr') as unknown as NodeJS.WriteStream,
-    cwd: folder.dir,
-    env: cleanEnvironment(folder.dir),
-  };
-  const code = await runCli(['green', ...args], io, { version: '1', readGreen } as Dependencies);
-  return { code, ...out };
-}
+const green = (...args: string[]) => runHere(['green', ...args], { cwd: folder.dir, dependencies: { readGreen } });
 
 let origin: TestRepository;
 beforeAll(() => {

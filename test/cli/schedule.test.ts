@@ -1,11 +1,9 @@
 /** Schedules on a real server; nothing works on the queue, so that the run that one starts stays open. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Client } from '@temporalio/client';
-import { runCli } from '../../src/cli/program.ts';
-import type { Dependencies } from '../../src/cli/dependencies.ts';
 import { bareRepository, temporaryFolder } from '../support/repos.ts';
 import { temporal } from '../support/temporal.ts';
-import { cleanEnvironment } from './fixture/command.ts';
+import { runHere } from './fixture/command.ts';
 
 const folder = temporaryFolder('agentswarm-schedule-');
 const id = `nightly-${Date.now()}`;
@@ -28,18 +26,8 @@ afterAll(async () => {
   folder.remove();
 });
 
-async function agentswarm(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const out: Record<'stdout' | 'stderr', string> = { stdout: '', stderr: '' };
-  const sink = (name: 'stdout' | 'stderr') => ({ write: (text: string) => ((out[name] += text), true) });
-  const io = {
-    stdout: sink('stdout') as unknown as NodeJS.WriteStream,
-    stderr: sink('stderr') as unknown as NodeJS.WriteStream,
-    cwd: folder.dir,
-    env: { ...cleanEnvironment(folder.dir), TEMPORAL_ADDRESS: address },
-  };
-  const code = await runCli(['schedule', ...args], io, { version: '1' } as Dependencies);
-  return { code, ...out };
-}
+const agentswarm = (...args: string[]) =>
+  runHere(['schedule', ...args], { cwd: folder.dir, env: { TEMPORAL_ADDRESS: address }, dependencies: {} });
 
 const runsOf = async (): Promise<string[]> =>
   (await client.schedule.getHandle(id).describe()).info.recentActions.map(({ action }) => action.workflow.workflowId);

@@ -3,13 +3,13 @@ import { type Client, WorkflowUpdateFailedError } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MergeActivities, RunActivities } from '../../src/shared/contracts/activities.ts';
-import type { MergeAnswer, MergeRequest } from '../../src/shared/contracts/merge.ts';
+import type { MergeAnswer } from '../../src/shared/contracts/merge.ts';
 import { FailureType, failureTypeOf, terminal } from '../../src/shared/failures.ts';
 import { DEFAULT_RUN_SETTINGS } from '../../src/shared/settings.ts';
 import { steerUpdate } from '../../src/shared/messages.ts';
+import { mergeRequest, SHA } from '../support/merge-requests.ts';
 import { temporal, type TestTemporal } from '../support/temporal.ts';
 
-const SHA = 'a'.repeat(40);
 const RUBBISH = [undefined, null, 5, 'x', {}, { sandbox: {} }, [{ id: 1 }]];
 
 let server: TestTemporal;
@@ -39,18 +39,6 @@ async function failedWorkflowTasks(workflowId: string): Promise<number> {
 }
 
 describe('the merge queue', () => {
-  const entry = (id: string): MergeRequest => ({
-    id,
-    requester: { workflowId: `run/${id}.1`, firstRunId: id },
-    root: { workflowId: 'run', firstRunId: 'root' },
-    commit: SHA,
-    ref: `refs/agentswarm/runs/run/${id}.1`,
-    base: SHA,
-    priority: 5,
-    subject: id,
-    body: '',
-    author: { name: 'A', email: 'a@localhost' },
-  });
   const activitiesTo = (answers: MergeAnswer[]): Pick<MergeActivities, 'landBatch' | 'answerRequesters'> => ({
     async landBatch({ entries }) {
       return { tip: SHA, overtaken: 0, outcomes: entries.map(({ id }) => ({ id, outcome: { kind: 'empty' } })) };
@@ -66,7 +54,7 @@ describe('the merge queue', () => {
     await working(taskQueue, activitiesTo(answers), async () => {
       const handle = await client.workflow.start('mergeQueue', { workflowId, taskQueue, args });
       for (const said of RUBBISH) await handle.signal('enqueue', said);
-      await handle.signal('enqueue', entry('good'));
+      await handle.signal('enqueue', mergeRequest('good'));
       await handle.result();
     });
     expect(answers.map(({ id }) => id)).toEqual(['good']);

@@ -1,20 +1,11 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { checkEndpoints } from '../../../src/activities/llm/check.ts';
 import type { Endpoint } from '../../../src/activities/llm/endpoints.ts';
 import { failureTypeOf } from '../../../src/shared/failures.ts';
-import { type LlmServer, type LlmServerOptions, startLlmServer } from '../../support/llm-server.ts';
 import { createTestLog } from '../../support/log.ts';
-import { endpointTo, KEY } from './support.ts';
+import { endpointTo, KEY, useLlmServers } from './support.ts';
 
-const servers: LlmServer[] = [];
-async function serve(options: LlmServerOptions = {}): Promise<LlmServer> {
-  const server = await startLlmServer(options);
-  servers.push(server);
-  return server;
-}
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((server) => server.close()));
-});
+const serve = useLlmServers();
 
 const check = (endpoints: Endpoint[], timeoutMs = 2_000) =>
   checkEndpoints(endpoints, { log: createTestLog(), timeoutMs });

@@ -1,22 +1,14 @@
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { Endpoint } from '../../../src/activities/llm/endpoints.ts';
 import { completeSomewhere, type FailoverRequest } from '../../../src/activities/llm/failover.ts';
 import { createProvider } from '../../../src/activities/llm/providers/create.ts';
 import { Router } from '../../../src/activities/llm/router/router.ts';
 import { failureTypeOf } from '../../../src/shared/failures.ts';
-import { type LlmServer, type LlmServerOptions, startLlmServer } from '../../support/llm-server.ts';
+import type { LlmServer } from '../../support/llm-server.ts';
 import { createTestLog } from '../../support/log.ts';
-import { completionRequest, endpointTo, KEY, ManualClock } from './support.ts';
+import { completionRequest, endpointTo, KEY, ManualClock, useLlmServers } from './support.ts';
 
-const servers: LlmServer[] = [];
-async function serve(options: LlmServerOptions = {}): Promise<LlmServer> {
-  const server = await startLlmServer(options);
-  servers.push(server);
-  return server;
-}
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((server) => server.close()));
-});
+const serve = useLlmServers();
 
 /** Whatever a call waits for comes at once: the clock goes on by as much. */
 function setUp(endpoints: Endpoint[]) {

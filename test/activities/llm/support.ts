@@ -1,10 +1,13 @@
+import { afterEach } from 'vitest';
 import type { Endpoint } from '../../../src/activities/llm/endpoints.ts';
+import { ProviderFailure } from '../../../src/activities/llm/failures.ts';
 import type { CompletionRequest } from '../../../src/activities/llm/providers/provider.ts';
 import { toolDefinitions } from '../../../src/activities/llm/providers/tools.ts';
 import type { Clock } from '../../../src/activities/llm/router/router.ts';
 import { ApiKey } from '../../../src/activities/llm/secret.ts';
 import type { ThinkRequest } from '../../../src/shared/contracts/agent.ts';
-import type { LlmServer } from '../../support/llm-server.ts';
+import { type LlmServer, type LlmServerOptions, startLlmServer } from '../../support/llm-server.ts';
+import { thrownBy } from '../../support/thrown.ts';
 
 /** Time that passes when it is told to. */
 export class ManualClock implements Clock {
@@ -92,4 +95,24 @@ export function thinkRequest(changes: Partial<ThinkRequest> = {}): ThinkRequest 
     maxOutputTokens: 1_000,
     ...changes,
   };
+}
+
+/** Servers of a test, which are closed after it. */
+export function useLlmServers(): (options?: LlmServerOptions) => Promise<LlmServer> {
+  const servers: LlmServer[] = [];
+  afterEach(async () => {
+    await Promise.all(servers.splice(0).map((server) => server.close()));
+  });
+  return async (options = {}) => {
+    const server = await startLlmServer(options);
+    servers.push(server);
+    return server;
+  };
+}
+
+/** Throws what else went wrong, or that nothing did. */
+export async function failureOf(promise: Promise<unknown>): Promise<ProviderFailure> {
+  const error = await thrownBy(promise);
+  if (!(error instanceof ProviderFailure)) throw error;
+  return error;
 }

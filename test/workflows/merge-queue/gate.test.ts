@@ -8,8 +8,8 @@ import type { MergeOutcome, MergeQueueInput, MergeRequest } from '../../../src/s
 import { GateKeeper } from '../../../src/workflows/merge-queue/gate.ts';
 import { MergeQueueState } from '../../../src/workflows/merge-queue/state.ts';
 import { ModelRemote } from '../../support/merge-model.ts';
+import { mergeRequest } from '../../support/merge-requests.ts';
 
-const SHA = 'a'.repeat(40);
 /** After so many steps nothing goes wrong any more, and after so many all must be done. */
 const CALM_AFTER = 150;
 const MAX_STEPS = 1_200;
@@ -35,21 +35,9 @@ function requestOf(
   id: string,
   { priority, fix }: Pick<Planned, 'priority' | 'fix'>,
   { speculative, slots }: Pick<Plan, 'speculative' | 'slots'>,
-): MergeRequest {
-  return {
-    id,
-    requester: { workflowId: `run/${id}.1`, firstRunId: id },
-    root: { workflowId: 'run', firstRunId: 'root' },
-    commit: SHA,
-    ref: `refs/agentswarm/runs/run/${id}.1`,
-    base: SHA,
-    priority,
-    subject: id,
-    body: '',
-    author: { name: 'A', email: 'a@localhost' },
-    fix,
-    gate: { mode: speculative ? 'speculative' : 'batch', slots, checks: [], setup: null },
-  };
+) {
+  const mode = speculative ? ('speculative' as const) : ('batch' as const);
+  return mergeRequest(id, { priority, fix, gate: { mode, slots, checks: [], setup: null } });
 }
 
 class Schedule {

@@ -1,20 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { MergeRequest } from '../../../src/shared/contracts/merge.ts';
 import { MAX_BATCH, MergeQueueState } from '../../../src/workflows/merge-queue/state.ts';
+import { mergeRequest, SHA } from '../../support/merge-requests.ts';
 
-const SHA = 'a'.repeat(40);
-const entry = (id: string, priority = 5): MergeRequest => ({
-  id,
-  requester: { workflowId: `run/${id}.1`, firstRunId: id },
-  root: { workflowId: 'run', firstRunId: 'root' },
-  commit: SHA,
-  ref: `refs/agentswarm/runs/run/${id}.1`,
-  base: SHA,
-  priority,
-  subject: id,
-  body: '',
-  author: { name: 'A', email: 'a@localhost' },
-});
+const entry = (id: string, priority = 5) => mergeRequest(id, { priority });
 const fresh = () => new MergeQueueState({ repo: { location: '/x', key: '/x' }, target: 'main' });
 
 describe('the merge queue', () => {

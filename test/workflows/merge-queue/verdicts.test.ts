@@ -3,23 +3,14 @@ import type { CheckRun, ChecksRequest, ChecksResult } from '../../../src/shared/
 import type { MergeRequest } from '../../../src/shared/contracts/merge.ts';
 import { MERGE_TEXT } from '../../../src/shared/merge-text.ts';
 import { GateVerdicts } from '../../../src/workflows/merge-queue/verdicts.ts';
+import { mergeRequest, SHA } from '../../support/merge-requests.ts';
 
-const SHA = 'a'.repeat(40);
 const BASE = 'b'.repeat(40);
 const REF = 'refs/agentswarm/gate/main/x';
 
-function requestOf(id: string, command: string, fix = false): MergeRequest {
-  return {
-    id,
-    requester: { workflowId: `run/${id}.1`, firstRunId: id },
-    root: { workflowId: 'run', firstRunId: 'root' },
-    commit: SHA,
-    ref: `refs/agentswarm/runs/run/${id}.1`,
+function requestOf(id: string, command: string, fix = false) {
+  return mergeRequest(id, {
     base: BASE,
-    priority: 5,
-    subject: id,
-    body: '',
-    author: { name: 'A', email: 'a@localhost' },
     fix,
     gate: {
       mode: 'batch',
@@ -27,7 +18,7 @@ function requestOf(id: string, command: string, fix = false): MergeRequest {
       checks: [{ name: command, command, quick: false, timeoutMinutes: 1 }],
       setup: null,
     },
-  };
+  });
 }
 
 /** Verdicts of a sandbox that answers by the first command of what it is asked. */

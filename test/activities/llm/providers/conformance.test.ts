@@ -1,10 +1,10 @@
 /** Our clients of both protocols against somebody else's idea of them. */
 import { type FixtureOpts, LLMock } from '@copilotkit/aimock';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ProviderFailure } from '../../../../src/activities/llm/failures.ts';
+import type { ProviderFailure } from '../../../../src/activities/llm/failures.ts';
 import { createProvider } from '../../../../src/activities/llm/providers/create.ts';
 import type { Message } from '../../../../src/shared/contracts/agent.ts';
-import { completionRequest, endpointTo } from '../support.ts';
+import { completionRequest, endpointTo, failureOf } from '../support.ts';
 
 let mock: LLMock;
 beforeEach(async () => {
@@ -16,15 +16,6 @@ afterEach(() => mock.stop());
 type Protocol = 'openai' | 'anthropic';
 const provider = (protocol: Protocol) =>
   createProvider(endpointTo({ openaiUrl: `${mock.url}/v1`, anthropicUrl: mock.url }, protocol));
-
-async function failureOf(promise: Promise<unknown>): Promise<ProviderFailure> {
-  const error = await promise.then(
-    () => new Error('it did not fail'),
-    (e: unknown) => e,
-  );
-  if (!(error instanceof ProviderFailure)) throw error;
-  return error;
-}
 
 /** Fixtures are found by what the last user said: "Say hello." of `completionRequest`. */
 const onHello = (response: Parameters<LLMock['onMessage']>[1], options: FixtureOpts = {}): void =>

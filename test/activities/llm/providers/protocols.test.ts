@@ -1,29 +1,12 @@
-import { afterEach, describe, expect, test } from 'vitest';
-import { ProviderFailure, retryAfter } from '../../../../src/activities/llm/failures.ts';
+import { describe, expect, test } from 'vitest';
+import { type ProviderFailure, retryAfter } from '../../../../src/activities/llm/failures.ts';
 import { createProvider } from '../../../../src/activities/llm/providers/create.ts';
 import { failureTypeOf } from '../../../../src/shared/failures.ts';
 import type { Message } from '../../../../src/shared/contracts/agent.ts';
-import { type Fault, type LlmServer, type LlmServerOptions, startLlmServer } from '../../../support/llm-server.ts';
-import { completionRequest, endpointTo, KEY } from '../support.ts';
+import type { Fault } from '../../../support/llm-server.ts';
+import { completionRequest, endpointTo, failureOf, KEY, useLlmServers } from '../support.ts';
 
-const servers: LlmServer[] = [];
-async function serve(options: LlmServerOptions = {}): Promise<LlmServer> {
-  const server = await startLlmServer(options);
-  servers.push(server);
-  return server;
-}
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((server) => server.close()));
-});
-
-async function failureOf(promise: Promise<unknown>): Promise<ProviderFailure> {
-  const error = await promise.then(
-    () => new Error('it did not fail'),
-    (e: unknown) => e,
-  );
-  if (!(error instanceof ProviderFailure)) throw error;
-  return error;
-}
+const serve = useLlmServers();
 
 describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
   test('text that comes in many chunks is one answer with its usage', async () => {
@@ -164,7 +147,6 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
   test('nobody listening is an outage', async () => {
     const server = await serve();
     await server.close();
-    servers.length = 0;
     const failure = await failureOf(createProvider(endpointTo(server, protocol)).complete(completionRequest()));
     expect(failure).toMatchObject({ kind: 'unavailable', message: expect.stringContaining('ECONNREFUSED') });
   });
