@@ -7,10 +7,10 @@
  */
 import { type Logger, Worker } from '@temporalio/worker';
 
-/** An activation takes milliseconds; the server's own deadline is 10 s. */
-const LONG_MS = 10_000;
-
 export class LookoutWorker extends Worker {
+  /** An activation takes milliseconds; the server's own deadline is 10 s. */
+  static longMs = 10_000;
+
   protected static override async createWorkflowCreator(
     ...[bundle, options, logger]: Parameters<(typeof Worker)['createWorkflowCreator']>
   ) {
@@ -22,7 +22,8 @@ export class LookoutWorker extends Worker {
         const workflow = await creator.createWorkflow(...args);
         const { workflowType, workflowId, runId } = args[0].info;
         const activate = workflow.activate.bind(workflow);
-        workflow.activate = (activation) => watched(activate(activation), logger, { workflowType, workflowId, runId });
+        workflow.activate = (activation) =>
+          watched(activate(activation), LookoutWorker.longMs, logger, { workflowType, workflowId, runId });
         return workflow;
       },
     };
@@ -30,7 +31,12 @@ export class LookoutWorker extends Worker {
 }
 
 /** Says so, again and again, for as long as it lasts. */
-async function watched<T>(work: Promise<T>, logger: Logger, fields: Record<string, string>): Promise<T> {
+async function watched<T>(
+  work: Promise<T>,
+  longMs: number,
+  logger: Logger,
+  fields: Record<string, string>,
+): Promise<T> {
   const began = Date.now();
   const telling = setInterval(() => {
     const seconds = Math.round((Date.now() - began) / 1_000);
@@ -38,7 +44,7 @@ async function watched<T>(work: Promise<T>, logger: Logger, fields: Record<strin
       `A workflow has computed for ${seconds} s without an end, and holds up all others of this worker`,
       fields,
     );
-  }, LONG_MS);
+  }, longMs);
   try {
     return await work;
   } finally {

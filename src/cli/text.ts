@@ -106,7 +106,8 @@ export const cliText = {
   secretInUrl: (without: string) =>
     `The URL of the repository has a user or password in it, which would stay in the run's history. Give ${without} and ` +
     'let git find the credentials: a credential helper, an ssh agent, or AGENTSWARM_GIT_TOKEN.',
-  emptySpec: 'The spec is empty. Give --spec a path in the repository, @PATH of a file or folder here, or the text itself.',
+  emptySpec:
+    'The spec is empty. Give --spec a path in the repository, @PATH of a file or folder here, or the text itself.',
   emptySpecFile: (path: string) => `The spec ${path} is empty. Write into it what is to be built.`,
   specFolderEmpty: (path: string) => `The spec ${path} is a folder without a text. Write into it what is to be built.`,
   specFolderFiles: (path: string, most: number) =>
