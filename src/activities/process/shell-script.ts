@@ -18,9 +18,9 @@ export function scriptOf(
   command: Pick<ShellCommand, 'cwd' | 'env' | 'combine' | 'stdin'>,
   mark: Buffer,
 ): Buffer {
-  const { stdin } = command;
+  const { stdin, combine } = command;
   const run = `${running(argv, command)}${stdin === undefined ? ' </dev/null' : ''}`;
-  const after = `; s=$?\n${own ? '' : CLEAN}\nprintf ${mark}; printf ${mark} >&6; echo $s >&4\n`;
+  const after = `; s=$?\n${own ? '' : CLEAN}\n${combine ? '' : `printf ${mark} >&6; `}printf ${mark}; echo $s >&4\n`;
   if (stdin === undefined) return Buffer.from(`echo ${BEGUN} >&4\n${run}${after}`);
   // Bytes that are no text pass as they are.
   const input = Buffer.from(quoted(Buffer.from(stdin).toString('latin1')), 'latin1');

@@ -9,7 +9,7 @@
  * but the shell is left, so what is before the mark is whole. A command that ends its shell ends as the shell did.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:os';
 import type { Socket } from 'node:net';
 import { MarkedStream } from './marked-stream.ts';
@@ -17,7 +17,7 @@ import { OutputCollector } from './output.ts';
 import { BEGUN, OPENING, scriptOf } from './shell-script.ts';
 import { type ExecReason, type ExecResult, limitsOf, type ProcessCommand, type ProcessOptions } from './run-process.ts';
 
-/** A shell that waits for commands; plain data. */
+/** A shell that waits for commands; plain data. The same object is the same shell. */
 export type ShellSpec = {
   /** Shells of one owner end together. */
   owner: string;
@@ -25,8 +25,6 @@ export type ShellSpec = {
   argv: readonly string[];
   /** Of what starts it. */
   cwd: string;
-  /** Changes when what is mounted under the same path is another folder. */
-  place: string;
   env: Readonly<Record<string, string>>;
   /** Nobody else's code runs in it: there is nothing to clean up after a command. */
   own: boolean;
@@ -75,15 +73,14 @@ const MOST_SHELLS = 256;
 
 export function createShells(): Shells {
   /** In order of use. */
-  const shells = new Map<string, Shell>();
+  const shells = new Map<ShellSpec, Shell>();
   return {
     run(spec, argv, command) {
-      const key = JSON.stringify(spec);
-      const found = shells.get(key);
+      const found = shells.get(spec);
       if (found?.busy === true) return Promise.resolve(null);
-      const shell = found ?? new Shell(spec, () => shells.get(key) === shell && shells.delete(key));
-      shells.delete(key);
-      shells.set(key, shell);
+      const shell = found ?? new Shell(spec, () => shells.get(spec) === shell && shells.delete(spec));
+      shells.delete(spec);
+      shells.set(spec, shell);
       if (shells.size > MOST_SHELLS) [...shells.values()].find((each) => !each.busy)?.kill();
       return shell.run(argv, command);
     },
@@ -96,7 +93,7 @@ export function createShells(): Shells {
 }
 
 type Running = {
-  mark: Buffer;
+  combine: boolean;
   out: MarkedStream;
   err: MarkedStream;
   status?: number;
@@ -158,7 +155,8 @@ class Shell {
     clearTimeout(this.idle);
     this.hold(true);
     const limits = limitsOf(command);
-    const mark = Buffer.from(randomBytes(16).toString('hex'));
+    // Unguessable too, and made ahead by Node: randomBytes takes 16 µs.
+    const mark = Buffer.from(randomUUID());
     return new Promise((resolve, reject) => {
       const end = (why: ExecReason): void => {
         if (running.reason !== undefined) return;
@@ -168,7 +166,7 @@ class Shell {
       const onAbort = (): void => end('aborted');
       const timer = setTimeout(() => end('timeout'), limits.timeoutMs);
       const running: Running = {
-        mark,
+        combine: command.combine,
         begun: false,
         out: new MarkedStream(mark, new OutputCollector(limits.out), (bytes) => {
           if (bytes > limits.maxBytes) end('output-limit');
@@ -240,7 +238,7 @@ class Shell {
   }
 
   private check(running: Running): void {
-    if (running.status === undefined || !running.out.marked || !running.err.marked) return;
+    if (running.status === undefined || !running.out.marked || !(running.combine || running.err.marked)) return;
     // Once it is to be killed, its end is awaited.
     if (running.reason !== undefined || running.failure !== undefined) return;
     this.idle = setTimeout(() => this.kill(), IDLE_MS).unref();

@@ -1,6 +1,6 @@
 /** The process behind createSpawner: starts commands and tells how they ended. It lives as long as its parent. */
 import { type ExecResult, runProcess } from './run-process.ts';
-import { createShells } from './shells.ts';
+import { createShells, type ShellSpec } from './shells.ts';
 import type { SpawnerReply, SpawnerRequest } from './spawner.ts';
 
 const running = new Map<number, AbortController>();
@@ -8,8 +8,11 @@ const running = new Map<number, AbortController>();
 const reply = (message: SpawnerReply): void => void process.send?.(message, () => undefined);
 
 const shells = createShells();
+const specs = new Map<number, ShellSpec>();
 
-async function answer(request: Exclude<SpawnerRequest, { kind: 'abort' }>): Promise<void> {
+type Asked = Exclude<SpawnerRequest, { kind: 'abort' | 'shell' }>;
+
+async function answer(request: Asked): Promise<void> {
   const stop = new AbortController();
   const { id } = request;
   running.set(id, stop);
@@ -23,19 +26,20 @@ async function answer(request: Exclude<SpawnerRequest, { kind: 'abort' }>): Prom
   }
 }
 
-async function run(
-  request: Exclude<SpawnerRequest, { kind: 'abort' }>,
-  signal: AbortSignal,
-): Promise<ExecResult | null> {
+async function run(request: Asked, signal: AbortSignal): Promise<ExecResult | null> {
   switch (request.kind) {
     case 'run': {
       const { stdin } = request.command;
       const given = stdin instanceof Uint8Array ? { stdin: Buffer.from(stdin) } : {};
       return runProcess(request.argv, { ...request.command, ...given, signal });
     }
-    case 'run in shell':
-      return shells.run(request.shell, request.argv, { ...request.command, signal });
+    case 'run in shell': {
+      const spec = specs.get(request.shell);
+      // Nothing was run then.
+      return spec === undefined ? null : await shells.run(spec, request.argv, { ...request.command, signal });
+    }
     case 'end shells':
+      for (const [shell, { owner }] of specs) if (owner === request.owner) specs.delete(shell);
       await shells.end(request.owner);
       return null;
   }
@@ -43,6 +47,7 @@ async function run(
 
 process.on('message', (request: SpawnerRequest) => {
   if (request.kind === 'abort') running.get(request.id)?.abort();
+  else if (request.kind === 'shell') specs.set(request.shell, request.spec);
   else void answer(request);
 });
 // The worker has ended, however it did: sandboxed commands die with this process.

@@ -11,7 +11,8 @@ import type { ShellCommand, Shells, ShellSpec } from './shells.ts';
 /** To the spawner. */
 export type SpawnerRequest =
   | { kind: 'run'; id: number; argv: readonly string[]; command: ProcessCommand }
-  | { kind: 'run in shell'; id: number; shell: ShellSpec; argv: readonly string[]; command: ShellCommand }
+  | { kind: 'shell'; shell: number; spec: ShellSpec }
+  | { kind: 'run in shell'; id: number; shell: number; argv: readonly string[]; command: ShellCommand }
   | { kind: 'end shells'; id: number; owner: string }
   | { kind: 'abort'; id: number };
 
@@ -40,6 +41,8 @@ exec "$@"`;
 /** Started at the first command, and again when it has died: what it ran then is rejected. */
 export function createSpawner(): Spawner {
   const waiting = new Map<number, Waiting>();
+  /** What the child was told of, so that it is not said with each command. */
+  const told = new Map<ShellSpec, number>();
   let child: ChildProcess | undefined;
   let ids = 0;
 
@@ -60,7 +63,10 @@ export function createSpawner(): Spawner {
       else asked?.reject(Object.assign(new Error(reply.message), reply.code === undefined ? {} : { code: reply.code }));
     });
     const died = (how: string): void => {
-      if (child === started) child = undefined;
+      if (child === started) {
+        child = undefined;
+        told.clear();
+      }
       const lost = [...waiting.values()];
       waiting.clear();
       for (const each of lost)
@@ -99,6 +105,17 @@ export function createSpawner(): Spawner {
     });
   }
 
+  function numberOf(spec: ShellSpec): number {
+    const known = told.get(spec);
+    // One that has ended knows nothing; the next is told all.
+    if (known !== undefined && child !== undefined) return known;
+    const shell = ids++;
+    told.set(spec, shell);
+    child ??= start();
+    child.send({ kind: 'shell', shell, spec } satisfies SpawnerRequest, () => undefined);
+    return shell;
+  }
+
   return {
     async run(argv, { signal, ...command }) {
       const result = await ask((id) => ({ kind: 'run', id, argv, command }), signal);
@@ -106,9 +123,12 @@ export function createSpawner(): Spawner {
       return result;
     },
     shells: {
-      run: (shell, argv, { signal, ...command }) =>
-        ask((id) => ({ kind: 'run in shell', id, shell, argv, command }), signal),
+      run: (spec, argv, { signal, ...command }) => {
+        const shell = numberOf(spec);
+        return ask((id) => ({ kind: 'run in shell', id, shell, argv, command }), signal);
+      },
       async end(owner) {
+        for (const spec of told.keys()) if (spec.owner === owner) told.delete(spec);
         // Without the process there are no shells.
         if (child !== undefined) await ask((id) => ({ kind: 'end shells', id, owner }));
       },

@@ -20,24 +20,19 @@ export type GuardedCommand = {
   folder: string;
   /** The command, and what makes its sandbox. */
   argv: readonly string[];
-  isolate: readonly string[];
+  isolate: () => readonly string[];
   options: ProcessOptions;
   wrap: Pick<WrapOptions, 'combine' | 'open'>;
   /** A kept shell that may run it; absent: none may. */
-  shell?: {
-    /** What makes its sandbox, and the shell. */
-    argv: readonly string[];
-    env: ShellSpec['env'];
-    place: string;
-    own: boolean;
-    command: Pick<ShellCommand, 'cwd' | 'env'>;
-  };
+  shell?: { spec: ShellSpec; command: Pick<ShellCommand, 'cwd' | 'env'> };
 };
 
 export interface Guard {
   begin(id: string, folder: string): Promise<void>;
   run(command: GuardedCommand): Promise<SandboxResult>;
   forget(id: string): void;
+  /** Where the first process of a kept shell writes its id, where that is looked for. */
+  pidFileOf(folder: string, name: 'shell' | 'own-shell'): string | undefined;
 }
 
 export function createGuard(deps: {
@@ -50,20 +45,18 @@ export function createGuard(deps: {
 }): Guard {
   const { limits, limiter, run, shells, log } = deps;
   const usage = createDiskUsage(deps);
+  /** What the groups had counted when the last command ended. */
+  const counted = new Map<string, ReturnType<Limiter['events']>>();
   let commands = 0;
 
   const pidFileOf = (folder: string, name: string): string | undefined =>
     limiter.kind === 'rlimit' ? join(folder, 'records', `pid-${process.pid}-${name}`) : undefined;
 
   async function inShell(command: GuardedCommand, options: ProcessOptions): Promise<ExecResult | null> {
-    const { id, folder, argv, shell, wrap } = command;
+    const { argv, shell, wrap } = command;
     if (shell === undefined) return null;
-    const pidFile = pidFileOf(folder, shell.own ? 'own-shell' : 'shell');
-    const wrapped = limiter.wrap(id, shell.argv, { ...wrap, combine: false, ...(pidFile && { pidFile }) });
-    const { env, place, own } = shell;
-    const spec = { owner: id, argv: wrapped, cwd: folder, env, place, own };
     const { cwd: _, ...kept } = options;
-    return shells.run(spec, argv, { ...kept, ...shell.command, combine: wrap.combine });
+    return shells.run(shell.spec, argv, { ...kept, ...shell.command, combine: wrap.combine });
   }
 
   async function runGuarded(command: GuardedCommand): Promise<SandboxResult> {
@@ -72,9 +65,9 @@ export function createGuard(deps: {
     const { signal } = options;
     const pidFile = pidFileOf(folder, String(++commands));
     const ownLimit = options.maxBytes === undefined;
-    const before = limiter.events(id);
+    const before = counted.get(id) ?? limiter.events(id);
     let stopped: string | undefined;
-    let looked = pidFileOf(folder, command.shell?.own === true ? 'own-shell' : 'shell');
+    let looked = pidFileOf(folder, command.shell?.spec.own === true ? 'own-shell' : 'shell');
     const watch = startWatch({
       limits,
       look: () => usage.look(id, folder),
@@ -94,7 +87,7 @@ export function createGuard(deps: {
       let result = await inShell(command, limited);
       if (result === null) {
         looked = pidFile;
-        const wrapped = limiter.wrap(id, [...isolate, ...argv], { ...wrap, ...(pidFile && { pidFile }) });
+        const wrapped = limiter.wrap(id, [...isolate(), ...argv], { ...wrap, ...(pidFile && { pidFile }) });
         result = await run(wrapped, limited);
       }
       watch.end();
@@ -103,9 +96,11 @@ export function createGuard(deps: {
         await shells.end(id);
         return { ...result, limits: [stopped] };
       }
+      const after = limiter.events(id);
+      counted.set(id, after);
       const met = [
         ...(ownLimit && result.reason === 'output-limit' ? [limitText.output(limits)] : []),
-        ...countedByGroups(result, before, limiter.events(id)),
+        ...countedByGroups(result, before, after),
         ...overLimits(limits, await usage.look(id, folder, { exactly: true })),
       ];
       const resource = met.length > 0 ? undefined : resourceLimitHit(limits, result, limiter.kind === 'rlimit');
@@ -146,5 +141,10 @@ export function createGuard(deps: {
     }
   }
 
-  return { begin: usage.begin, run: runGuarded, forget: usage.forget };
+  function forget(id: string): void {
+    usage.forget(id);
+    counted.delete(id);
+  }
+
+  return { begin: usage.begin, run: runGuarded, forget, pidFileOf };
 }
