@@ -22,14 +22,15 @@ const REFUSAL_REMEDY: Readonly<Record<Refusal, string>> = {
 };
 
 /** `a.ts: 2 lines of run/beta.1 (first line | second line)`, one file after the other. */
-const lostWords = (lost: readonly LostLines[]): string =>
+const lostWords = (lost: readonly LostLines[], more = 0): string =>
   lost
     .map(({ path, count, sample, from }) => {
       const whose = from.map(({ commit, task }) => task ?? commit.slice(0, 10)).join(', ');
       return `${path}: ${count} line${count === 1 ? '' : 's'}${whose === '' ? '' : ` of ${whose}`} (${sample.join(' | ')})`;
     })
     .join('; ')
-    .slice(0, 2_000);
+    .slice(0, 2_000)
+    .concat(more === 0 ? '' : `; and ${more} more files`);
 
 /** What a run says of its tasks, to the planner's model and to people. */
 export const RUN_TEXT = {
@@ -43,10 +44,10 @@ export const RUN_TEXT = {
   landed: (id: string, commit: string): string => `Task ${id} landed as ${commit.slice(0, 10)}.`,
   refusal: (reason: string, because: Refusal | undefined): string =>
     because === undefined ? reason : `${reason.slice(0, 1_500)}\n${REFUSAL_REMEDY[because]}`,
-  lost: (lost: readonly LostLines[]): string =>
-    `its landing removed what others had landed while it was made: ${lostWords(lost)}`,
-  held: (lost: readonly LostLines[]): string =>
-    `held, as it would remove what others have landed while it was made: ${lostWords(lost)}`,
+  lost: (lost: readonly LostLines[], more?: number): string =>
+    `its landing removed what others had landed while it was made: ${lostWords(lost, more)}`,
+  held: (lost: readonly LostLines[], more?: number): string =>
+    `held, as it would remove what others have landed while it was made: ${lostWords(lost, more)}`,
   landedOver: (id: string, warning: string): string =>
     `Task ${id}: ${warning}. Look whether that is wanted; plan a task that brings it back if not.`,
   nothingLeft: (id: string): string => `Task ${id}: the branch already had all that it changed.`,
@@ -60,10 +61,12 @@ export const RUN_TEXT = {
     `Task ${id} failed for good after ${attempts} attempt${attempts === 1 ? '' : 's'}: ${reason.slice(0, 500)}`,
   notDivided: (id: string): string => `Task ${id} was not worth dividing: one agent does it.`,
   blocked: (id: string): string => `Task ${id} is blocked; see its handoff. It is not tried again by itself.`,
-  conflicted: (id: string, files: readonly string[], conflicts: readonly Conflict[] = []): string => {
+  conflicted: (id: string, files: readonly string[], conflicts: readonly Conflict[] = [], more = 0): string => {
     const told = conflicts.slice(0, 10).map(conflictWords);
     const others = files.filter((file) => !conflicts.some(({ path }) => path === file)).slice(0, 10 - told.length);
-    return `Task ${id} conflicts with what has landed in ${[...told, ...others].join(', ')}, and nobody could resolve it. Its work did not land.`;
+    const left = Math.max(0, files.length - told.length - others.length) + more;
+    const rest = left === 0 ? '' : ` and ${left} more files`;
+    return `Task ${id} conflicts with what has landed in ${[...told, ...others].join(', ')}${rest}, and nobody could resolve it. Its work did not land.`;
   },
   ejected: (id: string, reason: string): string => `Task ${id} did not land: ${reason.slice(0, 1_500)}`,
   cancelled: (id: string, because: string): string =>

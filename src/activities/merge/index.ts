@@ -3,9 +3,11 @@ import { activityInfo } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Log } from '../log.ts';
 import type { MergeActivities } from '../../shared/contracts/activities.ts';
+import type { ComposeResult } from '../../shared/contracts/compose.ts';
 import type { LandRequest } from '../../shared/contracts/merge.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import { mergeQueueWorkflowId } from '../../shared/ids.ts';
+import { boundedOutcomes } from '../../shared/merge-size.ts';
 import { enqueueSignal, healthSignal, WORKFLOW } from '../../shared/messages.ts';
 import type { Mirrors } from '../git/contract.ts';
 import { GitError, remoteWords } from '../git/errors.ts';
@@ -34,6 +36,16 @@ async function loggedIn<T>({ target, repo }: Pick<LandRequest, 'target' | 'repo'
       error,
     );
   }
+}
+
+/** A line of many requests is one result: what is told of each is cut where all of it is too much. */
+function boundedSteps(result: ComposeResult): ComposeResult {
+  const told = result.steps.flatMap((step) => (step.kind === 'decided' ? [step.outcome] : []));
+  const bounded = boundedOutcomes(told);
+  const steps = result.steps.map((step) =>
+    step.kind === 'decided' ? { ...step, outcome: bounded.shift() ?? step.outcome } : step,
+  );
+  return { ...result, steps };
 }
 
 /** All heartbeat. */
@@ -69,13 +81,19 @@ export function createMergeActivities(deps: {
           if ((kind !== 'landed' && kind !== 'held') || outcome.lost === undefined) continue;
           log?.warn({ id, kind, lost: outcome.lost }, 'a landing takes away what others have landed');
         }
-        return result;
+        const bounded = boundedOutcomes(result.outcomes.map(({ outcome }) => outcome));
+        return {
+          ...result,
+          outcomes: result.outcomes.map((answer, i) => ({ ...answer, outcome: bounded[i] ?? answer.outcome })),
+        };
       });
     },
 
     composeLine(request) {
       return heartbeating((signal) =>
-        loggedIn(request, async () => composeLine(await mirrors.open(request.repo), request, { log, signal })),
+        loggedIn(request, async () =>
+          boundedSteps(await composeLine(await mirrors.open(request.repo), request, { log, signal })),
+        ),
       );
     },
 

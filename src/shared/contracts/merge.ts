@@ -48,6 +48,9 @@ export type MergeRequest = z.infer<typeof MergeRequest>;
 export const Refusal = z.enum(['protected', 'rights', 'quota', 'content', 'hook', 'other']);
 export type Refusal = z.infer<typeof Refusal>;
 
+/** How many further files are not named, as there are too many. */
+const more = z.number().int().positive().optional();
+
 /** What became of one request. A conflict is a *content* conflict that git reported, with its files. */
 export const MergeOutcome = z.discriminatedUnion('kind', [
   z.object({
@@ -57,14 +60,16 @@ export const MergeOutcome = z.discriminatedUnion('kind', [
     rebased: z.literal(true).optional(),
     /** What it took away of others' work. */
     lost: z.array(LostLines).min(1).optional(),
+    more,
   }),
   /** It would take away what others have landed, and is not to: see `guard`. */
-  z.object({ kind: z.literal('held'), lost: z.array(LostLines).min(1) }),
+  z.object({ kind: z.literal('held'), lost: z.array(LostLines).min(1), more }),
   z.object({
     kind: z.literal('conflicted'),
     files: z.array(z.string()).min(1),
     /** The first of them, with what happened to each. */
     conflicts: z.array(Conflict).optional(),
+    more,
     tip: CommitSha,
   }),
   /** Nothing of it is left to land: the branch already has the same content. */

@@ -151,6 +151,8 @@ export const BranchOutcome = z.discriminatedUnion('kind', [
     kind: z.literal('conflicted'),
     files: z.array(z.string()),
     conflicts: z.array(Conflict).optional(),
+    /** How many further files are not named. */
+    more: z.number().int().positive().optional(),
     ref: z.string(),
   }),
   z.object({

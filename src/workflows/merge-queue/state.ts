@@ -10,8 +10,8 @@ import type {
   MergeRequest,
 } from '../../shared/contracts/merge.ts';
 import type { Freeze } from '../../shared/contracts/gate.ts';
-import { boundedPaths } from '../../shared/handoff-size.ts';
 import { type Chain, sameChain } from '../../shared/ids.ts';
+import { boundedOutcome } from '../../shared/merge-size.ts';
 
 /** One push may carry so many: what a batch costs however small it is costs more than merging a hundred. */
 export const MAX_BATCH = 512;
@@ -19,6 +19,8 @@ export const MAX_BATCH = 512;
 const MAX_BATCH_CHARS = 500_000;
 /** How many answers are remembered for requesters that ask again. */
 const MAX_ANSWERED = 300;
+/** Of each of them: they are carried through continue-as-new. */
+const MAX_ANSWERED_BYTES = 1_200;
 
 type State = NonNullable<MergeQueueInput['state']>;
 
@@ -112,7 +114,7 @@ export class MergeQueueState {
 
   private answer(entry: MergeRequest, answer: MergeAnswer): void {
     if (answer.outcome.kind === 'landed') this.landed += 1;
-    this.answered.push({ id: answer.id, outcome: shortened(answer.outcome) });
+    this.answered.push({ id: answer.id, outcome: boundedOutcome(answer.outcome, MAX_ANSWERED_BYTES) });
     this.answered = this.answered.slice(-MAX_ANSWERED);
     this.unsent.push({ requester: entry.requester, answer });
   }
@@ -147,27 +149,6 @@ export class MergeQueueState {
       frozen: this.freezes,
       checking: [],
     };
-  }
-}
-
-/** 300 of them are carried through continue-as-new; there is at least one file. */
-function shortened(outcome: MergeOutcome): MergeOutcome {
-  switch (outcome.kind) {
-    case 'conflicted': {
-      const files = boundedPaths(outcome.files, 600);
-      const { kind, tip } = outcome;
-      return { kind, tip, files: files.length > 0 ? files : outcome.files.slice(0, 1) };
-    }
-    case 'landed':
-      return outcome.lost === undefined ? outcome : { ...outcome, lost: outcome.lost.slice(0, 1) };
-    case 'held':
-      return { ...outcome, lost: outcome.lost.slice(0, 1) };
-    case 'empty':
-    case 'refused':
-    case 'dropped':
-      return outcome;
-    case 'ejected':
-      return { ...outcome, reason: outcome.reason.slice(0, 1_000) };
   }
 }
 

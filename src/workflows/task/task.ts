@@ -283,16 +283,22 @@ class Task {
         return {
           kind: 'landed',
           commit: outcome.commit,
-          ...(outcome.lost === undefined ? {} : { warning: RUN_TEXT.lost(outcome.lost) }),
+          ...(outcome.lost === undefined ? {} : { warning: RUN_TEXT.lost(outcome.lost, outcome.more) }),
         };
       case 'held':
-        return { kind: 'ejected', reason: RUN_TEXT.held(outcome.lost), ref: held.ref, refused: false, held };
+        return {
+          kind: 'ejected',
+          reason: RUN_TEXT.held(outcome.lost, outcome.more),
+          ref: held.ref,
+          refused: false,
+          held,
+        };
       case 'empty':
         return { kind: 'none' };
       case 'conflicted':
         return {
           kind: 'conflicted',
-          files: boundedPaths(outcome.files, MAX_FILES_CHARS),
+          ...namedFiles(outcome),
           conflicts: outcome.conflicts?.slice(0, MAX_CONFLICTS_TOLD),
           ref: this.ref,
         };
@@ -357,6 +363,12 @@ class Task {
     const [line = ''] = description.trim().split('\n');
     return `${id}: ${line.length > 100 ? `${line.slice(0, 99)}…` : line}`;
   }
+}
+
+function namedFiles({ files, more = 0 }: Conflicted): { files: string[]; more?: number } {
+  const named = boundedPaths(files, MAX_FILES_CHARS);
+  const others = more + files.length - named.length;
+  return { files: named, ...(others === 0 ? {} : { more: others }) };
 }
 
 const workAt = ({ commit, base, ref }: WorkAt): WorkAt => ({ commit, base, ref });

@@ -240,7 +240,7 @@ describe('a merge queue', () => {
 
   test('thaws a red branch when the run that froze it was terminated, and says so; not what a person froze', async () => {
     const run = await asking('run');
-    const by = { workflowId: run.handle.workflowId, firstRunId: run.handle.firstExecutionRunId };
+    const by = run.entry.requester;
     const other = { ...by, firstRunId: '00000000-0000-4000-8000-000000000002' };
     await tell({ kind: 'red', commit: remote.tip(), reason: 'types fail', by });
     // Another run that gives up mending has not frozen it.
@@ -263,7 +263,7 @@ describe('a merge queue', () => {
 
   test('keeps a red branch frozen while the run that froze it goes on', async () => {
     const run = await asking('run');
-    const by = { workflowId: run.handle.workflowId, firstRunId: run.handle.firstExecutionRunId };
+    const by = run.entry.requester;
     await tell({ kind: 'red', commit: remote.tip(), reason: 'types fail', by });
     const one = await asking('one');
     await one.ask();

@@ -177,7 +177,7 @@ export class TaskFates extends TaskBook {
       case 'conflicted':
         task.branch = nextBranchState(task.branch, 'conflicted');
         task.ref = outcome.ref;
-        task.reason = RUN_TEXT.conflicted(id, outcome.files, outcome.conflicts);
+        task.reason = RUN_TEXT.conflicted(id, outcome.files, outcome.conflicts, outcome.more);
         this.trouble(task.reason);
         break;
       case 'ejected':
