@@ -165,7 +165,7 @@ describe('people', () => {
     await handle.executeUpdate(approveUpdate, { args: [{ name: 'halves/plan-1' }] });
     const both = await waiting('half-a', 'halves/half-b');
     expect(both.landed).toBe(0);
-    expect(swarm.sandboxes()).toEqual([]);
+    await expect.poll(() => swarm.sandboxes(), { timeout: 20_000 }).toEqual([]);
     await handle.executeUpdate(rejectUpdate, { args: [{ name: 'half-a', reason: 'Too short.' }] });
     await handle.executeUpdate(approveUpdate, { args: [{ all: true }] });
     const left = await swarm.until('people-decided', ({ approvals = [], tasks }) => {
