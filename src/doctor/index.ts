@@ -33,6 +33,7 @@ export async function examine(request: DoctorRequest): Promise<Finding[]> {
     return [
       node(),
       await git(env),
+      await merging(env),
       ...(await examineSandboxes({ config: loaded.config, env, scratch })),
       await disk(loaded),
       stateFolder(loaded.stateDir),
@@ -74,6 +75,21 @@ async function git(env: NodeJS.ProcessEnv): Promise<Finding> {
     found: `${version[1]}, too old to merge without a checkout`,
     remedy,
     blocks: true,
+  };
+}
+
+/** git before 2.49 keeps the answers of `merge-tree --stdin` in its buffer. Work lands without it too, only slower. */
+async function merging(env: NodeJS.ProcessEnv): Promise<Finding> {
+  const name = 'merging';
+  const ran = await runProcess(['stdbuf', '--version'], { env: { PATH: env.PATH ?? '' }, timeoutMs: 10_000 }).catch(
+    () => null,
+  );
+  if (ran?.exitCode === 0) return { name, state: 'full', found: 'one git for a whole batch, through stdbuf' };
+  return {
+    name,
+    state: 'partly',
+    found: 'two processes of git for each landing: there is no stdbuf on the PATH',
+    remedy: 'apt-get install -y coreutils: git before 2.49 needs its stdbuf to merge a batch in one process.',
   };
 }
 

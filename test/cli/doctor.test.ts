@@ -57,6 +57,7 @@ describe('agentswarm doctor', { timeout: 60_000 }, () => {
     expect(ended.stdout).toMatch(/^ok +isolation +bubblewrap \d/m);
     expect(ended.stdout).toMatch(/^ok +system calls +filtered by seccomp/m);
     expect(ended.stdout).toMatch(/^ok +git +2\./m);
+    expect(ended.stdout).toMatch(/^ok +merging +.*stdbuf/m);
   });
 
   test('exits with 1 when no model is configured, and names the variables', async () => {
@@ -87,6 +88,9 @@ describe('agentswarm doctor', { timeout: 60_000 }, () => {
     expect(code).toBe(0);
     expect(of('isolation')).toMatchObject({ state: 'missing', blocks: false });
     expect(of('isolation')?.found).toContain('WITHOUT isolation');
+    // That PATH has no coreutils either: work lands all the same.
+    expect(of('merging')).toMatchObject({ state: 'partly', found: expect.stringContaining('no stdbuf') });
+    expect(of('merging')?.remedy).toContain('apt-get install -y coreutils');
   });
 
   test('exits with 1 when the named server does not answer, or too little of the disk is free', async () => {
