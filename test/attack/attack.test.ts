@@ -22,6 +22,7 @@ const QUICK = [
   ...['fsmonitor', 'filter-clean', 'hook-pre-commit', 'hook-post-index-change', 'submodule-update', 'nested-bare'],
   ...['ext', 'location-option', 'branch-option', 'grep-pager', 'read-path', 'trailers'],
   ...['tree-git', 'tree-dots', 'modules-url', 'missing-blob', 'pack-bit'],
+  ...['preload', 'enable', 'kill', 'trace'],
   ...['open-files', 'memory', 'outlive-daemon', 'disk-allocate', 'kill-kill', 'ptrace-attach', 'ptrace-own'],
   ...['mount-bind', 'user-namespace', 'open-by-handle', 'core-pattern', 'mknod-block', 'keys', 'compat'],
   ...['tcp-loopback', 'unix-abstract', 'dns-udp', 'set-time', 'terminal-c1', 'endless', 'newline-path', 'not-utf8'],

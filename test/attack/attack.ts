@@ -13,6 +13,7 @@ export const CATEGORIES = [
   'URLs, refs and options',
   'bundles and packs',
   'processes, memory and time',
+  'kept shells',
   'disk',
   'signals',
   'ptrace',

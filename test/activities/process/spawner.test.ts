@@ -89,4 +89,32 @@ describe('the process that starts commands', () => {
     await expect(lost).rejects.toThrow('the command is lost');
     expect((await run(sh('echo again'), { env: { PATH }, timeoutMs: 10_000 })).stdout.toString()).toBe('again\n');
   });
+
+  test('keeps a shell for each that it is told of, also after its end and after its own', async () => {
+    const { run, shells } = fresh();
+    const isolated = ['--unshare-pid', '--ro-bind', '/', '/', '--proc', '/proc', '--dev', '/dev', '--die-with-parent'];
+    const spec = (owner: string, name: string) => ({
+      owner,
+      argv: ['bwrap', ...isolated, '/bin/sh', '-s'],
+      cwd: '/',
+      env: { PATH, NAME: name },
+      own: true,
+    });
+    const [one, other] = [spec('a', 'one'), spec('b', 'other')];
+    const command = { env: {}, combine: false, timeoutMs: 10_000 };
+    const said = async (shell: typeof one, script = 'echo "$NAME $PPID $(readlink /proc/self/ns/pid)"') =>
+      (await shells.run(shell, ['/bin/sh', '-c', script, 'sh'], command))?.stdout.toString();
+    const first = await said(one);
+    expect(first).toMatch(/^one /);
+    expect(await said(other)).toMatch(/^other /);
+    expect(await said(one)).toBe(first);
+    await shells.end('a');
+    const second = await said(one);
+    expect(second).toMatch(/^one /);
+    expect(second).not.toBe(first);
+    const parent = (await run(sh('echo $PPID'), { env: { PATH }, timeoutMs: 10_000 })).stdout.toString();
+    process.kill(Number(parent), 'SIGKILL');
+    await expect.poll(() => said(one).catch(() => 'lost')).toMatch(/^one /);
+    expect(await said(other)).toMatch(/^other /);
+  });
 });

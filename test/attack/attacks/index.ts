@@ -5,5 +5,6 @@ import { KERNEL } from './kernel.ts';
 import { OUTPUT } from './output.ts';
 import { PACKS } from './packs.ts';
 import { RESOURCES } from './resources.ts';
+import { SHELLS } from './shells.ts';
 
-export const ATTACKS: readonly Attack[] = [...HOST, ...GIT, ...PACKS, ...RESOURCES, ...KERNEL, ...OUTPUT];
+export const ATTACKS: readonly Attack[] = [...HOST, ...GIT, ...PACKS, ...RESOURCES, ...KERNEL, ...OUTPUT, ...SHELLS];
