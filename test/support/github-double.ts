@@ -1,19 +1,26 @@
 /**
- * The few calls of GitHub's REST API that a delivery makes, over real HTTP, with the shapes and words that GitHub's
- * own answers have (recorded 2026, API version 2022-11-28; fields that nobody reads are left out).
+ * The few calls of GitHub's REST API that a delivery makes, over real HTTP. Written after GitHub's public
+ * documentation (API version 2022-11-28), not recorded: the shapes of answers are parts of the types that Octokit has
+ * from GitHub's own description of the API, so that `tsc` fails when they are not; the words of errors are as the
+ * documentation and public reports quote them. Fields that nobody reads are left out.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { RestEndpointMethodTypes } from '@octokit/rest';
 
-export type Pull = {
-  number: number;
-  state: 'open' | 'closed';
-  title: string;
-  body: string | null;
-  merged_at: string | null;
-  html_url: string;
-  head: { label: string; ref: string; sha: string };
-  base: { label: string; ref: string };
+type Pulls = RestEndpointMethodTypes['pulls'];
+type Listed = Pulls['list']['response']['data'][number];
+type Made = Pulls['create']['response']['data'] & Pulls['update']['response']['data'];
+type Repository = Pick<
+  RestEndpointMethodTypes['repos']['get']['response']['data'],
+  'id' | 'full_name' | 'archived' | 'private'
+>;
+/** Of an answer that lists them, and of one to a call that makes or changes one. */
+type Both<Key extends keyof Listed & keyof Made> = { [K in Key]: Listed[K] & Made[K] };
+export type Pull = Both<'number' | 'title' | 'body' | 'merged_at' | 'html_url'> & {
+  state: Made['state'];
+  head: Pick<Listed['head'] & Made['head'], 'label' | 'ref' | 'sha'>;
+  base: Pick<Listed['base'] & Made['base'], 'label' | 'ref'>;
 };
 
 type Answer = { status: number; headers?: Record<string, string>; body?: object | string };
@@ -100,7 +107,10 @@ export async function startGitHubDouble(options: { repository: string; token: st
     const number = Number(/^\/pulls\/(\d+)$/.exec(path)?.[1]);
     switch (`${request.method} ${Number.isNaN(number) ? path : '/pulls/n'}`) {
       case 'GET ':
-        return { status: 200, body: { id: 1, full_name: repository, archived: double.archived, private: true } };
+        return {
+          status: 200,
+          body: { id: 1, full_name: repository, archived: double.archived, private: true } satisfies Repository,
+        };
       case 'GET /pulls': {
         const { head, base, state } = Object.fromEntries(url.searchParams);
         const known = double.lagging ? [] : double.pulls;
