@@ -8,6 +8,17 @@ import type { Green } from '../../shared/contracts/green.ts';
 import { type SweepMemory, SweptMessage, type SweepResult, type TriedFix } from '../../shared/contracts/sweep.ts';
 import { isSettled } from '../../shared/decisions/dispatch.ts';
 import { newMemory } from '../../shared/decisions/sweep.ts';
+import {
+  afterLostMs,
+  AGAIN_MS,
+  ASK_MS,
+  isLostForGood,
+  mayFix,
+  nextSweepAt,
+  type SweepMode,
+  type SweepView,
+  wantsSweep,
+} from '../../shared/decisions/sweep-times.ts';
 import { rootMessage } from '../../shared/failures.ts';
 import { type Chain, reconcilerWorkflowId, sameChain } from '../../shared/ids.ts';
 import { sweptSignal, WORKFLOW } from '../../shared/messages.ts';
@@ -19,13 +30,6 @@ import type { PlannerState } from './state.ts';
 import type { reconciler } from '../reconciler/reconciler.ts';
 import { landedWork, type TaskRecord } from './tasks/records.ts';
 
-/** How often fixes of a final sweep may be followed by another one. */
-const MAX_ROUNDS = { run: 3, reconcile: 10 };
-/** A sweep that says nothing for so long is asked after. */
-const ASK_MS = 60_000;
-/** So often a sweep that was lost is made again, so much later. */
-const MAX_LOST = 2;
-const AGAIN_MS = 3_000;
 const OUTCOME_CHARS = 300;
 
 export type CarriedSweeps = {
@@ -46,13 +50,12 @@ type Owner = {
 
 export class Sweeps {
   private readonly owner: Owner;
-  /** `reconcile`: the run is there for nothing else, and mends all that fails. */
-  private readonly mode: 'run' | 'reconcile';
+  private readonly mode: SweepMode;
   private starting = false;
   /** A word that came together with the news that its sweep has begun: signals are heard first. */
   private early: SweptMessage | undefined;
 
-  constructor(owner: Owner, mode: 'run' | 'reconcile') {
+  constructor(owner: Owner, mode: SweepMode) {
     this.owner = owner;
     this.mode = mode;
   }
@@ -69,18 +72,15 @@ export class Sweeps {
     const sweeps = sweepsOf(state);
     const { running } = sweeps;
     if (running !== undefined && Date.now() - running.askedAt >= ASK_MS) await this.askAfter(state, running);
-    if (sweeps.dueAt === 0 && this.wanted(state, context)) sweeps.dueAt = Date.now() + sweeps.memory.intervalMs;
+    if (sweeps.dueAt === 0 && wantsSweep(this.viewOf(state, context)))
+      sweeps.dueAt = Date.now() + sweeps.memory.intervalMs;
     if (sweeps.running === undefined && Date.now() >= this.nextAt(state, context)) await this.start(state, context);
   }
 
   /** When `tend` has something to do, in ms since the epoch. */
   nextAt(state: PlannerState, context: RunContext): number {
-    const { running, last, dueAt } = sweepsOf(state);
-    if (running !== undefined) return running.askedAt + ASK_MS;
-    const never = dueAt === 0 || last?.verdict === 'none' || this.mode === 'reconcile';
-    if (never || !this.wanted(state, context)) return Number.POSITIVE_INFINITY;
-    // Whether the fixes have helped is looked at as soon as all have ended.
-    return last?.verdict === 'red' && !this.isMending(state) ? 0 : dueAt;
+    const { running, dueAt } = sweepsOf(state);
+    return nextSweepAt(this.viewOf(state, context), { askedAt: running?.askedAt, dueAt });
   }
 
   /** At the end of a run: sweeps until the verdict is about all that landed. Returns whether there is more to do. */
@@ -95,7 +95,7 @@ export class Sweeps {
       if (state.refused !== undefined) return false;
       const { pending, newTroubles } = state.planningInput();
       if (pending > 0 || (newTroubles > 0 && state.closing === undefined)) return true;
-      if (!this.wanted(state, context) || sweepsOf(state).lost > MAX_LOST) return false;
+      if (!wantsSweep(this.viewOf(state, context)) || isLostForGood(sweepsOf(state).lost)) return false;
       if (sweepsOf(state).lost > 0) await sleep(AGAIN_MS);
       await this.start(state, context);
     }
@@ -138,25 +138,24 @@ export class Sweeps {
     }
   }
 
-  /** Whether something landed of which no sweep has said anything. */
-  private wanted(state: PlannerState, { settings }: RunContext): boolean {
-    if (state.refused !== undefined || state.closing?.by === 'cancel') return false;
+  private viewOf(state: PlannerState, { settings }: RunContext): SweepView {
     const { last, memory } = sweepsOf(state);
-    if (this.mode === 'reconcile' && last === undefined) return true;
-    // Whoever waits to land must not wait for fixes that have failed.
-    if (memory.frozen === true && !this.isMending(state)) return true;
-    const work = landedWork(state.tasks);
-    return settings.sweeps === 'auto' && work > 0 && work !== last?.work;
-  }
-
-  private isMending(state: PlannerState): boolean {
-    return triedFixes(state.tasks).some(({ open }) => open);
+    return {
+      mode: this.mode,
+      sweeps: settings.sweeps,
+      isOver: state.refused !== undefined || state.closing?.by === 'cancel',
+      isFrozen: memory.frozen === true,
+      isMending: triedFixes(state.tasks).some(({ open }) => open),
+      work: landedWork(state.tasks),
+      last,
+    };
   }
 
   private async start(state: PlannerState, context: RunContext): Promise<void> {
     const { chain } = this.owner;
     const sweeps = sweepsOf(state);
-    const share = this.mayFix(state) ? state.beginSweep() : null;
+    const fixes = state.closing === undefined && mayFix(this.mode, sweeps.rounds);
+    const share = fixes ? state.beginSweep() : null;
     const work = landedWork(state.tasks);
     this.starting = true;
     try {
@@ -193,11 +192,6 @@ export class Sweeps {
       this.starting = false;
       this.early = undefined;
     }
-  }
-
-  private mayFix(state: PlannerState): boolean {
-    const { rounds } = sweepsOf(state);
-    return state.closing === undefined && rounds < MAX_ROUNDS[this.mode];
   }
 
   private swept(state: PlannerState, { id, sender, result }: SweptMessage): void {
@@ -257,7 +251,7 @@ export class Sweeps {
     log.warn('a sweep ended without a verdict', { reason });
     state.sweepEnded('unknown');
     sweeps.lost += 1;
-    sweeps.dueAt = Date.now() + (sweeps.lost > MAX_LOST ? sweeps.memory.intervalMs : AGAIN_MS);
+    sweeps.dueAt = Date.now() + afterLostMs(sweeps.lost, sweeps.memory.intervalMs);
     // Not about this work: another one may still say it.
     sweeps.last = { verdict: 'unknown', reason: reason.slice(0, 1_000), at: Date.now(), work: work - 1 };
   }
