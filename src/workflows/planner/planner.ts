@@ -127,9 +127,8 @@ class Planner extends PlanningWorkflow {
 
   protected async startAnew(carried: CarriedState): Promise<never> {
     const { carried: _, ...input } = this.input;
-    const { [PAUSED_MEMO]: _paused, ...others } = workflowInfo().memo ?? {};
-    const paused = this.state?.paused;
-    const memo = paused === undefined ? others : { ...others, [PAUSED_MEMO]: paused };
+    // Never without a memo: the one that this run was started with would be carried on, which may say that it is paused.
+    const memo = { ...workflowInfo().memo, [PAUSED_MEMO]: this.state?.paused ?? null };
     return await makeContinueAsNewFunc<typeof planner>({ memo })({
       ...input,
       carried: { ...carried, prepared: defined(this.prepared) },
