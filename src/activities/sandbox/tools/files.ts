@@ -46,7 +46,7 @@ export const read: Tool<'read'> = {
   },
 };
 
-const WRITE = 'case $1 in */*) mkdir -p -- "${1%/*}/" || exit 1;; esac; cat > "$1"';
+const WRITE = 'case $1 in */*) [ -d "${1%/*}/" ] || mkdir -p -- "${1%/*}/" || exit 1;; esac; exec cat > "$1"';
 
 export const write: Tool<'write'> = {
   writes: true,
@@ -86,7 +86,7 @@ export const edit: Tool<'edit'> = {
       );
     }
     const after = Buffer.concat([before.subarray(0, at), newBytes, before.subarray(at + oldBytes.length)]);
-    const result = await run(['/bin/sh', '-c', 'cat > "$1"', 'sh', inside], { stdin: after });
+    const result = await run(['/bin/sh', '-c', 'exec cat > "$1"', 'sh', inside], { stdin: after });
     if (result.exitCode !== 0) return describeFailure(`${path} could not be written`, result);
     const line = before.subarray(0, at).toString('latin1').split('\n').length;
     return ok(`Edited ${path} at line ${line}.`);
