@@ -5,24 +5,19 @@
 import { getExternalWorkflowHandle, isCancellation, log, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import { metricsOf } from '../../shared/agent-failure.ts';
 import { type AgentBrief, AgentMessage, type AgentResult } from '../../shared/contracts/agent-run.ts';
-import type { HeldWork } from '../../shared/contracts/held.ts';
 import { Verdict } from '../../shared/contracts/people.ts';
-import { MergeAnswer, type MergeOutcome } from '../../shared/contracts/merge.ts';
+import { MergeAnswer } from '../../shared/contracts/merge.ts';
 import { LeasedMessage, type SandboxStart } from '../../shared/contracts/sandbox.ts';
 import {
-  addMetrics,
-  type AgentMetrics,
-  type BranchOutcome,
   type Handoff,
   type HandoffMessage,
   NO_METRICS,
   TaskInput,
   type TaskResult,
 } from '../../shared/contracts/task.ts';
-import { reduced, spentOf } from '../../shared/decisions/budget.ts';
-import { boundedHandoff, boundedPaths, MAX_HANDOFF_CHARS } from '../../shared/handoff-size.ts';
+import { boundedHandoff, MAX_HANDOFF_CHARS } from '../../shared/handoff-size.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../../shared/failures.ts';
-import { agentWorkflowId, conflictAgentWorkflowId, taskName, taskRef } from '../../shared/ids.ts';
+import { agentWorkflowId, taskRef } from '../../shared/ids.ts';
 import {
   handoffSignal,
   leasedSignal,
@@ -31,12 +26,12 @@ import {
   taskOutcomeSignal,
   verdictSignal,
 } from '../../shared/messages.ts';
-import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
+import { RUN_TEXT } from '../../shared/run-text.ts';
 import { ownChain } from '../agent/ask.ts';
-import { Approval } from '../approval.ts';
 import { parseInput, parseSignal } from '../input.ts';
+import { Branch, type Landed } from './branch.ts';
+import { bodyOf, subjectOf } from './commit-text.ts';
 import { heldWork, releasedWork } from './held.ts';
-import { Landing } from './landing.ts';
 import { queueNames } from '../queues.ts';
 import { reasonOf, SandboxWork } from './sandbox-work.ts';
 
@@ -45,21 +40,10 @@ export async function task(raw: TaskInput): Promise<TaskResult> {
   return await new Task(input).run();
 }
 
-/** Work that is on the remote, with what it is measured against: the parent of its commit. */
-type WorkAt = { commit: string; base: string; ref: string };
-
-/** A merge queue carries the requests of all runs through continue-as-new. */
-const MAX_BODY_CHARS = 4_000;
-const MAX_FILES_CHARS = 10_000;
-const MAX_CONFLICTS_TOLD = 10;
-
-type Conflicted = Extract<MergeOutcome, { kind: 'conflicted' }>;
-
 class Task {
   private readonly chain = ownChain();
   private readonly ref: string;
-  private readonly landing: Landing;
-  private readonly approval: Approval;
+  private readonly branch: Branch;
   private readonly input: TaskInput;
   private readonly work: SandboxWork;
 
@@ -67,12 +51,10 @@ class Task {
     this.input = input;
     this.ref = taskRef(input.run.root.workflowId, this.chain.workflowId);
     this.work = new SandboxWork(input, this.chain);
-    const { run, task, fix, ancestors } = input;
-    this.landing = new Landing({ run, task, fix, chain: this.chain, ancestors });
-    this.approval = new Approval({ root: input.run.root, ancestors: input.ancestors });
+    this.branch = new Branch({ input, chain: this.chain, ref: this.ref, work: this.work });
     setHandler(verdictSignal, (raw) => {
       const verdict = parseSignal(Verdict, raw, 'verdict');
-      if (verdict !== undefined) this.approval.answered(verdict);
+      if (verdict !== undefined) this.branch.judged(verdict);
     });
     setHandler(leasedSignal, async (raw) => {
       const message = parseSignal(LeasedMessage, raw, 'leased');
@@ -84,7 +66,7 @@ class Task {
     });
     setHandler(mergeOutcomeSignal, (raw) => {
       const answer = parseSignal(MergeAnswer, raw, 'outcome');
-      if (answer !== undefined) this.landing.answered(answer);
+      if (answer !== undefined) this.branch.answered(answer);
     });
   }
 
@@ -118,7 +100,8 @@ class Task {
     if (!queued || handoff.commit === undefined || base === undefined) {
       return { handoff, outcome: { kind: 'none' }, conflictMetrics: NO_METRICS, conflicts: 0 };
     }
-    const landed = await this.land(handoff, handoff.commit, base, !waits);
+    const news = { parent: this.input.parent, message: this.handoffMessage(handoff, queued) };
+    const landed = await this.branch.land(handoff, { commit: handoff.commit, base }, waits ? undefined : news);
     // After its last message nothing of a task is open: a run of the same id may come at once.
     await this.work.givenBack();
     await this.tellOutcome(landed);
@@ -135,8 +118,8 @@ class Task {
         queue: queueNames().sandbox,
         ref: this.ref,
         keepsFailed: true,
-        subject: this.subject(),
-        body: (summary) => summary.slice(0, MAX_BODY_CHARS),
+        subject: subjectOf(this.input.task),
+        body: bodyOf,
         budget: this.input.budget,
       });
       const { collected, base } = work;
@@ -181,142 +164,6 @@ class Task {
     };
   }
 
-  /** Queue, wait, resolve conflicts with an agent of their own, until the branch has landed or cannot. */
-  private async land(handoff: Handoff, commit: string, base: string, tellsHandoff: boolean) {
-    const { settings } = this.input.run;
-    let metrics = NO_METRICS;
-    let conflicts = 0;
-    const body = handoff.summary.slice(0, MAX_BODY_CHARS);
-    const { release } = this.input;
-    let at: WorkAt = release ?? { commit, base, ref: this.ref };
-    for (let attempt = 1; ; attempt++) {
-      // Who releases it has looked at this commit, and at none that a conflict makes of it.
-      const released = at === release ? { released: release.reason } : {};
-      const rejected = at === release ? undefined : await this.rejected(at, attempt, handoff.filesChanged);
-      if (rejected !== undefined) return { outcome: rejected, metrics, conflicts };
-      const since = at.base === base ? {} : { since: base };
-      const held = heldWork('guard', at, handoff, base);
-      const final = (outcome: MergeOutcome) => this.final(outcome, held);
-      const told = tellsHandoff && attempt === 1;
-      const outcome = await this.landing.land({
-        ...workAt(at),
-        ...since,
-        ...released,
-        attempt,
-        subject: this.subject(),
-        body,
-        ...(told ? { handoff: { parent: this.input.parent, message: this.handoffMessage(handoff, true) } } : {}),
-      });
-      if (outcome.kind !== 'conflicted') return { outcome: final(outcome), metrics, conflicts };
-      conflicts += 1;
-      let resolved: WorkAt | undefined;
-      while (resolved === undefined && conflicts <= settings.conflictTries) {
-        const tried = await this.resolve(handoff, at, outcome, conflicts, addMetrics(handoff.metrics, metrics));
-        metrics = addMetrics(metrics, tried.metrics);
-        resolved = tried.resolved;
-        if (resolved === undefined) conflicts += 1;
-      }
-      if (resolved === undefined) {
-        return { outcome: final(outcome), metrics, conflicts: Math.min(conflicts, settings.conflictTries) };
-      }
-      at = resolved;
-    }
-  }
-
-  /** Where people approve what is merged: what becomes of this commit when they do not. */
-  private async rejected(
-    { commit, ref }: WorkAt,
-    attempt: number,
-    files: string[],
-  ): Promise<BranchOutcome | undefined> {
-    const { root, settings } = this.input.run;
-    if (!settings.approvals.includes('merge')) return undefined;
-    const { approved, reason } = await this.approval.of({
-      id: `${this.chain.firstRunId}/merge-${attempt}`,
-      sender: this.chain,
-      name: taskName(root.workflowId, this.chain.workflowId),
-      kind: 'merge',
-      text: RUN_TEXT.mergeAsked(this.subject(), files),
-      commit,
-      ref,
-    });
-    return approved ? undefined : { kind: 'ejected', reason: PLANNER_TEXT.mergeRejected(reason), ref, refused: false };
-  }
-
-  /** One try of a conflict agent, in a fresh sandbox with the merge in progress, on a reserved slot. */
-  private async resolve(handoff: Handoff, at: WorkAt, conflict: Conflicted, number: number, before: AgentMetrics) {
-    const files = boundedPaths(conflict.files, MAX_FILES_CHARS);
-    const { conflicts } = conflict;
-    // A ref of its own: a try that fails must not replace the work that it was to save.
-    const ref = `${this.ref}.conflict-${number}`;
-    try {
-      const work = await this.work.run({
-        start: { kind: 'merge', theirs: at.commit, ref: at.ref },
-        brief: (leased) => ({ role: 'conflict', handoff, base: at.base, tip: leased.base, files, conflicts }),
-        agentId: conflictAgentWorkflowId(this.chain.workflowId, number),
-        queue: queueNames().reserved,
-        ref,
-        keepsFailed: false,
-        subject: this.subject(),
-        body: (text) =>
-          `${handoff.summary.slice(0, MAX_BODY_CHARS / 2)}\n\nConflicts resolved: ${text}`.slice(0, MAX_BODY_CHARS),
-        budget: this.input.budget === undefined ? undefined : reduced(this.input.budget, spentOf(before)),
-      });
-      if (work.kind === 'failed') throw work.error;
-      const { agent, collected, base } = work;
-      const done = agent.handoff.status === 'complete' && collected.unresolved.length === 0;
-      return {
-        metrics: agent.metrics,
-        resolved: done && collected.commit !== undefined ? { commit: collected.commit, base, ref } : undefined,
-      };
-    } catch (error) {
-      if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
-      log.warn('a conflict could not be resolved', { task: this.input.task.id, number, reason: rootMessage(error) });
-      return { metrics: metricsOf(error) ?? NO_METRICS, resolved: undefined };
-    }
-  }
-
-  /** @param held what a guard that says no keeps from landing. */
-  private final(outcome: MergeOutcome, held: HeldWork): BranchOutcome {
-    switch (outcome.kind) {
-      case 'landed':
-        return {
-          kind: 'landed',
-          commit: outcome.commit,
-          ...(outcome.lost === undefined ? {} : { warning: RUN_TEXT.lost(outcome.lost, outcome.more) }),
-        };
-      case 'held':
-        return {
-          kind: 'ejected',
-          reason: RUN_TEXT.held(outcome.lost, outcome.more),
-          ref: held.ref,
-          refused: false,
-          held,
-        };
-      case 'empty':
-        return { kind: 'none' };
-      case 'conflicted':
-        return {
-          kind: 'conflicted',
-          ...namedFiles(outcome),
-          conflicts: outcome.conflicts?.slice(0, MAX_CONFLICTS_TOLD),
-          ref: this.ref,
-        };
-      case 'refused':
-        return {
-          kind: 'ejected',
-          reason: RUN_TEXT.refusal(outcome.reason, outcome.because),
-          ref: this.ref,
-          // What is wrong with one change does not end the run.
-          refused: outcome.because !== 'content',
-          ...(outcome.because === 'hook' || outcome.because === 'quota' ? { doubtful: true } : {}),
-        };
-      case 'dropped':
-      case 'ejected':
-        return { kind: 'ejected', reason: outcome.reason, ref: this.ref, refused: false };
-    }
-  }
-
   private async tellHandoff(handoff: Handoff, queued: boolean): Promise<void> {
     await this.tell(() => this.parent().signal(handoffSignal, this.handoffMessage(handoff, queued)));
   }
@@ -327,7 +174,7 @@ class Task {
     return { id, sender: this.chain, taskId: task.id, attempt, handoff, queued };
   }
 
-  private async tellOutcome(landed: Awaited<ReturnType<Task['land']>>): Promise<void> {
+  private async tellOutcome(landed: Landed): Promise<void> {
     const { task, attempt } = this.input;
     const { outcome, metrics: conflictMetrics, conflicts } = landed;
     const id = `${this.chain.firstRunId}/outcome`;
@@ -357,21 +204,7 @@ class Task {
   private parent() {
     return getExternalWorkflowHandle(this.input.parent.workflowId);
   }
-
-  private subject(): string {
-    const { id, description } = this.input.task;
-    const [line = ''] = description.trim().split('\n');
-    return `${id}: ${line.length > 100 ? `${line.slice(0, 99)}…` : line}`;
-  }
 }
-
-function namedFiles({ files, more = 0 }: Conflicted): { files: string[]; more?: number } {
-  const named = boundedPaths(files, MAX_FILES_CHARS);
-  const others = more + files.length - named.length;
-  return { files: named, ...(others === 0 ? {} : { more: others }) };
-}
-
-const workAt = ({ commit, base, ref }: WorkAt): WorkAt => ({ commit, base, ref });
 
 /** The agent's handoff with what was measured of it. */
 const workedOn = ({ handoff, metrics, checks }: AgentResult) => ({

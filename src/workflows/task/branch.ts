@@ -1,0 +1,167 @@
+/** A task's branch, from its commit on the remote to its end: approved, queued, its conflicts resolved by agents. */
+import { isCancellation, log } from '@temporalio/workflow';
+import { metricsOf } from '../../shared/agent-failure.ts';
+import type { MergeAnswer, MergeOutcome } from '../../shared/contracts/merge.ts';
+import type { Verdict } from '../../shared/contracts/people.ts';
+import {
+  addMetrics,
+  type AgentMetrics,
+  type BranchOutcome,
+  type Handoff,
+  type HandoffMessage,
+  NO_METRICS,
+  type TaskInput,
+} from '../../shared/contracts/task.ts';
+import { reduced, spentOf } from '../../shared/decisions/budget.ts';
+import { FailureType, failureTypeOf, rootMessage } from '../../shared/failures.ts';
+import { boundedPaths } from '../../shared/handoff-size.ts';
+import { type Chain, conflictAgentWorkflowId, taskName } from '../../shared/ids.ts';
+import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
+import { Approval } from '../approval.ts';
+import { queueNames } from '../queues.ts';
+import { bodyOf, subjectOf } from './commit-text.ts';
+import { fateOf, MAX_FILES_CHARS } from './fate.ts';
+import { heldWork } from './held.ts';
+import { Landing } from './landing.ts';
+import type { SandboxWork } from './sandbox-work.ts';
+
+/** Work that is on the remote, with what it is measured against: the parent of its commit. */
+type WorkAt = { commit: string; base: string; ref: string };
+
+/** What is told before a branch is queued. */
+type HandoffNews = { parent: Chain; message: HandoffMessage };
+
+/** `metrics` are of conflict agents. */
+export type Landed = { outcome: BranchOutcome; metrics: AgentMetrics; conflicts: number };
+
+type Conflicted = Extract<MergeOutcome, { kind: 'conflicted' }>;
+
+export class Branch {
+  private readonly input: TaskInput;
+  private readonly chain: Chain;
+  private readonly ref: string;
+  private readonly work: SandboxWork;
+  private readonly landing: Landing;
+  private readonly approval: Approval;
+  private readonly subject: string;
+
+  constructor({ input, chain, ref, work }: { input: TaskInput; chain: Chain; ref: string; work: SandboxWork }) {
+    this.input = input;
+    this.chain = chain;
+    this.ref = ref;
+    this.work = work;
+    this.subject = subjectOf(input.task);
+    const { run, task, fix, ancestors } = input;
+    this.landing = new Landing({ run, task, fix, chain, ancestors });
+    this.approval = new Approval({ root: run.root, ancestors });
+  }
+
+  /** The signal `verdict`. */
+  judged(verdict: Verdict): void {
+    this.approval.answered(verdict);
+  }
+
+  /** The signal `outcome` of a merge queue. */
+  answered(answer: MergeAnswer): void {
+    this.landing.answered(answer);
+  }
+
+  /** Queue, wait, resolve conflicts with an agent of their own, until the branch has landed or cannot. */
+  async land(
+    handoff: Handoff,
+    { commit, base }: Pick<WorkAt, 'commit' | 'base'>,
+    news: HandoffNews | undefined,
+  ): Promise<Landed> {
+    const { settings } = this.input.run;
+    let metrics = NO_METRICS;
+    let conflicts = 0;
+    const body = bodyOf(handoff.summary);
+    const { release } = this.input;
+    let at: WorkAt = release ?? { commit, base, ref: this.ref };
+    for (let attempt = 1; ; attempt++) {
+      // Who releases it has looked at this commit, and at none that a conflict makes of it.
+      const released = at === release ? { released: release.reason } : {};
+      const rejected = at === release ? undefined : await this.rejected(at, attempt, handoff.filesChanged);
+      if (rejected !== undefined) return { outcome: rejected, metrics, conflicts };
+      const since = at.base === base ? {} : { since: base };
+      const held = heldWork('guard', at, handoff, base);
+      const final = (outcome: MergeOutcome) => fateOf(outcome, held, this.ref);
+      const outcome = await this.landing.land({
+        ...workAt(at),
+        ...since,
+        ...released,
+        attempt,
+        subject: this.subject,
+        body,
+        ...(attempt === 1 ? { handoff: news } : {}),
+      });
+      if (outcome.kind !== 'conflicted') return { outcome: final(outcome), metrics, conflicts };
+      conflicts += 1;
+      let resolved: WorkAt | undefined;
+      while (resolved === undefined && conflicts <= settings.conflictTries) {
+        const tried = await this.resolve(handoff, at, outcome, conflicts, addMetrics(handoff.metrics, metrics));
+        metrics = addMetrics(metrics, tried.metrics);
+        resolved = tried.resolved;
+        if (resolved === undefined) conflicts += 1;
+      }
+      if (resolved === undefined) {
+        return { outcome: final(outcome), metrics, conflicts: Math.min(conflicts, settings.conflictTries) };
+      }
+      at = resolved;
+    }
+  }
+
+  /** Where people approve what is merged: what becomes of this commit when they do not. */
+  private async rejected(
+    { commit, ref }: WorkAt,
+    attempt: number,
+    files: string[],
+  ): Promise<BranchOutcome | undefined> {
+    const { root, settings } = this.input.run;
+    if (!settings.approvals.includes('merge')) return undefined;
+    const { approved, reason } = await this.approval.of({
+      id: `${this.chain.firstRunId}/merge-${attempt}`,
+      sender: this.chain,
+      name: taskName(root.workflowId, this.chain.workflowId),
+      kind: 'merge',
+      text: RUN_TEXT.mergeAsked(this.subject, files),
+      commit,
+      ref,
+    });
+    return approved ? undefined : { kind: 'ejected', reason: PLANNER_TEXT.mergeRejected(reason), ref, refused: false };
+  }
+
+  /** One try of a conflict agent, in a fresh sandbox with the merge in progress, on a reserved slot. */
+  private async resolve(handoff: Handoff, at: WorkAt, conflict: Conflicted, number: number, before: AgentMetrics) {
+    const files = boundedPaths(conflict.files, MAX_FILES_CHARS);
+    const { conflicts } = conflict;
+    // A ref of its own: a try that fails must not replace the work that it was to save.
+    const ref = `${this.ref}.conflict-${number}`;
+    try {
+      const work = await this.work.run({
+        start: { kind: 'merge', theirs: at.commit, ref: at.ref },
+        brief: (leased) => ({ role: 'conflict', handoff, base: at.base, tip: leased.base, files, conflicts }),
+        agentId: conflictAgentWorkflowId(this.chain.workflowId, number),
+        queue: queueNames().reserved,
+        ref,
+        keepsFailed: false,
+        subject: this.subject,
+        body: (text) => bodyOf(`${bodyOf(handoff.summary, 0.5)}\n\nConflicts resolved: ${text}`),
+        budget: this.input.budget === undefined ? undefined : reduced(this.input.budget, spentOf(before)),
+      });
+      if (work.kind === 'failed') throw work.error;
+      const { agent, collected, base } = work;
+      const done = agent.handoff.status === 'complete' && collected.unresolved.length === 0;
+      return {
+        metrics: agent.metrics,
+        resolved: done && collected.commit !== undefined ? { commit: collected.commit, base, ref } : undefined,
+      };
+    } catch (error) {
+      if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
+      log.warn('a conflict could not be resolved', { task: this.input.task.id, number, reason: rootMessage(error) });
+      return { metrics: metricsOf(error) ?? NO_METRICS, resolved: undefined };
+    }
+  }
+}
+
+const workAt = ({ commit, base, ref }: WorkAt): WorkAt => ({ commit, base, ref });
