@@ -198,17 +198,14 @@ export function parseDiff(text: string, { whole = false }: { whole?: boolean } =
 
 function takeLine({ added, removed, whole }: FileDiff, line: string): void {
   const text = line.slice(1);
-  switch (line[0]) {
-    case '+':
-      added.push(text);
-      whole?.after.push(text);
-      return;
-    case '-':
-      removed.push(text);
-      whole?.before.push(text);
-      return;
-    case ' ':
-      whole?.before.push(text);
-      whole?.after.push(text);
+  if (line.startsWith('+')) {
+    added.push(text);
+    whole?.after.push(text);
+  } else if (line.startsWith('-')) {
+    removed.push(text);
+    whole?.before.push(text);
+  } else if (line.startsWith(' ')) {
+    whole?.before.push(text);
+    whole?.after.push(text);
   }
 }

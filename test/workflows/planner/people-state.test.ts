@@ -129,7 +129,7 @@ describe('releasing', () => {
 
   test('what is held outlives the cuts of a state that is too long', () => {
     const packed = packTasks(holding().tasks, 10);
-    expect(unpackTasks(JSON.parse(JSON.stringify(packed)))[0]?.heldWork).toEqual(HELD);
+    expect(unpackTasks(JSON.parse(JSON.stringify(packed)) as typeof packed)[0]?.heldWork).toEqual(HELD);
   });
 });
 
