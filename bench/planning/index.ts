@@ -22,15 +22,21 @@ export async function planning(args: readonly string[]): Promise<void> {
     options: {
       replans: { type: 'string', default: '40' },
       chapters: { type: 'string', default: '40' },
-      // Of the product: 150,000. A lower one shows compactions.
-      'compact-tokens': { type: 'string', default: '150000' },
+      // The product's, and one for models of a smaller context, under which this run is compacted.
+      'compact-tokens': { type: 'string', default: '150000,60000' },
     },
   });
-  const replans = Number(values.replans);
+  const [replans, chapters] = [Number(values.replans), Number(values.chapters)];
+  for (const compactTokens of values['compact-tokens'].split(',').map(Number))
+    await measure({ replans, chapters, compactTokens });
+}
+
+async function measure(load: { replans: number; chapters: number; compactTokens: number }): Promise<void> {
+  const { replans, chapters, compactTokens } = load;
   const dir = mkdtempSync(join(tmpdir(), 'agentswarm-bench-'));
   const script = recorded(planningScript({ replans, first: WORKERS, each: EACH }));
   const files = new Map([
-    ['SPEC.md', `# What is to be built\n\n${spec(Number(values.chapters))}`],
+    ['SPEC.md', `# What is to be built\n\n${spec(chapters)}`],
     ['AGENTS.md', `# How to work here\n\n${spec(4)}`],
     ...Array.from({ length: 300 }, (_, i): [string, string] => [
       `src/part-${i % 20}/module-${i}.ts`,
@@ -40,15 +46,11 @@ export async function planning(args: readonly string[]): Promise<void> {
   try {
     const swarm = await startSwarm({ dir, script, sandboxes: WORKERS, files });
     try {
-      const settings = {
-        maxWorkers: WORKERS,
-        replanAfter: EACH,
-        budget: {},
-        compactTokens: Number(values['compact-tokens']),
-      };
+      const settings = { maxWorkers: WORKERS, replanAfter: EACH, budget: {}, compactTokens };
       const input = { repo: swarm.origin, spec: 'SPEC.md', branch: 'bench', settings };
       const start = { workflowId: 'planning', taskQueue: 'agentswarm', args: [input] };
       const report = (await (await swarm.client.workflow.start('planner', start)).result()) as RunReport;
+      console.log(`compacted at ${compactTokens.toLocaleString('en')} tokens:`);
       print(report, script.calls);
     } finally {
       await swarm.stop();
@@ -93,7 +95,7 @@ function print(report: RunReport, calls: readonly Call[]): void {
   };
   console.log(`new tokens ÷ sending everything, from the second replan on   ${part('everything', 0.15)}`);
   console.log(`new tokens ÷ the prompt (the rest is the shared prefix)      ${part('prompt', 0.1)}`);
-  const anew = calls.filter((call) => call.anew).slice(1);
+  const anew = calls.filter((call) => call.anew);
   const sent = anew.map(({ prompt }) => tokens(prompt)).join(', ');
   console.log(
     `compactions                                                  ${anew.length}${sent === '' ? '' : `, which sent ${sent} tokens anew`}`,

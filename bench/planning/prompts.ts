@@ -10,7 +10,7 @@ export type Call = {
   shared: number;
   /** All that the planner was told so far and its newest scratchpad, without its own words: sent in one message. */
   everything: number;
-  /** The first call of a conversation: the run's first, or after a compaction. */
+  /** The first call after a compaction. */
   anew: boolean;
 };
 
