@@ -4,6 +4,36 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ExecOptions } from '../../../src/activities/sandbox/provider.ts';
 import { type TestHost, testHost } from './support.ts';
 
+const COMMANDS = [
+  'echo "$0 $- $# $*" $BASH_SUBSHELL $SHLVL $BASH; [ $$ = $BASHPID ] && echo same',
+  'env | sort',
+  'nonesuch --option',
+  'echo one; if',
+  'echo "a',
+  'set -e; false; echo not said',
+  "trap 'echo bye $?' EXIT; exit 5",
+  'exec sh -c "exit 6"',
+  "cat <<'END' - <<< more\n$HOME\nEND\n",
+  'return 3; echo after',
+  'alias x="echo y"; x',
+  'echo "wow!!" ; history',
+  'diff <(echo a) <(echo b)',
+  'cat < /dev/stdin | wc -c; [ -t 0 ] || echo no terminal',
+  'sleep 0.05 & jobs | wc -l; wait $!; echo $?; fg',
+  'trap "echo caught; exit 9" USR1; kill -USR1 $$; echo not here',
+  'kill -TERM $$',
+  'sh -c "kill -SEGV \\$\\$"; echo $?',
+  '(kill -9 $BASHPID); echo $?',
+  'ulimit -a',
+  'locale 2>&1; printf "é" | wc -m',
+  'umask; pwd; echo ~; id',
+  'grep -E "^(Sig(Ign|Blk)|Cap|NoNewPrivs|Seccomp:|Groups|Uid)" /proc/self/status',
+  'ls /proc/self/fd | wc -l; { echo x >&7; }',
+  'f() { local x=1; return $x; }; f; echo $?; readonly r=1; r=2; echo not reached',
+  'exit 300',
+  'printf "%s|" "it\'s" "$(printf "\\377" | od -An -tx1)"; false | true; echo ${PIPESTATUS[*]}',
+];
+
 describe('a shell that is kept between commands', () => {
   let host: TestHost;
   let id: string;
@@ -126,6 +156,25 @@ describe('a shell that is kept between commands', () => {
   it('runs commands side by side, those that find it busy elsewhere', async () => {
     const all = await Promise.all([1, 2, 3].map((n) => said(`sleep 0.3; echo ${n}`)));
     expect(all).toEqual(['1\n', '2\n', '3\n']);
+  });
+
+  it('runs a command as a bubblewrap of its own does', async () => {
+    const fresh: unknown[] = [];
+    const told = async (command: string, options?: Partial<ExecOptions>) => {
+      const { stdout, stderr, exitCode, reason } = await exec(command, options);
+      // Numbers of processes go on in a shell that is kept.
+      const said = stderr.replace(/(line 1:) +\d+ (?=[A-Z])/g, '$1 ');
+      return { command, stdout: stdout.toString('latin1'), stderr: said, exitCode, reason };
+    };
+    // While the shell is busy, others find no shell.
+    const held = exec('sleep 60', { signal: AbortSignal.timeout(3_000) });
+    for (const command of COMMANDS) fresh.push(await told(command));
+    fresh.push(await told('cat; echo $PWD', { stdin: 'in', cwd: '/tmp', env: { A: 'b c' }, combine: true }));
+    expect((await held).reason).toBe('aborted');
+    const kept: unknown[] = [];
+    for (const command of COMMANDS) kept.push(await told(command));
+    kept.push(await told('cat; echo $PWD', { stdin: 'in', cwd: '/tmp', env: { A: 'b c' }, combine: true }));
+    expect(kept).toEqual(fresh);
   });
 
   it("is not the one in which the host's own git folder is mounted", async () => {
