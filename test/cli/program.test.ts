@@ -50,7 +50,7 @@ describe('agentswarm, as a process', { timeout: 60_000 }, () => {
     }
     expect(help.stdout).toContain('130  detached');
     const { stdout } = await run(['run', '--help']);
-    expect(stdout.replace(/\s+/g, ' ')).toContain('without white space: a path in the repository');
+    expect(stdout.replace(/\s+/g, ' ')).toContain('without white space: a file or folder of the repository');
   });
 
   test('says the version of its package', async () => {
