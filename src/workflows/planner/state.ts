@@ -7,10 +7,9 @@ import { isSettled } from '../../shared/decisions/dispatch.ts';
 import { workDigest } from '../../shared/plan-rules.ts';
 import { RUN_TEXT } from '../../shared/run-text.ts';
 import { News, noNews } from './news.ts';
-import { holderOf } from './tasks/book.ts';
 import { DispatchState } from './dispatch-state.ts';
 import type { CarriedSweeps } from './sweeps.ts';
-import { markReplaced, type TaskRecord } from './tasks/records.ts';
+import { markReplaced } from './tasks/records.ts';
 
 export class PlannerState extends DispatchState {
   // Planning.
