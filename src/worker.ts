@@ -4,6 +4,7 @@
  * leases of conflict agents; and this host's own queue, for what must run where a sandbox is.
  */
 import { randomBytes } from 'node:crypto';
+import { statSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -35,6 +36,7 @@ import { remembering } from './activities/turn/remember.ts';
 import { loadConfig } from './config.ts';
 import { connectionOptions } from './connection.ts';
 import { renderReport } from './dashboard/report.ts';
+import type { Log } from './activities/log.ts';
 import { createLogger } from './log.ts';
 import { checkModels } from './preflight.ts';
 import { installRuntime } from './runtime.ts';
@@ -44,7 +46,7 @@ import { trustedRegistries } from './shared/network.ts';
 import { hostQueue, reservedQueue, sandboxQueue } from './shared/queues.ts';
 import { startTracing } from './tracing.ts';
 import { workflowBundle } from './workflow-source.ts';
-import { LookoutWorker } from './workflow-worker.ts';
+import { lookoutWorker } from './workflow-worker.ts';
 
 export type WorkerRequest = {
   cwd: string;
@@ -119,8 +121,9 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const { run, sandbox } = remembering(recent, { run: plainRun, sandbox: sandboxes.activities });
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
     const { workflows, leases, host } = options(config, common, await workflowBundle(env));
+    const workflowWorker = guardedAfterTrouble(stateDir, log);
     const workers = await Promise.all([
-      LookoutWorker.create({
+      workflowWorker.create({
         ...workflows,
         taskQueue,
         activities: {
@@ -218,6 +221,23 @@ function options(config: Config, common: Common, bundle: { codePath: string }) {
       shutdownGraceTime: 0,
     } satisfies Omit<WorkerOptions, 'taskQueue'>,
   };
+}
+
+/** For so long after a workflow did not come to an end, calls into workflows are guarded. */
+const TROUBLE_MS = 24 * 3_600_000;
+
+function guardedAfterTrouble(stateDir: string, log: Log): typeof Worker {
+  const file = join(stateDir, 'endless-workflow');
+  const since = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return lookoutWorker({
+    guarded: Date.now() - since < TROUBLE_MS,
+    onEndless(workflow) {
+      log.error(workflow, 'this worker ends, as one of its workflows does not; the next one cuts such workflows off');
+      writeFileSync(file, `${JSON.stringify(workflow)}\n`);
+      // Its thread cannot be stopped otherwise: shutting down would wait for it.
+      process.exit(1);
+    },
+  });
 }
 
 /** All run, or none: the first that ends for any other reason than `signal` shuts the others down. */

@@ -3,51 +3,62 @@
  *
  * The guard is a thread that is started with each call and joined after it: some nine a turn of an agent, 80 µs of CPU
  * each, and where the processors are taken the workflows' thread waits for them. What it ends, an endless loop in a
- * workflow, is a bug of ours: it is told, and the server gives the workflow's task to another worker.
+ * workflow, is a bug of ours, and blocks all workflows of the process: `onEndless` is to end it, and whoever starts it
+ * again asks for the guard.
  */
 import { type Logger, Worker } from '@temporalio/worker';
 
-export class LookoutWorker extends Worker {
-  /** An activation takes milliseconds; the server's own deadline is 10 s. */
-  static longMs = 10_000;
+export type LookoutOptions = {
+  /** With the SDK's guard: a call into a workflow ends after 5 s, and its workflow task fails. */
+  guarded: boolean;
+  /** Called once a workflow has computed for so long; each time before, it is told in the log. */
+  endlessMs?: number;
+  onEndless: (workflow: { workflowType: string; workflowId: string; runId: string }) => void;
+};
 
-  protected static override async createWorkflowCreator(
-    ...[bundle, options, logger]: Parameters<(typeof Worker)['createWorkflowCreator']>
-  ) {
-    const unguarded = { ...options, isolateExecutionTimeoutMs: undefined as unknown as number };
-    const creator = await super.createWorkflowCreator(bundle, unguarded, logger);
-    return {
-      destroy: () => creator.destroy(),
-      async createWorkflow(...args: Parameters<typeof creator.createWorkflow>) {
-        const workflow = await creator.createWorkflow(...args);
-        const { workflowType, workflowId, runId } = args[0].info;
-        const activate = workflow.activate.bind(workflow);
-        workflow.activate = (activation) =>
-          watched(activate(activation), LookoutWorker.longMs, logger, { workflowType, workflowId, runId });
-        return workflow;
-      },
-    };
-  }
+const TELL_EVERY_MS = 10_000;
+const ENDLESS_MS = 30_000;
+
+export function lookoutWorker({ guarded, endlessMs = ENDLESS_MS, onEndless }: LookoutOptions): typeof Worker {
+  if (guarded) return Worker;
+  return class LookoutWorker extends Worker {
+    protected static override async createWorkflowCreator(
+      ...[bundle, options, logger]: Parameters<(typeof Worker)['createWorkflowCreator']>
+    ) {
+      const unguarded = { ...options, isolateExecutionTimeoutMs: undefined as unknown as number };
+      const creator = await super.createWorkflowCreator(bundle, unguarded, logger);
+      return {
+        destroy: () => creator.destroy(),
+        async createWorkflow(...args: Parameters<typeof creator.createWorkflow>) {
+          const workflow = await creator.createWorkflow(...args);
+          const { workflowType, workflowId, runId } = args[0].info;
+          const fields = { workflowType, workflowId, runId };
+          const activate = workflow.activate.bind(workflow);
+          workflow.activate = (activation) =>
+            watched(activate(activation), { logger, fields, endlessMs, onEndless: () => onEndless(fields) });
+          return workflow;
+        },
+      };
+    }
+  };
 }
 
-/** Says so, again and again, for as long as it lasts. */
-async function watched<T>(
-  work: Promise<T>,
-  longMs: number,
-  logger: Logger,
-  fields: Record<string, string>,
-): Promise<T> {
+type Watch = { logger: Logger; fields: Record<string, string>; endlessMs: number; onEndless: () => void };
+
+async function watched<T>(work: Promise<T>, { logger, fields, endlessMs, onEndless }: Watch): Promise<T> {
   const began = Date.now();
-  const telling = setInterval(() => {
-    const seconds = Math.round((Date.now() - began) / 1_000);
-    logger.error(
-      `A workflow has computed for ${seconds} s without an end, and holds up all others of this worker`,
-      fields,
-    );
-  }, longMs);
+  const looking = setInterval(
+    () => {
+      const ms = Date.now() - began;
+      const seconds = Math.round(ms / 1_000);
+      logger.error(`A workflow has computed for ${seconds} s without an end, and holds up all others here`, fields);
+      if (ms >= endlessMs) onEndless();
+    },
+    Math.min(TELL_EVERY_MS, endlessMs),
+  );
   try {
     return await work;
   } finally {
-    clearInterval(telling);
+    clearInterval(looking);
   }
 }

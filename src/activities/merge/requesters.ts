@@ -1,4 +1,5 @@
 /** Messages of tasks and merge queues through Temporal's client. */
+import { activityInfo } from '@temporalio/activity';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { Log } from '../log.ts';
 import type { AnswerRequest } from '../../shared/contracts/merge.ts';
@@ -40,7 +41,10 @@ export async function answerRequesters(client: Client, request: AnswerRequest, l
   }
 }
 
-/** A parent that has closed cannot be told; the task's result says the same. */
+/** So often a parent is tried that cannot be told for another reason than its end. */
+const TRIES = 5;
+
+/** A parent that has closed cannot be told; the task's outcome and result say the same. */
 export async function tellParent(
   client: Client,
   { parent, message }: { parent: Chain; message: HandoffMessage },
@@ -49,8 +53,8 @@ export async function tellParent(
   try {
     await client.workflow.getHandle(parent.workflowId).signal(handoffSignal, message);
   } catch (error) {
-    if (!(error instanceof WorkflowNotFoundError)) throw error;
-    log?.warn({ parent, task: message.sender }, 'the parent has ended, so a handoff is not told');
+    if (!(error instanceof WorkflowNotFoundError) && activityInfo().attempt < TRIES) throw error;
+    log?.warn({ parent, task: message.sender, error: String(error) }, 'a handoff could not be told');
   }
 }
 

@@ -1,7 +1,9 @@
 /** How an agent's conversation begins: its brief, and where nothing stands against it the first call with it. */
-import type { ThinkResult } from '../../shared/contracts/agent.ts';
+import { isCancellation, log } from '@temporalio/workflow';
+import type { Message, ThinkResult } from '../../shared/contracts/agent.ts';
 import type { AgentInput } from '../../shared/contracts/agent-run.ts';
 import type { BriefRequest } from '../../shared/contracts/activities.ts';
+import { failureTypeOf, rootMessage } from '../../shared/failures.ts';
 import { ROLE_TOOLS } from '../../shared/tools.ts';
 import { openingActivities, runActivities } from '../activities.ts';
 import { type Asker, questionOf } from './ask.ts';
@@ -18,17 +20,29 @@ export async function opened(input: AgentInput, asker: Asker, inbox: Inbox): Pro
   const free = roomOf(talk, input.budget, maxOutputTokens, BRIEF_TOKENS) === 'free';
   // Where something must be said or decided before the first call, the brief comes by itself.
   if (!free || inbox.waiting || input.run.settings.agent.engine === 'command') {
-    const { messages } =
-      brief.role === 'worker'
-        ? await runActivities.briefWorker(brief.request)
-        : await runActivities.briefConflict(brief.request);
-    talk.messages.push(...messages);
+    talk.messages.push(...(await briefed(brief)));
     return undefined;
   }
   const think = questionOf(asker, talk.turn + 1, ROLE_TOOLS[asker.role].tools);
-  const { messages, answer } = await openingActivities.briefAndThink({ brief, think });
-  talk.messages.push(...messages);
-  return answer;
+  try {
+    const { messages, answer } = await openingActivities.briefAndThink({ brief, think });
+    talk.messages.push(...messages);
+    return answer;
+  } catch (error) {
+    if (isCancellation(error) || failureTypeOf(error) !== undefined) throw error;
+    // Workers that die count as its tries, which are few: `think` by itself has as many as it takes.
+    log.warn('a brief with its first call came to nothing; each by itself', { reason: rootMessage(error) });
+    talk.messages.push(...(await briefed(brief)));
+    return undefined;
+  }
+}
+
+async function briefed(brief: BriefRequest): Promise<Message[]> {
+  const { messages } =
+    brief.role === 'worker'
+      ? await runActivities.briefWorker(brief.request)
+      : await runActivities.briefConflict(brief.request);
+  return messages;
 }
 
 function briefOf({ run, task, brief }: AgentInput): BriefRequest {

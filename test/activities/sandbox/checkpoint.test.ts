@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -91,6 +93,30 @@ describe('code in and out of a sandbox', () => {
     const second = await host.open();
     const { commit } = await host.collect(second, checkpoint === undefined ? {} : { restore: checkpoint });
     expect(host.origin.git('show', `${commit}:x.txt`)).toBe('kept');
+  });
+
+  it('collects what there is, also when the index of the checkpoints is damaged', async () => {
+    const id = await host.open();
+    await host.act(id, 1, [call('write', { path: 'work.txt', content: 'work' })]);
+    const index = join(host.provider.recordDir(id), '..', 'git', 'index');
+    writeFileSync(index, Buffer.alloc(statSync(index).size));
+    const { commit } = await host.collect(id);
+    expect(host.origin.git('show', `${commit}:work.txt`)).toBe('work');
+  });
+
+  it('makes an object again that the index names and a power cut has taken', async () => {
+    const id = await host.open();
+    await host.act(id, 1, [call('write', { path: 'work.txt', content: 'work that is lost\n' })]);
+    const text = Buffer.from('work that is lost\n');
+    const name = createHash('sha1').update(`blob ${text.length}\0`).update(text).digest('hex');
+    const git = join(host.provider.recordDir(id), '..', 'git');
+    rmSync(join(git, 'objects', name.slice(0, 2), name.slice(2)));
+    const kept = join(host.stateDir, 'checkpoints', id, 'new', name);
+    rmSync(kept);
+    await host.act(id, 2, [call('write', { path: 'more.txt', content: 'more' })]);
+    const { commit } = await host.collect(id);
+    expect(host.origin.git('show', `${commit}:work.txt`)).toBe('work that is lost');
+    expect(host.origin.git('show', `${commit}:more.txt`)).toBe('more');
   });
 
   it('makes no commit when nothing was changed', async () => {

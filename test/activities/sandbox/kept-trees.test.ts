@@ -48,8 +48,8 @@ function place(format: 'sha1' | 'sha256' = 'sha1') {
       git(work, ['add', '-A']);
       const index =
         by === 'git' ? null : readIndex(readFileSync(join(work, '.git', 'index')), format === 'sha1' ? 20 : 32);
-      const { root: tree, made } =
-        index === null ? { root: git(work, ['write-tree']), made: new Map<string, Buffer>() } : treesOf(index, format);
+      const trees = index === null ? null : treesOf(index, format);
+      const { root: tree, made } = trees ?? { root: git(work, ['write-tree']), made: new Map<string, Buffer>() };
       const content = Buffer.from(
         `tree ${tree}\nparent ${base}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nx\n`,
       );

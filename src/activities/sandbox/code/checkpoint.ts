@@ -9,6 +9,7 @@ import { CommitSha } from '../../../shared/ids.ts';
 import type { Mirror } from '../../git/contract.ts';
 import type { Log } from '../../log.ts';
 import { commitContent } from '../../git/commit-object.ts';
+import { GitError } from '../../git/errors.ts';
 import type { SandboxProvider, SandboxResult } from '../provider.ts';
 import type { Records, TreeRecord } from '../state/lease-file.ts';
 import { CHECKPOINT_AUTHOR, CheckpointError, checkpointExec } from './checkpoint-git.ts';
@@ -66,6 +67,8 @@ const KEYS = `
 const PACK = `
 printf '%s\\n^%s\\n^%s\\n' "$commit" "$known" "$base" | git pack-objects --revs --thin --stdout -q --delta-base-offset
 `;
+
+const BY_GIT = `${STAGE}${TREE}${KEYS}`;
 
 const REPAIR = 'set -e; rm -f "$GIT_DIR/index" "$GIT_DIR/index.lock"; git read-tree "$1"';
 const MAX_PACK_BYTES = 512 * 1024 * 1024;
@@ -125,8 +128,19 @@ export async function storeTree(deps: StoreDeps, request: StoreRequest): Promise
       log.warn({ sandbox: id, said: result.stderr.slice(0, 1_000) }, 'checkpoint left something out');
     return result;
   };
-  if (objects !== undefined)
-    return await keepObjects(deps, request, before, await stage(objects, before, keyFiles, run));
+  if (objects !== undefined) {
+    const staged = await stage(objects, before, keyFiles, run);
+    try {
+      return await keepObjects(deps, request, before, staged);
+    } catch (error) {
+      if (!(error instanceof GitError) || staged.made === undefined || signal?.aborted === true) throw error;
+      // A power cut may take an object that the index names: then what was kept is not whole either.
+      log.warn({ sandbox: id, error: String(error) }, 'the mirror did not take a checkpoint; it is made anew by git');
+      await packs.forget(id);
+      await checkpointExec(provider, id, REPAIR, [before.base], options);
+      return await keepObjects(deps, request, before, await stage(objects, before, keyFiles, run, true));
+    }
+  }
 
   const result = await run(`${STAGE}${TREE}${AS_PACK}${KEYS}${PACK}`);
   const [tree, afterTree] = takeLine(result.stdout, 'tree');
@@ -148,30 +162,31 @@ type Staged = { objects: string; tree: string; made?: ReadonlyMap<string, Buffer
 /** An index that is larger takes this process longer to read than it takes git to be started. */
 const LIGHT_INDEX_BYTES = 2 * 1024 * 1024;
 
+/** @param run as storeTree does. @param byGit whether git makes the trees, and looks for all that they name. */
 async function stage(
   objects: string,
   before: TreeRecord,
   keyFiles: readonly string[],
   run: (script: string) => Promise<SandboxResult>,
+  byGit = false,
 ): Promise<Staged> {
   const file = join(dirname(objects), 'index');
   const isLight = () => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) <= LIGHT_INDEX_BYTES;
-  let result = await run(isLight() ? STAGE : `${STAGE}${TREE}${KEYS}`);
+  let result = await run(isLight() && !byGit ? STAGE : BY_GIT);
   if (result.stdout.length === 0) {
     const sha256 = before.base.length === 64;
     const index = isLight() && existsSync(file) ? readIndex(readFileSync(file), sha256 ? 32 : 20) : null;
-    if (index !== null) {
-      const { root, made } = treesOf(index, sha256 ? 'sha256' : 'sha1');
-      return { objects, tree: root, made, ...(keyFiles.length === 0 ? {} : { keys: digestOf(index, keyFiles) }) };
+    const trees = index === null ? null : treesOf(index, sha256 ? 'sha256' : 'sha1');
+    if (index !== null && trees !== null) {
+      const keys = keyFiles.length === 0 ? {} : { keys: digestOf(index, keyFiles) };
+      return { objects, tree: trees.root, made: trees.made, ...keys };
     }
-    result = await run(`${TREE}${KEYS}`);
+    // From the start: what mends an index forgets what was put into it.
+    result = await run(BY_GIT);
   }
   const [tree, said] = takeLine(result.stdout, 'tree');
-  return {
-    objects,
-    tree,
-    ...(keyFiles.length === 0 || tree === before.tree ? {} : { keys: takeLine(said, 'keys')[0] }),
-  };
+  const keys = keyFiles.length === 0 || tree === before.tree ? {} : { keys: takeLine(said, 'keys')[0] };
+  return { objects, tree, ...keys };
 }
 
 /** Of what there is on this host: a commit, without further processes. */

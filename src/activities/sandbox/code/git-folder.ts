@@ -52,6 +52,7 @@ export async function writeGitFolder(dir: string, folder: GitFolder): Promise<vo
 
 const AGENT_CONFIG = '\tlogAllRefUpdates = true\n[user]\n\tname = agent\n\temail = agent@localhost\n[gc]\n\tauto = 0\n';
 
+/** Of larger files git makes packs, which are looked into by nobody here: what is too large is told by its size. */
 const CHECKPOINT_CONFIG = `\tattributesFile = /dev/null
 \texcludesFile = /dev/null
 \thooksPath = /dev/null
@@ -59,6 +60,7 @@ const CHECKPOINT_CONFIG = `\tattributesFile = /dev/null
 \tautocrlf = false
 \tsafecrlf = false
 \tcompression = 1
+\tbigFileThreshold = 100g
 [gc]
 \tauto = 0
 [pack]

@@ -3,6 +3,7 @@
  * The index is the host's own; what is not plain in it is left to git.
  */
 import { createHash } from 'node:crypto';
+import { normalize } from 'node:path/posix';
 
 export type IndexEntry = { path: Buffer; mode: number; name: Buffer };
 export type GitIndex = {
@@ -87,19 +88,21 @@ const TREE_MODE = 0o40000;
 
 /**
  * The trees of an index.
- * @returns the root's name, and the content of each tree that the index does not know, by name in hexadecimal.
+ * @returns the root's name, and the content of each tree that the index does not know, by name in hexadecimal; null
+ *   where what the index knows of its directories is not true.
  */
 export function treesOf(
   { entries, known }: GitIndex,
   hash: 'sha1' | 'sha256',
-): { root: string; made: Map<string, Buffer> } {
+): { root: string; made: Map<string, Buffer> } | null {
   const made = new Map<string, Buffer>();
   let at = 0;
   /** Of the entries from `at` on that begin with the prefix, which ends in a slash unless it is empty. */
   const tree = (prefix: Buffer): Buffer => {
     const path = prefix.toString('latin1', 0, Math.max(0, prefix.length - 1));
     const before = known.get(path);
-    if (before !== undefined) {
+    // An empty directory has no tree; without one that is known it is looked at.
+    if (before !== undefined && (before.entries > 0 || path === '')) {
       at += before.entries;
       return before.name;
     }
@@ -122,17 +125,23 @@ export function treesOf(
     return name;
   };
   const root = tree(Buffer.alloc(0)).toString('hex');
-  if (at !== entries.length) throw new Error(`an index of ${entries.length} entries stands for ${at}`);
-  return { root, made };
+  return at === entries.length ? { root, made } : null;
 }
 
 /** Names the content of some paths: files, or all below directories. Changes when it does. */
 export function digestOf({ entries }: GitIndex, paths: readonly string[]): string {
   const hash = createHash('sha1');
-  const wanted = paths.map((path) => Buffer.from(path));
+  const wanted = paths.map((path) =>
+    Buffer.from(
+      normalize(path)
+        .replace(/^\.?\/|\/$/g, '')
+        .replace(/^\.$/, ''),
+    ),
+  );
   for (const { path, mode, name } of entries) {
-    if (!wanted.some((each) => startsWith(path, each) && (path.length === each.length || path[each.length] === SLASH)))
-      continue;
+    const isIn = (each: Buffer): boolean =>
+      each.length === 0 || (startsWith(path, each) && (path.length === each.length || path[each.length] === SLASH));
+    if (!wanted.some(isIn)) continue;
     hash
       .update(`${mode.toString(8)} `)
       .update(name)
