@@ -6,13 +6,12 @@ import type { SetLimits, Verdict } from '../../shared/contracts/people.ts';
 import type { TaskSpec } from '../../shared/contracts/task.ts';
 import { isActive, isDone, isSettled } from '../../shared/decisions/dispatch.ts';
 import { type Chain, sameChain } from '../../shared/ids.ts';
-import { workDigest } from '../../shared/plan-rules.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
 import { nextBranchState, nextTaskStatus } from '../../shared/task-machine.ts';
 import { News } from './news.ts';
 import { holderOf } from './tasks/book.ts';
 import { TaskFates } from './tasks/fates.ts';
-import type { TaskRecord } from './tasks/records.ts';
+import { newTask, type TaskRecord } from './tasks/records.ts';
 
 const MAX_GUIDANCE = 10;
 const MAX_PREVIOUS_CHARS = 4_000;
@@ -231,16 +230,7 @@ export class PeopleState extends TaskFates {
 
   /** Adds a task that no model has planned. */
   add(spec: TaskSpec, now: number): void {
-    this.state.tasks.push({
-      spec,
-      status: 'pending',
-      branch: 'none',
-      attempt: 1,
-      heardAt: now,
-      conflicts: 0,
-      digest: workDigest(spec.description),
-      round: this.state.planned,
-    });
+    this.state.tasks.push(newTask(spec, now, this.state.planned));
     this.event(RUN_TEXT.addedByPeople(spec.id, spec.description));
   }
 }

@@ -9,7 +9,7 @@ import { RUN_TEXT } from '../../shared/run-text.ts';
 import { News, noNews } from './news.ts';
 import { DispatchState } from './dispatch-state.ts';
 import type { CarriedSweeps } from './sweeps.ts';
-import { markReplaced } from './tasks/records.ts';
+import { markReplaced, newTask } from './tasks/records.ts';
 
 export class PlannerState extends DispatchState {
   // Planning.
@@ -46,17 +46,8 @@ export class PlannerState extends DispatchState {
     const name = held && plan.tasks.length > 0 ? `plan-${this.state.planned}` : undefined;
     markReplaced(this.state.tasks, plan.tasks);
     for (const spec of plan.tasks) {
-      this.state.tasks.push({
-        spec,
-        status: 'pending',
-        branch: 'none',
-        attempt: 1,
-        heardAt: now,
-        conflicts: 0,
-        digest: workDigest(spec.description),
-        round: this.state.planned,
-        ...(name === undefined ? {} : { held: name }),
-      });
+      const task = newTask(spec, now, this.state.planned);
+      this.state.tasks.push(name === undefined ? task : { ...task, held: name });
     }
     return name;
   }

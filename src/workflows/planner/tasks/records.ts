@@ -166,6 +166,12 @@ export function reportTasks(tasks: readonly TaskRecord[]): TaskReport[] {
   );
 }
 
+/** A task that nobody has begun. @param round of planning, from 1 on. */
+export function newTask(spec: TaskSpec, now: number, round: number): TaskRecord {
+  const digest = workDigest(spec.description);
+  return { spec, status: 'pending', branch: 'none', attempt: 1, heardAt: now, conflicts: 0, digest, round };
+}
+
 /** A settled task keeps what the report needs: 500 of them must fit a state of 512 kB beside all else. */
 export function shrink(task: TaskRecord): void {
   const { id, description, priority } = task.spec;
