@@ -86,7 +86,7 @@ function readProfile(env: NodeJS.ProcessEnv): ReturnType<typeof loadClientConnec
   }
 }
 
-/** What goes over loopback is not made smaller: that is a tenth of the server's and the worker's CPU for each small message. */
+/** What goes over loopback is not made smaller: under 100 agents gzip was 3.5 % of the server's CPU, by its profile. */
 const compression = (address: string): NativeConnectionOptions =>
   /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]):\d+$/.test(address) ? { grpcCompression: { codec: 'none' } } : {};
 

@@ -1,7 +1,7 @@
 /**
  * The SDK's worker, with a lookout for workflows that do not come to an end instead of a guard for each call into one.
  *
- * The guard is a thread that is started with each call and joined after it: some nine a turn of an agent, 80 µs of CPU
+ * The guard is a thread that is started with each call and joined after it: some twelve a turn of an agent, 80 µs of CPU
  * each, and where the processors are taken the workflows' thread waits for them. What it ends, an endless loop in a
  * workflow, is a bug of ours, and blocks all workflows of the process: `onEndless` is to end it, and whoever starts it
  * again asks for the guard.
