@@ -2,8 +2,9 @@
 import { lookup } from 'node:dns/promises';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PUBLIC_REGISTRIES } from '../../src/shared/public-registries.ts';
 
-const HOSTS = ['registry.npmjs.org', 'pypi.org', 'files.pythonhosted.org'];
+const HOSTS = [...PUBLIC_REGISTRIES.npm, ...PUBLIC_REGISTRIES.pypi];
 
 /** What these names lead to: for `sandbox.privateAddresses`. */
 export async function registryAddresses(): Promise<string[]> {

@@ -3,6 +3,7 @@
  * pip, cargo, go. Pure. What needs no installing (no lockfile, no dependencies, vendored modules) is not detected.
  */
 import type { NetworkSetting } from './network.ts';
+import { PUBLIC_REGISTRIES } from './public-registries.ts';
 import type { Setup, SetupFields } from './settings.ts';
 
 export type DetectedSetup = {
@@ -24,7 +25,7 @@ export type RootFiles = {
   texts: Readonly<Partial<Record<(typeof DETECTION_TEXTS)[number], string>>>;
 };
 
-type Part = Omit<DetectedSetup, 'keyFiles'> & { keys: readonly string[] };
+type Part = Pick<DetectedSetup, 'from' | 'command'> & { keys: readonly string[]; hosts: readonly string[] };
 
 /** All that is found, one command after the other; null when nothing is. */
 export function detectSetup(root: RootFiles): DetectedSetup | null {
@@ -38,10 +39,6 @@ export function detectSetup(root: RootFiles): DetectedSetup | null {
     hosts: all((part) => part.hosts),
   };
 }
-
-const NPM_HOSTS = ['registry.npmjs.org'];
-const YARN_HOSTS = ['registry.yarnpkg.com', 'registry.npmjs.org'];
-const PYPI_HOSTS = ['pypi.org', 'files.pythonhosted.org'];
 
 const LOCKFILES: readonly { lock: string; tool: 'npm' | 'pnpm' | 'yarn' }[] = [
   { lock: 'pnpm-lock.yaml', tool: 'pnpm' },
@@ -57,7 +54,7 @@ function node({ names, texts }: RootFiles): Part | null {
   const found = there.find(({ tool }) => tool === named) ?? there[0];
   if (found === undefined) return null;
   const { lock, tool } = found;
-  const part = (command: string, hosts: string[], ...keys: string[]): Part => ({
+  const part = (command: string, hosts: readonly string[], ...keys: string[]): Part => ({
     from: [lock],
     command,
     hosts,
@@ -65,18 +62,23 @@ function node({ names, texts }: RootFiles): Part | null {
   });
   switch (tool) {
     case 'npm':
-      return part('npm ci --no-audit --no-fund', NPM_HOSTS);
+      return part('npm ci --no-audit --no-fund', PUBLIC_REGISTRIES.npm);
     case 'pnpm':
       // A store in the home would be copied into each sandbox beside node_modules.
       return part(
         'pnpm install --frozen-lockfile --store-dir "$TMPDIR/pnpm-store"',
-        NPM_HOSTS,
+        PUBLIC_REGISTRIES.npm,
         'pnpm-workspace.yaml',
         '.pnpmfile.cjs',
       );
     case 'yarn': {
       const modern = names.has('.yarnrc.yml') || (named === 'yarn' && Number(major) >= 2);
-      return part(`yarn install ${modern ? '--immutable' : '--frozen-lockfile'}`, YARN_HOSTS, '.yarnrc.yml', '.yarnrc');
+      return part(
+        `yarn install ${modern ? '--immutable' : '--frozen-lockfile'}`,
+        PUBLIC_REGISTRIES.yarn,
+        '.yarnrc.yml',
+        '.yarnrc',
+      );
     }
   }
 }
@@ -90,14 +92,14 @@ function python({ names, texts }: RootFiles): Part | null {
       from: ['uv.lock'],
       command: 'uv sync --frozen',
       keys: ['pyproject.toml', 'uv.lock', '.python-version'],
-      hosts: PYPI_HOSTS,
+      hosts: PUBLIC_REGISTRIES.pypi,
     };
   }
   const install = (from: string[], what: string): Part => ({
     from,
     command: `python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check ${what}`,
     keys: [...from, 'constraints.txt', 'setup.py', 'setup.cfg'],
-    hosts: PYPI_HOSTS,
+    hosts: PUBLIC_REGISTRIES.pypi,
   });
   const lists = [...names].filter((name) => name === 'requirements.txt' || DEVELOPMENT.test(name)).sort();
   if (lists.length > 0) return install(lists, lists.map((name) => `-r ${name}`).join(' '));
@@ -119,7 +121,7 @@ function cargo({ names }: RootFiles): Part | null {
     from: ['Cargo.toml'],
     command: names.has('Cargo.lock') ? 'cargo fetch --locked' : 'cargo fetch',
     keys: ['Cargo.toml', 'Cargo.lock', 'rust-toolchain', 'rust-toolchain.toml'],
-    hosts: ['index.crates.io', 'static.crates.io'],
+    hosts: PUBLIC_REGISTRIES.cargo,
   };
 }
 
@@ -129,7 +131,7 @@ function go({ names, texts }: RootFiles): Part | null {
     from: ['go.mod'],
     command: 'go mod download',
     keys: ['go.mod', 'go.sum'],
-    hosts: ['proxy.golang.org', 'sum.golang.org'],
+    hosts: PUBLIC_REGISTRIES.go,
   };
 }
 

@@ -18,6 +18,7 @@ import type { SandboxProvider } from '../../src/activities/sandbox/provider.ts';
 import { createSetups } from '../../src/activities/sandbox/setup.ts';
 import { Config } from '../../src/shared/config.ts';
 import { completeSetup, detectSetup } from '../../src/shared/detect-setup.ts';
+import { PUBLIC_REGISTRIES } from '../../src/shared/public-registries.ts';
 import { testHost } from '../activities/sandbox/support.ts';
 import { createTestLog } from '../support/log.ts';
 import { temporaryFolder } from '../support/repos.ts';
@@ -35,10 +36,13 @@ type Case = {
   use: string;
 };
 
-const NPM = { registry: 'registry.npmjs.org', use: `node -p "require('is-odd')(3) && 'works'"` };
+const NPM = { registry: PUBLIC_REGISTRIES.npm[0], use: `node -p "require('is-odd')(3) && 'works'"` };
 const manifest = (more: object = {}) =>
   JSON.stringify({ name: 'x', version: '1.0.0', private: true, dependencies: { 'is-odd': '3.0.1' }, ...more });
-const PYTHON = { registry: 'pypi.org', use: `.venv/bin/python -c 'import six; print("works", six.__version__)'` };
+const PYTHON = {
+  registry: PUBLIC_REGISTRIES.pypi[0],
+  use: `.venv/bin/python -c 'import six; print("works", six.__version__)'`,
+};
 
 const CASES: Case[] = [
   {
@@ -61,7 +65,7 @@ const CASES: Case[] = [
     ...NPM,
     name: 'yarn 1',
     program: 'yarn',
-    registry: 'registry.yarnpkg.com',
+    registry: PUBLIC_REGISTRIES.yarn[0],
     files: { 'package.json': manifest() },
     lock: { argv: ['yarn', 'install', '--non-interactive'], files: ['yarn.lock'] },
     detected: /^yarn install --frozen-lockfile/,
@@ -87,7 +91,7 @@ const CASES: Case[] = [
   {
     name: 'cargo',
     program: 'cargo',
-    registry: 'index.crates.io',
+    registry: PUBLIC_REGISTRIES.cargo[0],
     files: {
       'Cargo.toml': '[package]\nname = "x"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\nitoa = "=1.0.11"\n',
       'src/main.rs': 'fn main() { println!("works {}", itoa::Buffer::new().format(1)); }\n',
@@ -100,7 +104,7 @@ const CASES: Case[] = [
   {
     name: 'go',
     program: 'go',
-    registry: 'proxy.golang.org',
+    registry: PUBLIC_REGISTRIES.go[0],
     files: {
       'go.mod': 'module example.com/x\n\ngo 1.21\n\nrequire github.com/google/uuid v1.6.0\n',
       'main.go':
@@ -153,9 +157,9 @@ const answers = async (host: string): Promise<boolean> => {
 };
 
 beforeAll(async () => {
-  if (!(await answers('registry.npmjs.org'))) return;
+  if (!(await answers(NPM.registry))) return;
   run(['npm', 'install', '--global', '--prefix', tools, 'pnpm@10', 'yarn@1'], folder.dir);
-  if (!(await answers('pypi.org'))) return;
+  if (!(await answers(PYTHON.registry))) return;
   run(['python3', '-m', 'venv', join(tools, 'uv')], folder.dir);
   run([join(tools, 'uv/bin/pip'), 'install', '--quiet', 'uv'], folder.dir);
 }, 300_000);

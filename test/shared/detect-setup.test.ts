@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { completeSetup, type DetectedSetup, detectSetup, setupNote } from '../../src/shared/detect-setup.ts';
+import { PUBLIC_REGISTRIES } from '../../src/shared/public-registries.ts';
 import { RunSettingsInput, type SetupFields } from '../../src/shared/settings.ts';
 
 /** Names, or names with their text. */
@@ -106,7 +107,7 @@ describe('detection of setup', () => {
   test('says which files told, and whose registries are asked', () => {
     expect(at({ 'package.json': '{}', 'yarn.lock': '', 'Cargo.toml': '', 'Cargo.lock': '' })).toMatchObject({
       from: ['yarn.lock', 'Cargo.toml'],
-      hosts: ['registry.yarnpkg.com', 'registry.npmjs.org', 'index.crates.io', 'static.crates.io'],
+      hosts: [...PUBLIC_REGISTRIES.yarn, ...PUBLIC_REGISTRIES.cargo],
     });
   });
 });

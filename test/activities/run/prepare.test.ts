@@ -8,6 +8,7 @@ import { createPrepareRun } from '../../../src/activities/run/prepare.ts';
 import { Config, type ConfigInput } from '../../../src/shared/config.ts';
 import { PlannerInput } from '../../../src/shared/contracts/run.ts';
 import { failureTypeOf } from '../../../src/shared/failures.ts';
+import { PUBLIC_REGISTRIES } from '../../../src/shared/public-registries.ts';
 import type { RunSettingsInput } from '../../../src/shared/settings.ts';
 import { type GitHttpServer, serveGit } from '../../support/git-http.ts';
 import { startGitHubDouble } from '../../support/github-double.ts';
@@ -123,10 +124,11 @@ describe('settings', () => {
     expect(context.settings.setup).toEqual({
       command: 'npm ci --no-audit --no-fund',
       keyFiles: ['package.json', 'package-lock.json'],
-      network: { allow: ['registry.npmjs.org'] },
+      network: { allow: PUBLIC_REGISTRIES.npm },
       timeoutMinutes: 15,
     });
-    expect(notes).toEqual([expect.stringMatching(/npm ci.*detected from package-lock\.json.*registry\.npmjs\.org/)]);
+    const [registry] = PUBLIC_REGISTRIES.npm;
+    expect(notes).toEqual([expect.stringMatching(`npm ci.*detected from package-lock\\.json.*${registry}`)]);
     const off = await prepare({ settings: { setup: null } });
     expect([off.context.settings.setup, off.notes]).toEqual([null, []]);
   });

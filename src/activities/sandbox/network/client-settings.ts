@@ -1,5 +1,6 @@
 /** How programs inside learn of the proxy and of the registries: their usual variables and files. */
 import { kindOf, type Registry } from '../../../shared/network.ts';
+import { PUBLIC_REGISTRIES } from '../../../shared/public-registries.ts';
 import type { RegistrySettings } from '../local/registries.ts';
 import { NETWORK_INSIDE, PROXY_PORT } from './forwarder.ts';
 import { type Reach, reaches } from './reach.ts';
@@ -71,7 +72,8 @@ export function clientSettings(
   if (cargo !== undefined) files['cargo.toml'] = cargo;
   const go = of('go').map(({ localUrl }) => localUrl.replace(/\/$/, ''));
   if (go.length > 0) {
-    const open = reaches(reach, 'proxy.golang.org', 443) ? ['https://proxy.golang.org'] : [];
+    const [publicProxy] = PUBLIC_REGISTRIES.go;
+    const open = reaches(reach, publicProxy, 443) ? [`https://${publicProxy}`] : [];
     inside.GOPROXY = [...go, ...open].join(',');
   }
   files.npmrc = lines(npmrc);
@@ -113,7 +115,8 @@ function cargoConfig(registries: readonly LocalRegistry[], reach: Reach): string
     `registry = "sparse+${url}"`,
     `replace-with = "agentswarm-${i}"`,
   ]);
-  if (!reaches(reach, 'index.crates.io', 443)) text.push('[source.crates-io]', 'replace-with = "agentswarm-0"');
+  const [publicIndex] = PUBLIC_REGISTRIES.cargo;
+  if (!reaches(reach, publicIndex, 443)) text.push('[source.crates-io]', 'replace-with = "agentswarm-0"');
   return lines(text);
 }
 

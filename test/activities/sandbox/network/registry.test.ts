@@ -77,11 +77,11 @@ describe('a private registry', () => {
     timeout: 120_000,
   }, async () => {
     const { output } = await inSetup(
-      `printf '@acme:registry=${server.origin}/team/\\nregistry=https://registry.npmjs.org/\\n' > .npmrc
+      `printf '@acme:registry=${server.origin}/team/\\nregistry=https://registry.example/\\n' > .npmrc
        npm config get @acme:registry; npm config get registry; npm view @acme/gone 2>&1 | head -3`,
       [registry('/team/', 'TOKEN_VARIABLE', { scope: '@acme' })],
     );
-    expect(output).toMatch(new RegExp(`^${LOCAL}/team/\nhttps://registry.npmjs.org/\n`));
+    expect(output).toMatch(new RegExp(`^${LOCAL}/team/\nhttps://registry.example/\n`));
     expect(server.requests).toMatchObject([{ url: '/team/@acme%2fgone', authorization: `Bearer ${TOKEN.value}` }]);
   });
 
