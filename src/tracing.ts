@@ -20,6 +20,8 @@ export type Tracing = {
   /** Without `workflowModules`: these are part of the workflow source. */
   worker: Pick<WorkerInterceptors, 'activity'>;
   sinks: InjectedSinks<never>;
+  /** Whether spans leave the process. */
+  exports: boolean;
   /** Sends what is left. */
   stop(): Promise<void>;
 };
@@ -42,6 +44,7 @@ export function startTracing(env: NodeJS.ProcessEnv): Tracing {
       ],
     },
     sinks: { exporter: makeWorkflowExporter(processor, resource) } as unknown as InjectedSinks<never>,
+    exports,
     stop: () => provider.shutdown(),
   };
 }

@@ -121,7 +121,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const { run, sandbox } = remembering(recent, { run: plainRun, sandbox: sandboxes.activities });
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
     const { workflows, leases, host } = options(config, common, await workflowBundle(env));
-    const workflowWorker = guardedAfterTrouble(stateDir, log);
+    const workflowWorker = guardedAfterTrouble(stateDir, log, tracing.exports);
     const workers = await Promise.all([
       workflowWorker.create({
         ...workflows,
@@ -226,11 +226,12 @@ function options(config: Config, common: Common, bundle: { codePath: string }) {
 /** For so long after a workflow did not come to an end, calls into workflows are guarded. */
 const TROUBLE_MS = 24 * 3_600_000;
 
-function guardedAfterTrouble(stateDir: string, log: Log): typeof Worker {
+function guardedAfterTrouble(stateDir: string, log: Log, traced: boolean): typeof Worker {
   const file = join(stateDir, 'endless-workflow');
   const since = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   return lookoutWorker({
     guarded: Date.now() - since < TROUBLE_MS,
+    traced,
     onEndless(workflow) {
       log.error(workflow, 'this worker ends, as one of its workflows does not; the next one cuts such workflows off');
       writeFileSync(file, `${JSON.stringify(workflow)}\n`);

@@ -1,16 +1,22 @@
 /**
- * The SDK's worker, with a lookout for workflows that do not come to an end instead of a guard for each call into one.
+ * The SDK's worker, with a thread of ours for workflows (workflow-thread.ts), and a lookout for those that do not come to
+ * an end instead of a guard for each call into one.
  *
  * The guard is a thread that is started with each call and joined after it: some twelve a turn of an agent, 80 µs of CPU
  * each, and where the processors are taken the workflows' thread waits for them. What it ends, an endless loop in a
  * workflow, is a bug of ours, and blocks all workflows of the process: `onEndless` is to end it, and whoever starts it
  * again asks for the guard.
  */
+import { Worker as Thread } from 'node:worker_threads';
 import { type Logger, Worker } from '@temporalio/worker';
+import { ThreadedVMWorkflowCreator, WorkerThreadClient } from '@temporalio/worker/lib/workflow/threaded-vm.js';
+import type { WorkflowThreadData } from './workflow-thread.ts';
 
 export type LookoutOptions = {
-  /** With the SDK's guard: a call into a workflow ends after 5 s, and its workflow task fails. */
+  /** With the SDK's own thread and guard: a call into a workflow ends after 5 s, and its workflow task fails. */
   guarded: boolean;
+  /** Whether the spans of workflows are sent anywhere. */
+  traced: boolean;
   /** Called once a workflow has computed for so long; each time before, it is told in the log. */
   endlessMs?: number;
   onEndless: (workflow: { workflowType: string; workflowId: string; runId: string }) => void;
@@ -19,14 +25,11 @@ export type LookoutOptions = {
 const TELL_EVERY_MS = 10_000;
 const ENDLESS_MS = 30_000;
 
-export function lookoutWorker({ guarded, endlessMs = ENDLESS_MS, onEndless }: LookoutOptions): typeof Worker {
+export function lookoutWorker({ guarded, traced, endlessMs = ENDLESS_MS, onEndless }: LookoutOptions): typeof Worker {
   if (guarded) return Worker;
   return class LookoutWorker extends Worker {
-    protected static override async createWorkflowCreator(
-      ...[bundle, options, logger]: Parameters<(typeof Worker)['createWorkflowCreator']>
-    ) {
-      const unguarded = { ...options, isolateExecutionTimeoutMs: undefined as unknown as number };
-      const creator = await super.createWorkflowCreator(bundle, unguarded, logger);
+    protected static override async createWorkflowCreator(...[bundle, options, logger]: CreatorArguments) {
+      const creator = await createThreads({ traced }, bundle, options, logger);
       return {
         destroy: () => creator.destroy(),
         async createWorkflow(...args: Parameters<typeof creator.createWorkflow>) {
@@ -41,6 +44,32 @@ export function lookoutWorker({ guarded, endlessMs = ENDLESS_MS, onEndless }: Lo
       };
     }
   };
+}
+
+type CreatorArguments = Parameters<(typeof Worker)['createWorkflowCreator']>;
+
+/** As the SDK does, but for the thread's module. */
+async function createThreads(
+  workerData: WorkflowThreadData,
+  ...[workflowBundle, options, logger]: CreatorArguments
+): Promise<ThreadedVMWorkflowCreator> {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  const module = new URL(`./workflow-thread.${extension}`, import.meta.url);
+  const clients = Array.from(
+    { length: options.workflowThreadPoolSize },
+    () => new WorkerThreadClient(new Thread(module, { workerData }), logger),
+  );
+  const init = {
+    type: 'init' as const,
+    workflowBundle,
+    // No guard.
+    isolateExecutionTimeoutMs: undefined as unknown as number,
+    reuseV8Context: true,
+    registeredActivityNames: new Set(options.activities.keys()),
+    hasPatchActivationCallback: false,
+  };
+  await Promise.all(clients.map((client) => client.send(init)));
+  return new ThreadedVMWorkflowCreator(clients);
 }
 
 type Watch = { logger: Logger; fields: Record<string, string>; endlessMs: number; onEndless: () => void };

@@ -13,7 +13,12 @@ async function count(options: Pick<LookoutOptions, 'endlessMs'>, ...turns: numbe
   const server = await temporal();
   const client = await server.client();
   const taskQueue = server.uniqueQueue();
-  const lookout = lookoutWorker({ guarded: false, ...options, onEndless: (workflow) => endless.push(workflow) });
+  const lookout = lookoutWorker({
+    guarded: false,
+    traced: false,
+    ...options,
+    onEndless: (workflow) => endless.push(workflow),
+  });
   const worker = await lookout.create({
     connection: await server.workerConnection(),
     taskQueue,
@@ -27,6 +32,52 @@ async function count(options: Pick<LookoutOptions, 'endlessMs'>, ...turns: numbe
   });
   return endless;
 }
+
+/** A worker with the SDK's thread for workflows, or with ours. */
+async function withWorker<T>(guarded: boolean, body: (start: { taskQueue: string; workflowId: string }) => Promise<T>) {
+  const server = await temporal();
+  const taskQueue = server.uniqueQueue();
+  const worker = await lookoutWorker({ guarded, traced: false, onEndless: () => undefined }).create({
+    connection: await server.workerConnection(),
+    taskQueue,
+    workflowsPath: join(import.meta.dirname, 'support', 'waiting-workflows.ts'),
+  });
+  return await worker.runUntil(body({ taskQueue, workflowId: `${taskQueue}-1` }));
+}
+
+test('the stacks of what a workflow waits for are the same as in the thread of the SDK', async () => {
+  const client = await (await temporal()).client();
+  const stacks = (guarded: boolean) =>
+    withWorker(guarded, async (start) => {
+      const handle = await client.workflow.start('waits', start);
+      // Behind the first timer.
+      await expect.poll(async () => await handle.query('__stack_trace'), { timeout: 20_000 }).toMatch(/bothOf/);
+      const plain = await handle.query<string>('__stack_trace');
+      const enhanced = await handle.query<{ stacks: unknown[] }>('__enhanced_stack_trace');
+      await handle.terminate();
+      return {
+        plain: plain.split('\n\n').sort(),
+        enhanced: new Set(enhanced.stacks.map((stack) => JSON.stringify(stack))),
+      };
+    });
+  const [ours, theirs] = [await stacks(false), await stacks(true)];
+  expect(ours).toEqual(theirs);
+  expect(ours.plain.join('\n')).toMatch(/eitherOf .*waiting-workflows\.ts:\d+:\d+/);
+}, 60_000);
+
+test('a rejection that nobody handles fails the workflow task, as in the thread of the SDK', async () => {
+  const client = await (await temporal()).client();
+  await withWorker(false, async (start) => {
+    const handle = await client.workflow.start('rejects', start);
+    await handle.signal('fail');
+    const failures = async () => {
+      const { events } = await handle.fetchHistory();
+      return (events ?? []).flatMap((event) => event.workflowTaskFailedEventAttributes?.failure?.message ?? []);
+    };
+    await expect.poll(failures, { timeout: 20_000 }).toContainEqual(expect.stringContaining('nobody looks at this'));
+    await handle.terminate();
+  });
+}, 60_000);
 
 test('a workflow that computes for long is told of while it does, then called endless, and not cut off', async () => {
   const endless = await count({ endlessMs: 100 }, 4e8, 10);
