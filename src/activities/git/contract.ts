@@ -39,6 +39,8 @@ export interface Mirror {
   /** Writes a commit object by the host's author, of now unless a date is given. The message is passed on stdin. */
   commitTree(commit: Omit<NewCommit, 'at'> & { at?: Date }): Promise<CommitSha>;
   treeOf(commit: CommitSha): Promise<string>;
+  /** Names of all trees and blobs below a commit's tree; those of a few commits are remembered. */
+  objectsOf(commit: CommitSha): Promise<ReadonlySet<string>>;
   /** Paths that differ, as git names them (UTF-8 lossy). */
   changedFiles(from: CommitSha, to: CommitSha): Promise<string[]>;
   mergeBase(a: CommitSha, b: CommitSha): Promise<CommitSha | null>;

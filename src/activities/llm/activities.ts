@@ -51,7 +51,8 @@ export function createThinker(deps: LlmDeps): Thinker {
 
   async function answer(request: ThinkRequest, messages: Message[], key: string, flight: Flight): Promise<ThinkResult> {
     const fields = { workflowId: request.agent.workflowId, turn: request.turn, role: request.role };
-    const journalled = await journal.read(key);
+    const asker = `${request.agent.workflowId}/${request.agent.firstRunId}`;
+    const journalled = await journal.read(asker, key);
     if (journalled !== null) {
       log.info({ ...fields, endpoint: journalled.endpoint }, 'LLM answer taken from the journal: not asked again');
       return journalled;
@@ -74,7 +75,7 @@ export function createThinker(deps: LlmDeps): Thinker {
       },
     });
     const result = toResult(answered, request, messages);
-    await journal.write(key, result);
+    await journal.write(asker, key, result);
     log.info(
       {
         ...fields,

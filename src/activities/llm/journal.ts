@@ -3,11 +3,12 @@
  * store. Without it a call is made again, so nothing here fails a call.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { readdir, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ThinkResult } from '../../shared/contracts/agent.ts';
+import { isMissing, overwriteJson, readJson } from '../json-files.ts';
 import type { Log } from '../log.ts';
 
 /** Longer than a server is down. */
@@ -17,14 +18,18 @@ const PRUNE_EVERY_MS = 3_600_000;
 const Entry = z.object({ version: z.literal(1), key: z.string(), result: ThinkResult });
 
 export interface Journal {
-  read(key: string): Promise<ThinkResult | null>;
-  /** In its place when it resolves; a kill or a power cut while it is written may leave a half, which is not read. */
-  write(key: string, result: ThinkResult): Promise<void>;
+  /** @param asker whose answer it is. @param key names the question. */
+  read(asker: string, key: string): Promise<ThinkResult | null>;
+  /**
+   * In its place when it resolves; a power cut while it is written may leave a half, which is not read. An asker's last
+   * answer is enough: it asks again only when the one before is in its history.
+   */
+  write(asker: string, key: string, result: ThinkResult): Promise<void>;
 }
 
 export function createJournal(dir: string, log: Log): Journal {
   let prunedAt = 0;
-  const fileOf = (key: string): string => path.join(dir, `${createHash('sha256').update(key).digest('hex')}.json`);
+  const fileOf = (asker: string): string => path.join(dir, `${createHash('sha256').update(asker).digest('hex')}.json`);
 
   async function pruneSometimes(): Promise<void> {
     if (Date.now() - prunedAt < PRUNE_EVERY_MS) return;
@@ -33,20 +38,19 @@ export function createJournal(dir: string, log: Log): Journal {
   }
 
   return {
-    async read(key) {
+    async read(asker, key) {
+      const file = fileOf(asker);
       try {
-        const entry = Entry.parse(JSON.parse(readFileSync(fileOf(key), 'utf8')));
-        return entry.key === key ? entry.result : null;
+        const entry = await readJson(file, Entry);
+        return entry?.key === key ? entry.result : null;
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-          log.warn({ err: error, file: fileOf(key) }, 'a journalled answer cannot be read: the call is made again');
-        }
+        log.warn({ err: error, file }, 'a journalled answer cannot be read: the call is made again');
         return null;
       }
     },
-    async write(key, result) {
+    async write(asker, key, result) {
       try {
-        writeEntry(dir, fileOf(key), JSON.stringify({ version: 1, key, result }));
+        writeEntry(dir, fileOf(asker), { version: 1, key, result });
         await pruneSometimes();
       } catch (error) {
         log.warn({ err: error, dir }, 'an answer cannot be journalled: if this worker dies now, it is asked for again');
@@ -55,21 +59,20 @@ export function createJournal(dir: string, log: Log): Journal {
   };
 }
 
-/** Not synced, and without the thread pool: that took more CPU than the writing. */
-function writeEntry(dir: string, file: string, text: string): void {
+function writeEntry(dir: string, file: string, entry: z.infer<typeof Entry>): void {
   try {
-    writeFileSync(file, text, { mode: 0o600 });
+    overwriteJson(file, entry);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if (!isMissing(error)) throw error;
     mkdirSync(dir, { recursive: true, mode: 0o700 });
-    writeFileSync(file, text, { mode: 0o600 });
+    overwriteJson(file, entry);
   }
 }
 
 /** Removes entries that are older than `before` (ms since the epoch). */
 async function prune(dir: string, before: number): Promise<void> {
   for (const name of await readdir(dir)) {
-    if (!/^[0-9a-f]{64}\.json(\.[0-9a-f-]+\.partial)?$/.test(name)) continue;
+    if (!/^[0-9a-f]{64}\.json(\.[0-9a-f-]+(\.partial)?)?$/.test(name)) continue;
     const file = path.join(dir, name);
     const found = await stat(file).catch(() => null);
     if (found !== null && found.mtimeMs < before) await unlink(file).catch(() => undefined);

@@ -7,7 +7,7 @@ import { Setup } from '../../shared/settings.ts';
 import { checkpointExec } from './code/checkpoint-git.ts';
 import { gone } from './gone.ts';
 import type { SandboxProvider, SandboxResult } from './provider.ts';
-import { isMissing, readJson, overwriteJson } from './state/files.ts';
+import { isMissing, readJson, overwriteJson } from '../json-files.ts';
 
 /** A finished `setup`, kept on this host. */
 export type SetupResult = {

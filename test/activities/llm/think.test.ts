@@ -163,11 +163,11 @@ test('answers and half-written files that are older than a week are removed, oth
   const journalDir = join(folder, 'journal');
   await attempt(worker()).result;
   const [old] = await readdir(journalDir);
-  const partial = `${'0'.repeat(64)}.json.0b0e-11.partial`;
+  const partial = `${'0'.repeat(64)}.json.0b0e-11`;
   for (const name of [partial, 'notes.txt']) await writeFile(join(journalDir, name), 'x');
   const longAgo = new Date(Date.now() - 8 * 24 * 3_600_000);
   for (const name of await readdir(journalDir)) await utimes(join(journalDir, name), longAgo, longAgo);
-  await attempt(worker(), { turn: 2 }).result;
+  await attempt(worker(), { agent: { workflowId: 'another', firstRunId: 'run' } }).result;
   const left = await readdir(journalDir);
   expect(left).toHaveLength(2);
   expect(left).toContain('notes.txt');

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -50,6 +50,26 @@ describe('code in and out of a sandbox', () => {
     expect(stdout.toString()).toBe('A\tnew.txt\nM\trun.sh\nD\tsrc/a.txt\n');
     const again = await host.act(id, 2, [call('bash', { command: 'true' })]);
     expect(again.checkpoint).toBeUndefined();
+  });
+
+  it('writes no object of what was checked out, once the second of the check-out is over', async () => {
+    const id = await host.open();
+    const index = join(host.provider.recordDir(id), '..', 'git', 'index');
+    const second = () => Math.floor(statSync(index).mtimeMs / 1_000);
+    await expect.poll(() => Math.floor(Date.now() / 1_000), { timeout: 5_000 }).toBeGreaterThan(second());
+    await host.act(id, 1, [call('write', { path: 'x.txt', content: 'only this\n' })]);
+    const objects = readdirSync(join(index, '..', 'objects')).filter((name) => /^[0-9a-f]{2}$/.test(name));
+    expect(objects).toHaveLength(1);
+  });
+
+  it('sees each change within the second of the check-out, of the same size too', async () => {
+    const id = await host.open();
+    await host.act(id, 1, [call('bash', { command: "printf 'b\\n' > src/a.txt" })]);
+    await host.act(id, 2, [call('bash', { command: "printf 'c\\n' > src/a.txt" })]);
+    const { checkpoint } = await host.act(id, 3, [call('bash', { command: "printf 'd\\n' > src/a.txt" })]);
+    const mirror = await host.mirrorWith(checkpoint);
+    const { stdout } = await mirror.git(['cat-file', 'blob', `${checkpoint?.commit ?? ''}:src/a.txt`]);
+    expect(stdout.toString()).toBe('d\n');
   });
 
   it('makes one commit of the host on the base, with the trailers of the host only', async () => {

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -38,6 +38,8 @@ function place(format: 'sha1' | 'sha256' = 'sha1') {
   git(work, ['read-tree', '--reset', '-u', base]);
   const objects = join(work, '.git', 'objects');
   const folder = join(dir, 'kept');
+  let before: CommitSha | undefined;
+  let packedOn = base;
   return {
     mirror,
     work,
@@ -53,13 +55,18 @@ function place(format: 'sha1' | 'sha256' = 'sha1') {
       const content = Buffer.from(
         `tree ${tree}\nparent ${base}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nx\n`,
       );
-      return { tree, ...(await keepTree(folder, objects, { content, tree, parents: [base], made }, maxBytes)) };
+      const known = new Set(git(mirror, ['ls-tree', '-r', '-t', '--object-only', packedOn]).split('\n'));
+      const commit = { content, tree, parents: [base], before, made, ...(by === 'host' && { known }) };
+      const kept = await keepTree(folder, objects, commit, maxBytes);
+      before = kept.commit;
+      return { tree, ...kept };
     },
     async take(commit: CommitSha) {
       const kept = await packTree(folder, commit);
       if (kept === null) throw new Error('not kept');
       git(mirror, ['unpack-objects', '-q', '--strict'], kept.packed.pack);
       markTaken(folder, kept.names);
+      packedOn = commit;
       return kept;
     },
     /** The files of a commit as the mirror alone has them. */
@@ -144,18 +151,27 @@ describe('a kept tree', () => {
     const at = place();
     writeFileSync(join(at.work, 'new'), 'new\n');
     const { commit } = await at.checkpoint();
-    writeFileSync(join(at.folder, `${commit}.commit`), 'tree ');
+    const [kept = ''] = readdirSync(at.folder).filter((name) => name.startsWith('kept-'));
+    truncateSync(join(at.folder, kept), statSync(join(at.folder, kept)).size - 10);
     await expect(packTree(at.folder, commit)).rejects.toThrow(/does not keep commit/);
     expect(await packTree(at.folder, at.base)).toBeNull();
   });
 
   it('takes no more room than one version of each object', async () => {
     const at = place();
-    for (let turn = 0; turn < 3; turn++) {
+    let [before, last]: (CommitSha | undefined)[] = [];
+    for (let turn = 0; turn < 6; turn++) {
       writeFileSync(join(at.work, 'log'), 'line\n'.repeat(turn + 1));
-      await at.checkpoint();
+      const made = await at.checkpoint(1e9, 'host');
+      if (turn === 4) before = made.commit;
+      if (turn === 5) last = made.commit;
     }
-    expect(readdirSync(at.folder).filter((name) => name.endsWith('.commit'))).toHaveLength(1);
+    expect(readdirSync(at.folder).sort()).toEqual(['kept-0', 'kept-1', 'new']);
+    // Its blobs, of which each was another; the trees are in the places.
+    expect(readdirSync(join(at.folder, 'new'))).toHaveLength(6);
+    // The record may name either.
+    expect(await packTree(at.folder, before ?? at.base)).not.toBeNull();
+    expect(await packTree(at.folder, last ?? at.base)).not.toBeNull();
   });
 });
 

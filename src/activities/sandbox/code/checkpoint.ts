@@ -25,9 +25,12 @@ import { takePack } from './take-pack.ts';
  * host's reach "commit C", of key files "keys K", and there a pack.
  * A folder that is a repository of its own would become a link to commits that nobody has: its files are taken
  * instead, unless the base has a submodule there. Files that cannot be read are left out, and named.
+ * Git takes a file that is as young as its index for changed: after a check-out that is all of them, and each would be
+ * written as an object anew, as the mirror's cannot be marked as used. An index that is written again is younger.
  */
 const STAGE = `
 [ ! -e "$GIT_DIR/index.lock" ] || rm -f "$GIT_DIR/index.lock"
+[ -e "$GIT_DIR/settled" ] || { git update-index -q --refresh --force-write-index >/dev/null 2>&1; : > "$GIT_DIR/settled"; }
 said=$(git add -A 2>&1) || {
   code=$?
   rm -f "$GIT_DIR/index.lock"
@@ -50,6 +53,8 @@ esac
 case $said in *'unable to index'*|*'Permission denied'*) printf '%s\\n' "$said" >&2;; esac
 case $said in *'No space left'*|*'File too large'*|*'unable to write'*|*'unable to create temporary'*) printf '%s\\n' "$said" >&2; exit 1;; esac
 `;
+/** What STAGE comes to when git has nothing to say. */
+const PLAINLY = 'exec git add -A';
 const TREE = `
 set -e
 tree=$(git write-tree)
@@ -129,7 +134,12 @@ export async function storeTree(deps: StoreDeps, request: StoreRequest): Promise
     return result;
   };
   if (objects !== undefined) {
-    const staged = await stage(objects, before, keyFiles, run);
+    const plainly = async (): Promise<SandboxResult | undefined> => {
+      const result = await checkpointExec(provider, id, PLAINLY, [], options);
+      const said = result.stdout.length > 0 || result.stderr !== '';
+      return result.reason === 'exit' && result.exitCode === 0 && !said ? result : undefined;
+    };
+    const staged = await stage(objects, before, keyFiles, run, before.turn > 0 ? { plainly } : {});
     try {
       return await keepObjects(deps, request, before, staged);
     } catch (error) {
@@ -138,7 +148,7 @@ export async function storeTree(deps: StoreDeps, request: StoreRequest): Promise
       log.warn({ sandbox: id, error: String(error) }, 'the mirror did not take a checkpoint; it is made anew by git');
       await packs.forget(id);
       await checkpointExec(provider, id, REPAIR, [before.base], options);
-      return await keepObjects(deps, request, before, await stage(objects, before, keyFiles, run, true));
+      return await keepObjects(deps, request, before, await stage(objects, before, keyFiles, run, { byGit: true }));
     }
   }
 
@@ -162,17 +172,20 @@ type Staged = { objects: string; tree: string; made?: ReadonlyMap<string, Buffer
 /** An index that is larger takes this process longer to read than it takes git to be started. */
 const LIGHT_INDEX_BYTES = 2 * 1024 * 1024;
 
-/** @param run as storeTree does. @param byGit whether git makes the trees, and looks for all that they name. */
+/**
+ * @param run as storeTree does. @param plainly stages in the usual case, or nothing.
+ * @param byGit whether git makes the trees, and looks for all that they name.
+ */
 async function stage(
   objects: string,
   before: TreeRecord,
   keyFiles: readonly string[],
   run: (script: string) => Promise<SandboxResult>,
-  byGit = false,
+  { plainly, byGit = false }: { plainly?: () => Promise<SandboxResult | undefined>; byGit?: boolean },
 ): Promise<Staged> {
   const file = join(dirname(objects), 'index');
   const isLight = () => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) <= LIGHT_INDEX_BYTES;
-  let result = await run(isLight() && !byGit ? STAGE : BY_GIT);
+  let result = isLight() && !byGit ? ((await plainly?.()) ?? (await run(STAGE))) : await run(BY_GIT);
   if (result.stdout.length === 0) {
     const sha256 = before.base.length === 64;
     const index = isLight() && existsSync(file) ? readIndex(readFileSync(file), sha256 ? 32 : 20) : null;
@@ -201,8 +214,16 @@ async function keepObjects(
   let now = before;
   if (changed) {
     const content = checkpointContent(tree, before.base);
+    // Without them each is looked for.
+    const known =
+      made === undefined ? undefined : await (await mirror()).objectsOf(before.packedOn).catch(() => undefined);
     const kept = await packs
-      .keepTree(id, objects, { content, tree, parents: [before.base], ...(made && { made }) }, MAX_PACK_BYTES)
+      .keepTree(
+        id,
+        objects,
+        { content, tree, parents: [before.base], before: before.commit, made, known },
+        MAX_PACK_BYTES,
+      )
       .catch((error: unknown) => {
         if (!(error instanceof TooLarge)) throw error;
         throw new CheckpointError(id, 'checkpoint', { reason: 'exit', exitCode: 1, stderr: error.message });

@@ -8,7 +8,7 @@ import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CommitSha } from '../../../shared/ids.ts';
 import type { Mirror } from '../../git/contract.ts';
-import { isMissing } from '../state/files.ts';
+import { isMissing } from '../../json-files.ts';
 import { type KeptCommit, keepTree, markTaken, packTree } from './kept-trees.ts';
 import { takePack } from './take-pack.ts';
 
@@ -75,7 +75,7 @@ export function createKeptPacks(dir: string): KeptPacks {
       const before = await names(folder);
       if (before.length === 0) await mkdir(folder, { recursive: true, mode: 0o700 });
       const name = nameOf(pack);
-      // Without the thread pool, see state/files.ts.
+      // Without the thread pool, see json-files.ts.
       writeFileSync(join(folder, name), pack.pack);
       for (const old of before) if (old !== name) rmSync(join(folder, old), { force: true });
     },

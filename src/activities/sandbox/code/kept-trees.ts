@@ -1,44 +1,50 @@
 /**
- * A sandbox's newest checkpoint as its new objects, hard links into a folder of the host's state: no process and no
- * copy. Invariant: an object that is here has all that it names here, or in the mirror.
+ * A sandbox's newest checkpoint: one file with its commit and the trees that the host made for it, and the other new
+ * objects as hard links in a folder beside it. No process, no copy, and few new files, each of which costs a file system
+ * more than its content. Invariant: what is named here is here, or in the mirror.
  */
 import { constants as bufferConstants } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { copyFileSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CommitSha } from '../../../shared/ids.ts';
-import { isMissing } from '../state/files.ts';
+import { isMissing } from '../../json-files.ts';
 import type { CheckpointPack } from './kept-packs.ts';
-import {
-  encodePack,
-  entriesOf,
-  type GitObject,
-  hasLoose,
-  looseFile,
-  readLoose,
-  sizeOfLoose,
-  writeLoose,
-} from './loose-objects.ts';
+import { encodePack, entriesOf, type GitObject, hasLoose, looseFile, readLoose, sizeOfLoose } from './loose-objects.ts';
 
 /** Others get their turn after so many objects. */
 const AT_ONCE = 200;
 
-/** What the host made of a tree: a commit's content, and the content of those of its trees that are in no folder yet, by name. */
+/** What the host made of a tree: a commit's content, and the content of its trees by name. */
 export type KeptCommit = {
   content: Buffer;
   tree: string;
   parents: readonly CommitSha[];
   made?: ReadonlyMap<string, Buffer>;
+  /** What stays until this one is in its place: the sandbox's record names it. */
+  before?: CommitSha;
+  /** Objects that the mirror has, with all that they name: they are not looked for here. */
+  known?: ReadonlySet<string>;
 };
 
 const hashOf = (name: string): 'sha1' | 'sha256' => (name.length === 64 ? 'sha256' : 'sha1');
 
-function nameOfCommit({ content, tree }: Pick<KeptCommit, 'content' | 'tree'>): CommitSha {
-  const hash = createHash(hashOf(tree)).update(`commit ${content.length}\0`).update(content);
-  return CommitSha.parse(hash.digest('hex'));
-}
+const nameOf = (type: GitObject['type'], data: Buffer, hash: 'sha1' | 'sha256'): string =>
+  createHash(hash).update(`${type} ${data.length}\0`).update(data).digest('hex');
+
+const nameOfCommit = ({ content, tree }: Pick<KeptCommit, 'content' | 'tree'>): CommitSha =>
+  CommitSha.parse(nameOf('commit', content, hashOf(tree)));
 
 /** More than `maxBytes` of new objects. */
 export class TooLarge extends Error {
@@ -48,7 +54,7 @@ export class TooLarge extends Error {
 const tooLarge = (maxBytes: number) => new TooLarge(`File too large: more than ${maxBytes} bytes are new`);
 
 /**
- * Keeps a commit in place of the one before.
+ * Keeps a commit beside the one before, in place of older ones.
  * @param folder of this sandbox. @param objects of the git folder in which the tree was made.
  * @returns also the bytes, unpacked, of what is new.
  * @throws TooLarge when these are more than `maxBytes`.
@@ -60,9 +66,11 @@ export async function keepTree(
   maxBytes: number,
 ): Promise<{ commit: CommitSha; bytes: number }> {
   const [to, taken] = [join(folder, NEW), join(folder, TAKEN)];
+  const trees = new Map<string, Buffer>();
   let seen = 0;
   let bytes = 0;
   const keep = async (name: string, isTree: boolean): Promise<void> => {
+    if (kept.known?.has(name) === true || trees.has(name)) return;
     const file = join(to, name);
     if (hasLoose(file) || hasLoose(join(taken, name))) return;
     const made = isTree ? kept.made?.get(name) : undefined;
@@ -70,61 +78,57 @@ export async function keepTree(
     const from = looseFile(objects, name);
     if (made === undefined && !hasLoose(from)) return;
     if (++seen % AT_ONCE === 0) await nextTurn();
-    if (made !== undefined) {
-      bytes += made.length;
-      if (bytes > maxBytes) throw tooLarge(maxBytes);
-      for (const entry of entriesOf(made, bytesOf(kept.tree))) await keep(entry.name, entry.isTree);
-      writeLoose(file, { type: 'tree', data: made });
-      return;
-    }
-    bytes += sizeOfLoose(from);
+    bytes += made?.length ?? sizeOfLoose(from);
     if (!(bytes <= maxBytes)) throw tooLarge(maxBytes);
+    if (made !== undefined) trees.set(name, made);
     if (isTree) {
-      const { data } = await readLoose(from, maxBytes);
+      const data = made ?? (await readLoose(from, maxBytes)).data;
       for (const entry of entriesOf(data, bytesOf(kept.tree))) await keep(entry.name, entry.isTree);
     }
-    link(from, file);
+    if (made === undefined) link(from, file);
   };
   mkdirSync(to, { recursive: true, mode: 0o700 });
   await keep(kept.tree, true);
   const commit = nameOfCommit(kept);
-  const names = await namesIn(folder);
-  // Without the thread pool, see state/files.ts.
-  writeFileSync(join(folder, `${commit}${COMMIT}`), kept.content);
-  for (const old of names)
-    if (old.endsWith(COMMIT) && old !== `${commit}${COMMIT}`) rmSync(join(folder, old), { force: true });
+  const place = kept.before !== undefined && keptIn(join(folder, PLACES[0]))?.commit === kept.before ? 1 : 0;
+  overwrite(join(folder, PLACES[place]), encodeKept(commit, kept.content, trees));
   return { commit, bytes };
 }
 
-/** The commit with all that is new of its tree as a pack, and its objects' names; null when this folder does not keep it. */
+/**
+ * The commit with all that is new of its tree as a pack, and the names of those of its objects that have a file of their
+ * own; null when this folder does not keep it.
+ */
 export async function packTree(
   folder: string,
   commit: CommitSha,
 ): Promise<{ packed: CheckpointPack; names: readonly string[] } | null> {
-  const content = await readFile(join(folder, `${commit}${COMMIT}`)).catch((error: unknown) => {
-    if (isMissing(error)) return null;
-    throw error;
-  });
-  if (content === null) return null;
+  const found = PLACES.map((name) => keptIn(join(folder, name))).find((kept) => kept?.commit === commit) ?? null;
+  if (found === null) return null;
+  const { content, trees } = found.objects();
   const [, tree = ''] = /^tree ([0-9a-f]+)\n/.exec(content.toString('latin1')) ?? [];
   if (tree === '' || nameOfCommit({ content, tree }) !== commit)
     throw new Error(`${folder} does not keep commit ${commit} whole`);
   const parents = [...content.toString('latin1').matchAll(/^parent ([0-9a-f]+)$/gm)];
   const from = join(folder, NEW);
+  const made = new Map(trees.map((data) => [nameOf('tree', data, hashOf(tree)), data]));
   const objects: GitObject[] = [{ type: 'commit', data: content }];
-  const seen = new Set<string>();
+  const [seen, names] = [new Set<string>(), [] as string[]];
   const add = async (name: string): Promise<void> => {
+    const here = made.get(name);
     const file = join(from, name);
-    if (seen.has(name) || !hasLoose(file)) return;
+    if (seen.has(name) || (here === undefined && !hasLoose(file))) return;
     seen.add(name);
-    const object = await readLoose(file, bufferConstants.MAX_LENGTH);
+    if (here === undefined) names.push(name);
+    const object =
+      here === undefined ? await readLoose(file, bufferConstants.MAX_LENGTH) : { type: 'tree' as const, data: here };
     objects.push(object);
     if (object.type !== 'tree') return;
     for (const entry of entriesOf(object.data, bytesOf(tree))) await add(entry.name);
   };
   await add(tree);
   const builtOn = parents.map(([, parent]) => CommitSha.parse(parent));
-  return { packed: { commit, builtOn, pack: await encodePack(objects, hashOf(tree)) }, names: [...seen] };
+  return { packed: { commit, builtOn, pack: await encodePack(objects, hashOf(tree)) }, names };
 }
 
 /** The mirror has these, and all that they name. */
@@ -137,8 +141,56 @@ export function markTaken(folder: string, names: readonly string[]): void {
 const NEW = 'new';
 const TAKEN = 'taken';
 
-const COMMIT = '.commit';
+/** The newest and the one before, each overwritten in its turn. */
+const PLACES = ['kept-0', 'kept-1'] as const;
+
 const bytesOf = (name: string): 20 | 32 => (name.length === 64 ? 32 : 20);
+
+/** `<commit> <bytes>\n`, then so many bytes: the commit and trees, each as `<type> <bytes>\0<content>`. */
+function encodeKept(commit: CommitSha, content: Buffer, trees: ReadonlyMap<string, Buffer>): Buffer {
+  const parts = [Buffer.from(`commit ${content.length}\0`), content];
+  for (const data of trees.values()) parts.push(Buffer.from(`tree ${data.length}\0`), data);
+  const body = Buffer.concat(parts);
+  return Buffer.concat([Buffer.from(`${commit} ${body.length}\n`), body]);
+}
+
+/** Whole unless its writer was killed: then no record names it, or the names of what it holds are others. */
+function keptIn(file: string): { commit: string; objects: () => { content: Buffer; trees: Buffer[] } } | null {
+  let text: Buffer;
+  try {
+    text = readFileSync(file);
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+  const [head = '', commit = '', bytes] = /^([0-9a-f]+) (\d+)\n/.exec(text.toString('latin1', 0, 100)) ?? [];
+  const body = text.subarray(head.length, head.length + Number(bytes ?? 0));
+  return { commit, objects: () => decodeKept(body) };
+}
+
+function decodeKept(body: Buffer): { content: Buffer; trees: Buffer[] } {
+  const objects: Buffer[] = [];
+  for (let at = 0; at < body.length; ) {
+    const start = body.indexOf(0, at) + 1;
+    const [, size] = /^(?:commit|tree) (\d+)$/.exec(body.toString('latin1', at, Math.max(at, start - 1))) ?? [];
+    if (size === undefined) break;
+    at = start + Number(size);
+    objects.push(body.subarray(start, at));
+  }
+  const [content = Buffer.alloc(0), ...trees] = objects;
+  return { content, trees };
+}
+
+/** Without the thread pool and, after the first time, without a new file, see json-files.ts. What was longer keeps its end. */
+function overwrite(path: string, content: Buffer): void {
+  const file = openSync(path, constants.O_WRONLY | constants.O_CREAT, 0o600);
+  try {
+    if (writeSync(file, content, 0, content.length, 0) !== content.length)
+      throw new Error(`${path} could not be written whole: is its disk full?`);
+  } finally {
+    closeSync(file);
+  }
+}
 
 function link(from: string, to: string): void {
   try {
@@ -151,11 +203,4 @@ function link(from: string, to: string): void {
     copyFileSync(from, `${to}.part`);
     renameSync(`${to}.part`, to);
   }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  return readdir(folder).catch((error: unknown) => {
-    if (isMissing(error)) return [];
-    throw error;
-  });
 }

@@ -1,6 +1,6 @@
 /** Trees and blobs as git keeps them one by one (gitformat-loose), and as a pack (gitformat-pack), without git. */
 import { createHash } from 'node:crypto';
-import { closeSync, lstatSync, openSync, readFileSync, readSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { constants, deflate, deflateSync, inflate, inflateSync } from 'node:zlib';
@@ -29,13 +29,6 @@ export async function readLoose(file: string, maxBytes: number): Promise<GitObje
   const [, type, size] = /^(tree|blob) (\d+)$/.exec(object.toString('latin1', 0, Math.min(end, 40))) ?? [];
   if (type === undefined || Number(size) !== object.length - end - 1) throw new Error(`${file} is no tree or blob`);
   return { type: type as ObjectType, data: object.subarray(end + 1) };
-}
-
-/** Whole or not at all, also when this process is killed. */
-export function writeLoose(file: string, { type, data }: GitObject): void {
-  const content = Buffer.concat([Buffer.from(`${type} ${data.length}\0`, 'latin1'), data]);
-  writeFileSync(`${file}.part`, deflateSync(content, LEVEL));
-  renameSync(`${file}.part`, file);
 }
 
 /** Bytes of an object when unpacked, from its first ones. */

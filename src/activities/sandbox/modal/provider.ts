@@ -13,7 +13,7 @@ import type { Log } from '../../log.ts';
 import { gone } from '../gone.ts';
 import type { SandboxProvider } from '../provider.ts';
 import { isSetupSandbox } from '../setup.ts';
-import { writeJson } from '../state/files.ts';
+import { writeJson } from '../../json-files.ts';
 import { connectModal } from './connection.ts';
 import { modalFailure, statusOf } from './errors.ts';
 import { createExecutor, outputPath } from './executor.ts';

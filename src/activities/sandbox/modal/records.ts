@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { FailureType, terminal } from '../../../shared/failures.ts';
 import { NetworkSetting } from '../../../shared/network.ts';
-import { readJson, writeJson } from '../state/files.ts';
+import { readJson, writeJson } from '../../json-files.ts';
 
 const ModalRecord = z.object({
   /** Modal's own name of the sandbox. */

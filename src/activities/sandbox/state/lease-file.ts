@@ -5,7 +5,7 @@ import { RepositoryRef } from '../../../shared/contracts/run.ts';
 import { Chain, CommitSha } from '../../../shared/ids.ts';
 import { gone } from '../gone.ts';
 import type { SandboxProvider } from '../provider.ts';
-import { isMissing, overwriteJson, readJson, writeJson } from './files.ts';
+import { isMissing, overwriteJson, readJson, writeJson } from '../../json-files.ts';
 import { Maker } from './maker.ts';
 
 export const LeaseRecord = z.object({

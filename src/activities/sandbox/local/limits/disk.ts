@@ -10,7 +10,7 @@ const TIMEOUT_MS = 60_000;
 export type FreeSpace = { mb: number; files: number };
 
 export function freeSpace(folder: string): FreeSpace {
-  // Without the thread pool, see state/files.ts.
+  // Without the thread pool, see json-files.ts.
   const { bavail, bsize, ffree, type } = statfsSync(folder);
   // btrfs makes inodes as it needs them and tells of none.
   return { mb: Math.floor((bavail * bsize) / MIB), files: type === BTRFS ? Number.MAX_SAFE_INTEGER : ffree };

@@ -22,7 +22,7 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
 const PAGE = 4_096;
 
 /**
- * For what changes with every turn and is worth nothing without its sandbox: whole also after a kill, but not after a
+ * For what changes with every turn and is worth little after a power cut: whole also after a kill, but not after a
  * power cut. What fits into a page is written over the old text, padded to its length. Neither new file nor rename,
  * and not by way of the thread pool: a kilobyte for the page cache takes 30 µs of this thread, the detour ten times
  * as much CPU. ENOENT when the folder is gone.
@@ -31,7 +31,7 @@ export function overwriteJson(path: string, value: unknown): void {
   const text = Buffer.from(JSON.stringify(value));
   if (text.length <= PAGE && overwritten(path, text)) return;
   const beside = `${path}.${randomUUID()}`;
-  writeFileSync(beside, text, { flag: 'wx' });
+  writeFileSync(beside, text, { flag: 'wx', mode: 0o600 });
   renameSync(beside, path);
 }
 
