@@ -4,7 +4,7 @@
  */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { Message, SandboxRef, TranscriptRange } from './contracts/agent.ts';
-import type { AgentMessage } from './contracts/agent-run.ts';
+import type { AgentMessage, UsedMessage } from './contracts/agent-run.ts';
 import type { BranchHealth } from './contracts/gate.ts';
 import type { MergeAnswer, MergeQueueSnapshot, MergeRequest } from './contracts/merge.ts';
 import type {
@@ -43,6 +43,9 @@ export const healthSignal = defineSignal<[BranchHealth]>('health');
 export const leasedSignal = defineSignal<[LeasedMessage]>('leased');
 /** Task to its agent: work goes on in this sandbox. */
 export const sandboxSignal = defineSignal<[SandboxRef]>('sandbox');
+
+/** Agent to its task. */
+export const usedSignal = defineSignal<[UsedMessage]>('used');
 
 /** Reconciler to planner. */
 export const sweptSignal = defineSignal<[SweptMessage]>('swept');

@@ -100,6 +100,8 @@ export const RUN_TEXT = {
   dependencyFailed: (because: string): string => `depends on ${because}, which did not land`,
   lostWhileQueued: (reason: string): string =>
     `its workflow ended while its branch waited to land (${reason}); it may have landed`,
+  cutOff: 'its workflow was cancelled before it had handed off',
+  cutOffQueued: 'its workflow was cancelled while its branch waited to land; it may have landed',
   noResult: 'its workflow ended without a result that can be read',
   missing: 'its workflow is not on the server any more',
   nothingToPropose: (reason: string): string => `No pull request was opened: ${reason}`,

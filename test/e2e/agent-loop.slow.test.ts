@@ -234,7 +234,7 @@ describe('the agent loop', () => {
     expect(asked).toHaveLength(2);
     const inputTokens = asked.reduce((sum, each) => sum + each.inputTokens, 0);
     expect(handoff.metrics).toMatchObject({ turns: 2, toolCalls: 2, inputTokens });
-    expect(handoff.unmeasured).toBeUndefined();
+    expect(handoff.estimated).toBeUndefined();
     expect(report.inputTokens).toBeGreaterThan(inputTokens);
   }, 120_000);
 

@@ -64,6 +64,8 @@ const subtree: Scenario = {
   },
 };
 
+const TOTAL = 9_000_000;
+
 describe('division', () => {
   const swarm = useSwarm({ script: scenarioScript({ levels, subtree }), latencyMs: 100 });
 
@@ -87,8 +89,10 @@ describe('division', () => {
     expect(origin.refs('refs/agentswarm/runs/')).toEqual([]);
   }, 120_000);
 
-  it('a person cancels one subtree and steers a running agent in another', async () => {
-    const { origin, handle } = await swarm.startScenario('division-subtree', 'subtree');
+  it('a person cancels one subtree, of which what it used is counted, and steers a running agent in another', async () => {
+    const from = swarm.model.log.length;
+    const settings = { budget: { tokens: TOTAL } };
+    const { origin, handle } = await swarm.startScenario('division-subtree', 'subtree', { settings });
     await Promise.all(['leaf-a', 'leaf-b', 'listener'].map((task) => swarm.untilAsked(task, 3)));
     expect(await refusal(handle.executeUpdate(cancelTaskUpdate, { args: [{ task: 'leaf-a' }] }))).toBe(
       PLANNER_TEXT.noTask('leaf-a'),
@@ -104,7 +108,21 @@ describe('division', () => {
       ['tree', 'cancelled'],
       ['other', 'complete'],
     ]);
-    expect(report.tasks[0]?.reason).toBe('not now');
+    const [tree] = report.tasks;
+    expect(tree?.reason).toBe('not now');
+    const answered = swarm.model.log.slice(from).filter(({ aborted, status }) => !aborted && status === 200);
+    const tokens = (requests: typeof answered) =>
+      requests.reduce((sum, { inputTokens, outputTokens }) => sum + inputTokens + outputTokens, 0);
+    const ofTree = ['tree', 'leaf-a', 'leaf-b'].map((id) => answered.filter(({ task }) => task === id));
+    expect(tree?.tokens).toBeLessThanOrEqual(tokens(ofTree.flat()));
+    // Of each leaf one answer may have come too late to be measured.
+    expect(tree?.tokens).toBeGreaterThanOrEqual(
+      tokens(ofTree.flatMap((each, i) => (i === 0 ? each : each.slice(0, -1)))),
+    );
+    const spent = report.budget?.spent.tokens ?? 0;
+    expect(spent).toBeGreaterThanOrEqual(tokens(answered));
+    // Two calls that were cut off, at their most, and nothing of the third that was reserved.
+    expect(spent).toBeLessThan(tokens(answered) + 100_000);
     const ends = ['tree.1', 'tree.1/leaf-a.1', 'tree.1/leaf-b.1', 'other.1'].map((id) =>
       swarm.status(`division-subtree/${id}`),
     );

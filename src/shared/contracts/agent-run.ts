@@ -5,7 +5,7 @@ import { AgentHandoff, Checkpoint, Message, SandboxRef } from './agent.ts';
 import { Budget } from './budget.ts';
 import { Conflict } from './conflict.ts';
 import { RunContext } from './run.ts';
-import { AgentMetrics, CheckResult, Handoff, TaskSpec } from './task.ts';
+import { AgentMetrics, CheckResult, Handoff, TaskSpec, Used } from './task.ts';
 
 /** What the agent is there for, and what its first messages are made from. */
 export const AgentBrief = z.discriminatedUnion('role', [
@@ -35,6 +35,10 @@ export const AgentMessage = z.object({
   handOff: z.boolean().optional(),
 });
 export type AgentMessage = z.infer<typeof AgentMessage>;
+
+/** Signal `used`, from an agent that is cancelled to its task: over its whole life, as no result will say it. */
+export const UsedMessage = z.object({ sender: Chain, used: Used });
+export type UsedMessage = z.infer<typeof UsedMessage>;
 
 /** Carried through continue-as-new, at a compaction. */
 const AgentCarry = z.object({

@@ -79,6 +79,13 @@ export function addMetrics(a: AgentMetrics, b: AgentMetrics): AgentMetrics {
   };
 }
 
+/**
+ * What agents have used: as measured, and what they may have used besides, at most (a call that was cut off, an agent
+ * that was lost). What `estimated` leaves out of tokens and dollars is not known.
+ */
+export const Used = z.object({ metrics: AgentMetrics, estimated: Budget.optional() });
+export type Used = z.infer<typeof Used>;
+
 /** What one acceptance criterion or check of the repository showed when the host ran it; not an agent's claim. */
 export const CheckResult = z.object({
   name: z.string(),
@@ -104,7 +111,9 @@ export const Handoff = z.object({
   commit: CommitSha.optional(),
   /** Of a division: what became of its subtasks. */
   subtasks: z.array(TaskReport).optional(),
-  /** An agent worked whose metrics are not known. */
+  /** As in Used. */
+  estimated: Budget.optional(),
+  /** Of earlier versions: nothing is known of what an agent used. */
   unmeasured: z.boolean().optional(),
   /** The work is complete, and a guard holds it (status `blocked`), or a person has released it (`complete`). */
   held: HeldWork.optional(),
@@ -174,6 +183,8 @@ export const TaskResult = z.object({
   handoff: Handoff,
   outcome: BranchOutcome,
   conflictMetrics: AgentMetrics,
+  /** Besides these, as in Used. */
+  conflictEstimated: Budget.optional(),
   /** Tries of conflict agents. Not in results of earlier versions. */
   conflicts: z.number().int().nonnegative().optional(),
   /** Of a subplanner that found nothing to divide: the task is to be done by one agent. */
@@ -204,6 +215,8 @@ export const OutcomeMessage = z.object({
   outcome: BranchOutcome,
   /** What the conflict agents of this task used, apart from the handoff's metrics. */
   conflictMetrics: AgentMetrics,
+  /** Besides these, as in Used. */
+  conflictEstimated: Budget.optional(),
   conflicts: z.number().int().nonnegative(),
 });
 export type OutcomeMessage = z.infer<typeof OutcomeMessage>;

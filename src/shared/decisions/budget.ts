@@ -4,10 +4,10 @@
  * 1. What is spent and what is reserved together never exceed the total, but by what a call in flight took beyond
  *    its estimate.
  * 2. A holder's reservation ends with what it spent; what it did not spend is free again.
- * 3. What nobody can tell the cost of counts as spent in full.
+ * 3. What nobody can tell the cost of counts as spent at the most that it can have been: in full, where nothing is known.
  */
 import type { Budget, Spent } from '../contracts/budget.ts';
-import type { AgentMetrics } from '../contracts/task.ts';
+import { addMetrics, type AgentMetrics, type Used } from '../contracts/task.ts';
 import { FailureType, terminal } from '../failures.ts';
 
 export type Ledger = { total: Budget; spent: Spent; reserved: Record<string, Budget> };
@@ -80,14 +80,46 @@ export function spend(ledger: Ledger, holder: string | null, spent: Spent): Ledg
   };
 }
 
+/**
+ * Counts what a holder may have spent besides what was measured, at most all that it has left, for no call begins that
+ * does not fit into that. What `most` does not name counts as all of it; dollars at the ledger's rate, where there is
+ * one and the tokens are named.
+ */
+export function spendAtMost(ledger: Ledger, holder: string, most: Budget): Ledger {
+  const { spent, reserved } = ledger;
+  const held = reserved[holder] ?? {};
+  const rate = spent.tokens === 0 || most.tokens === undefined ? undefined : spent.usd / spent.tokens;
+  const bound: Budget = { ...most, usd: most.usd ?? (rate === undefined ? undefined : rate * (most.tokens ?? 0)) };
+  const count = (each: (typeof DIMENSIONS)[number]): number =>
+    bound[each] === undefined ? (held[each] ?? 0) : Math.min(bound[each], held[each] ?? Infinity);
+  return spend(ledger, holder, { tokens: count('tokens'), usd: count('usd') });
+}
+
 /** Ends a reservation: what is left of it is free, or counts as spent where nobody can tell what was spent. */
 export function release(ledger: Ledger, holder: string, how: 'free' | 'unknown'): Ledger {
-  const held = ledger.reserved[holder];
-  const counted =
-    how === 'unknown' && held !== undefined
-      ? spend(ledger, holder, { tokens: held.tokens ?? 0, usd: held.usd ?? 0 })
-      : ledger;
+  const counted = how === 'unknown' ? spendAtMost(ledger, holder, {}) : ledger;
   return { ...counted, reserved: without(counted.reserved, holder) };
+}
+
+/** The use of two agents, or of one at two times. */
+export function addUsed(a: Used, b: Used): Used {
+  const metrics = addMetrics(a.metrics, b.metrics);
+  const estimated = a.estimated && b.estimated ? sumOf(a.estimated, b.estimated) : (a.estimated ?? b.estimated);
+  return estimated === undefined ? { metrics } : { metrics, estimated };
+}
+
+/** What is not known of one is not known of both. */
+function sumOf(a: Budget, b: Budget): Budget {
+  const sum: Budget = {};
+  for (const each of DIMENSIONS) if (a[each] !== undefined && b[each] !== undefined) sum[each] = a[each] + b[each];
+  return sum;
+}
+
+/** What an agent leaves of its budget to the next one: nothing of what it may have used all of. */
+export function leftBy({ metrics, estimated }: Used, budget: Budget): Budget {
+  const left = reduced(budget, spentOf(metrics));
+  if (estimated === undefined) return left;
+  return reduced(left, { tokens: estimated.tokens ?? Infinity, usd: estimated.usd ?? Infinity });
 }
 
 /** The larger part of the total that is spent: 0.8 is 80 %. */

@@ -1,12 +1,22 @@
 /**
  * The agent of one task, as the task's child: the loop, over whichever sandbox the task holds now. It
- * continues as new when its transcript is compacted.
+ * continues as new when its transcript is compacted. However it ends, its task is told once what it has used: with its
+ * result, in its failure, or, as a cancellation says nothing, by the signal `used`.
  */
-import { continueAsNew, isCancellation, setHandler } from '@temporalio/workflow';
+import {
+  CancellationScope,
+  continueAsNew,
+  getExternalWorkflowHandle,
+  isCancellation,
+  log,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
 import { agentFailure } from '../../shared/agent-failure.ts';
 import { type AgentHandoff, SandboxRef } from '../../shared/contracts/agent.ts';
 import { AgentInput, AgentMessage, type AgentResult } from '../../shared/contracts/agent-run.ts';
-import { messageSignal, sandboxSignal, saidQuery, transcriptQuery } from '../../shared/messages.ts';
+import { rootMessage } from '../../shared/failures.ts';
+import { messageSignal, sandboxSignal, saidQuery, transcriptQuery, usedSignal } from '../../shared/messages.ts';
 import { HandoffChecks } from './checks.ts';
 import { ownChain } from './ask.ts';
 import { runExternal } from './command.ts';
@@ -48,7 +58,7 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     ancestors: input.ancestors,
     maxOutputTokens: settings.maxOutputTokens,
   };
-  const first = input.carry === undefined ? await opened(input, asker, inbox) : undefined;
+  const first = input.carry === undefined ? await paid(() => opened(input, asker, inbox)) : undefined;
   const checks = new HandoffChecks({
     task: input.task,
     settings,
@@ -76,7 +86,13 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
   );
 
   if (end.kind === 'compact') {
-    const messages = await paid(() => compacted(asker, end));
+    const messages = await paid(async () => {
+      const all = await compacted(asker, end);
+      // A cancellation that came with the summary would end with this run.
+      const scope = CancellationScope.current();
+      if (scope.consideredCancelled) await scope.cancelRequested;
+      return all;
+    });
     const { turn, number, metrics, startedAt } = conversation;
     return continueAsNew<typeof agent>({
       ...input,
@@ -95,12 +111,14 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
   }
   return resultOf(handoffOf(end));
 
-  /** A failure says what was spent before it. */
+  /** A failure says what was spent before it, and a cancellation is told of it. */
   async function paid<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      throw isCancellation(error) ? error : agentFailure(error, conversation.metrics);
+      if (!isCancellation(error)) throw agentFailure(error, conversation.metrics);
+      await CancellationScope.nonCancellable(() => tellUsed(conversation));
+      throw error;
     }
   }
 
@@ -108,6 +126,18 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     const { metrics } = conversation;
     const { results } = checks;
     return { handoff, metrics, checkpoint: sandbox.checkpoint, ...(results === undefined ? {} : { checks: results }) };
+  }
+}
+
+/** To the task. One that has ended cannot be told: then its planner counts what it was given. */
+async function tellUsed({ metrics, inFlight }: Conversation): Promise<void> {
+  const { parent } = workflowInfo();
+  if (parent === undefined) return;
+  const used = inFlight === undefined ? { metrics } : { metrics, estimated: inFlight };
+  try {
+    await getExternalWorkflowHandle(parent.workflowId, parent.runId).signal(usedSignal, { sender: ownChain(), used });
+  } catch (error) {
+    log.info('the task had ended before it was told what its agent has used', { reason: rootMessage(error) });
   }
 }
 

@@ -1,5 +1,5 @@
 /** One call of the model over the whole transcript. */
-import { workflowInfo } from '@temporalio/workflow';
+import { isCancellation, workflowInfo } from '@temporalio/workflow';
 import type { Role, ThinkRequest, ThinkResult } from '../../shared/contracts/agent.ts';
 import { FailureType, failureTypeOf } from '../../shared/failures.ts';
 import type { Chain } from '../../shared/ids.ts';
@@ -7,6 +7,7 @@ import type { ToolName } from '../../shared/tools.ts';
 import { tailDigest } from '../../shared/digest.ts';
 import { llmActivities } from '../activities.ts';
 import { type Conversation, count, isCompactable } from './conversation.ts';
+import { inFlight } from './limits.ts';
 
 export type Asker = {
   role: Role;
@@ -21,15 +22,17 @@ export type Asker = {
 const askModel = (question: ThinkRequest): Promise<ThinkResult> =>
   llmActivities.think.executeWithOptions({ summary: `think ${question.turn}` }, [question]);
 
-/** Counts the turn and what it cost. */
+/** Counts the turn and what it cost; of a call that is cancelled it is left what it may have cost. */
 export async function think(asker: Asker, tools: readonly ToolName[]): Promise<ThinkResult> {
   const { conversation: talk, ask = askModel } = asker;
   const question = questionOf(asker, talk.turn + 1, tools);
+  talk.inFlight = inFlight(talk, asker.maxOutputTokens);
   try {
     const answer = await ask(question);
     count(talk, answer);
     return answer;
   } catch (error) {
+    if (!isCancellation(error)) delete talk.inFlight;
     // Its number is used: the next question under it would be another one.
     if (failureTypeOf(error) === FailureType.ContextTooLong) talk.turn += 1;
     throw error;

@@ -3,7 +3,7 @@
  * Where its sandbox is lost it is started again in the next, on the newest checkpoint.
  */
 import { CancellationScope, isCancellation, log, sleep, TimeoutFailure } from '@temporalio/workflow';
-import { metricsOf } from '../../shared/agent-failure.ts';
+import { usedBefore } from '../../shared/agent-failure.ts';
 import type { AgentHandoff } from '../../shared/contracts/agent.ts';
 import type { AgentInput } from '../../shared/contracts/agent-run.ts';
 import type { CommandResult } from '../../shared/contracts/agent-command.ts';
@@ -45,6 +45,7 @@ export async function runExternal(external: External): Promise<AgentHandoff> {
       await checkpoint(sandbox, talk);
       return await once(external, ref, task);
     });
+    delete talk.inFlight;
     talk.metrics = result.metrics;
     talk.messages.push({ role: 'assistant', text: result.output, toolCalls: [] });
     await checkpoint(sandbox, talk);
@@ -66,6 +67,8 @@ async function once(external: External, ref: AgentSandbox['ref'], task: string):
   const { settings } = input.run;
   const beside = new CancellationScope();
   void beside.run(() => checkpoints(sandbox, talk)).catch(() => undefined);
+  // Its calls are told when it ends.
+  talk.inFlight = {};
   try {
     return await commandActivities(ref.queue, { summary: argv.join(' ').slice(0, 100) }).runCommand({
       sandbox: ref,
@@ -82,7 +85,9 @@ async function once(external: External, ref: AgentSandbox['ref'], task: string):
       ancestors: input.ancestors,
     });
   } catch (error) {
-    talk.metrics = spentBefore(error) ?? talk.metrics;
+    const spent = spentBefore(error);
+    talk.metrics = spent ?? talk.metrics;
+    if (spent !== undefined || !isCancellation(error)) delete talk.inFlight;
     throw error;
   } finally {
     beside.cancel();
@@ -96,7 +101,7 @@ function spentBefore(error: unknown): AgentMetrics | undefined {
     const beat = AgentMetrics.safeParse((at.lastHeartbeatDetails as { metrics?: unknown } | undefined)?.metrics);
     if (beat.success) return beat.data;
   }
-  return metricsOf(error);
+  return usedBefore(error)?.metrics;
 }
 
 function minutesLeft({ input, conversation }: External): number {

@@ -1,5 +1,6 @@
 /** An agent's conversation and counters: plain JSON, carried through continue-as-new. Pure. */
 import type { Message, ThinkResult } from '../../shared/contracts/agent.ts';
+import type { Budget } from '../../shared/contracts/budget.ts';
 import { addMetrics, type AgentMetrics, NO_METRICS } from '../../shared/contracts/task.ts';
 
 export type Conversation = {
@@ -12,6 +13,8 @@ export type Conversation = {
   startedAt: number;
   /** Input tokens of the newest call. */
   inputTokens: number;
+  /** While a call may be on its way: the most that it costs. What is absent of tokens and dollars is not known. */
+  inFlight?: Budget;
 };
 
 export function newConversation(messages: Message[], now: number): Conversation {
@@ -23,6 +26,7 @@ const MAX_TRANSCRIPT_CHARS = 900_000;
 
 /** A turn is counted once it is answered. */
 export function count(talk: Conversation, answer: ThinkResult): void {
+  delete talk.inFlight;
   talk.turn += 1;
   talk.inputTokens = answer.usage.inputTokens;
   talk.metrics = addMetrics(talk.metrics, {

@@ -1,6 +1,6 @@
 /** How much of its limits and its budget an agent has used, and whether it goes round in circles. Pure. */
 import type { Limits, ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
-import type { Budget } from '../../shared/contracts/budget.ts';
+import type { Budget, Spent } from '../../shared/contracts/budget.ts';
 import { callEstimate, roomFor, spentOf } from '../../shared/decisions/budget.ts';
 import { LOOP_TEXT } from '../../shared/loop-text.ts';
 import { type Conversation, transcriptChars } from './conversation.ts';
@@ -59,8 +59,7 @@ export function limitNear(limits: Limits, talk: Conversation, since: Baseline, n
 }
 
 /**
- * Whether the budget has room for the next call: its whole input, as far as it is known, `more` tokens that may come
- * before it, and its longest answer.
+ * Whether the budget has room for the next call, before which `more` tokens may come.
  */
 export function roomOf(
   talk: Conversation,
@@ -69,12 +68,22 @@ export function roomOf(
   more = 0,
 ): 'free' | 'last' | 'none' {
   if (budget === undefined) return 'free';
-  const spent = spentOf(talk.metrics);
+  return roomFor(budget, spentOf(talk.metrics), nextCall(talk, maxOutputTokens, more));
+}
+
+/** What the next call may cost, as far as it is known: of the first one, nobody knows the dollars. */
+export function inFlight(talk: Conversation, maxOutputTokens: number, more = 0): Budget {
+  const { tokens, usd } = nextCall(talk, maxOutputTokens, more);
+  return spentOf(talk.metrics).tokens === 0 ? { tokens } : { tokens, usd };
+}
+
+/** Its whole input, as far as it is known, `more` tokens that may come before it, and its longest answer. */
+function nextCall(talk: Conversation, maxOutputTokens: number, more: number): Spent {
   const newest = talk.messages.findLastIndex((message) => message.role === 'assistant');
   const known = talk.inputTokens > 0 && newest !== -1;
   const fresh = transcriptChars(known ? talk.messages.slice(newest) : talk.messages);
   const input = (known ? talk.inputTokens : FRAME_TOKENS) + Math.ceil(fresh / CHARS_PER_TOKEN);
-  return roomFor(budget, spent, callEstimate(input + more, maxOutputTokens, spent));
+  return callEstimate(input + more, maxOutputTokens, spentOf(talk.metrics));
 }
 
 /** Counts how often in a row the same calls gave the same results. */

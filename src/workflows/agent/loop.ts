@@ -11,7 +11,16 @@ import { ROLE_TOOLS, type ToolName } from '../../shared/tools.ts';
 import { LOOP_TEXT } from '../../shared/loop-text.ts';
 import { type Asker, questionOf, thinkOrCompact } from './ask.ts';
 import { type Conversation, count, needsCompaction } from './conversation.ts';
-import { type Baseline, limitNear, limitReached, Repeats, roomOf, STALL_REPEATS, timeReached } from './limits.ts';
+import {
+  type Baseline,
+  inFlight,
+  limitNear,
+  limitReached,
+  Repeats,
+  roomOf,
+  STALL_REPEATS,
+  timeReached,
+} from './limits.ts';
 
 export type LoopEnd<T> =
   | { kind: 'closed'; value: T }
@@ -59,8 +68,9 @@ export type Acted = { results: ToolResult[]; answer?: ThinkResult | undefined };
 /** Of one turn: 30 kB each must fit into one result of at most 1.5 MB, and into the transcript. */
 const MAX_CALLS = 16;
 const MAX_ANSWERS_WITHOUT_CALL = 3;
-/** The most that the tools of one turn give: MAX_CALLS results of 30 kB. */
-const TURN_TOKENS = 160_000;
+/** The most that a tool gives: 30 kB. */
+const RESULT_TOKENS = 10_000;
+const TURN_TOKENS = MAX_CALLS * RESULT_TOKENS;
 
 export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> {
   const { role, conversation: talk, limits, act, close, budget, maxOutputTokens, now = () => Date.now() } = options;
@@ -163,7 +173,10 @@ async function takeTurn<T>(turn: Turn<T>): Promise<Acted & { closed?: { value: T
   const run = last ? [] : before.slice(0, MAX_CALLS);
   // The model can answer at once only where the tools give all of the results.
   const whole = run.length === toolCalls.length;
-  const acted: Acted = run.length === 0 ? { results: [] } : await act(talk.turn, run, whole ? next : undefined);
+  const asks = whole ? next : undefined;
+  if (asks !== undefined) talk.inFlight = inFlight(talk, asks.maxOutputTokens, run.length * RESULT_TOKENS);
+  const acted: Acted = run.length === 0 ? { results: [] } : await act(talk.turn, run, asks);
+  delete talk.inFlight;
   const results = [...acted.results];
   const why = last ? LOOP_TEXT.lastTurnOnly(closing) : LOOP_TEXT.tooManyCalls(MAX_CALLS);
   for (const call of before.slice(run.length)) results.push(notRun(call, why));

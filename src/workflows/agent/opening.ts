@@ -7,7 +7,7 @@ import { failureTypeOf, rootMessage } from '../../shared/failures.ts';
 import { ROLE_TOOLS } from '../../shared/tools.ts';
 import { openingActivities, runActivities } from '../activities.ts';
 import { type Asker, questionOf } from './ask.ts';
-import { roomOf } from './limits.ts';
+import { inFlight, roomOf } from './limits.ts';
 import type { Inbox } from './loop.ts';
 
 /** The most that a brief takes. */
@@ -24,12 +24,16 @@ export async function opened(input: AgentInput, asker: Asker, inbox: Inbox): Pro
     return undefined;
   }
   const think = questionOf(asker, talk.turn + 1, ROLE_TOOLS[asker.role].tools);
+  talk.inFlight = inFlight(talk, maxOutputTokens, BRIEF_TOKENS);
   try {
     const { messages, answer } = await openingActivities.briefAndThink({ brief, think });
+    delete talk.inFlight;
     talk.messages.push(...messages);
     return answer;
   } catch (error) {
-    if (isCancellation(error) || failureTypeOf(error) !== undefined) throw error;
+    if (isCancellation(error)) throw error;
+    delete talk.inFlight;
+    if (failureTypeOf(error) !== undefined) throw error;
     // Workers that die count as its tries, which are few: `think` by itself has as many as it takes.
     log.warn('a brief with its first call came to nothing; each by itself', { reason: rootMessage(error) });
     talk.messages.push(...(await briefed(brief)));

@@ -1,6 +1,6 @@
 /** A planner's part of the budget: who gets how much of it, and when people and the model are told. Plain JSON. */
 import type { Budget, Spent } from '../../shared/contracts/budget.ts';
-import type { AgentMetrics } from '../../shared/contracts/task.ts';
+import type { AgentMetrics, Used } from '../../shared/contracts/task.ts';
 import {
   covers,
   freeOf,
@@ -10,6 +10,7 @@ import {
   reserve,
   shareOf,
   spend,
+  spendAtMost,
   spentOf,
   spentPart,
 } from '../../shared/decisions/budget.ts';
@@ -95,12 +96,14 @@ export class PlannerBudget {
     this.ledger = release(this.ledger, SWEEP, metrics === 'unknown' ? 'unknown' : 'free');
   }
 
-  planned(metrics: AgentMetrics): void {
-    this.ledger = release(spend(this.ledger, PLANNER, spentOf(metrics)), PLANNER, 'free');
+  planned(used: Used): void {
+    this.spent(PLANNER, used);
+    this.ended(PLANNER);
   }
 
-  spent(holder: string, metrics: AgentMetrics): void {
+  spent(holder: string, { metrics, estimated }: Used): void {
     this.ledger = spend(this.ledger, holder, spentOf(metrics));
+    if (estimated !== undefined) this.ledger = spendAtMost(this.ledger, holder, estimated);
   }
 
   /** `unknown`: nobody can tell what it cost, so that its whole reservation counts as spent. */

@@ -5,7 +5,7 @@
 import type { SetLimits, Verdict } from '../../shared/contracts/people.ts';
 import type { TaskSpec } from '../../shared/contracts/task.ts';
 import { isActive, isDone, isSettled } from '../../shared/decisions/dispatch.ts';
-import { type Chain, sameChain } from '../../shared/ids.ts';
+import type { Chain } from '../../shared/ids.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
 import { nextBranchState, nextTaskStatus } from '../../shared/task-machine.ts';
 import { News } from './news.ts';
@@ -38,22 +38,25 @@ export class PeopleState extends TaskFates {
 
   /** A person gives up one task. Returns the workflow that is to be cancelled, where one runs. */
   cancelTask(id: string, reason: string): Chain | undefined {
-    const task = this.find(id);
-    const { child } = task;
-    this.budget.ended(holderOf(task), child === undefined ? 'free' : 'unknown');
-    if (child !== undefined) this.state.winding = [...this.winding, child];
-    this.close(task, reason);
+    const child = this.abort(this.find(id), reason);
     // Told, and no reason to plan at once: this is what people wanted.
     this.event(RUN_TEXT.cancelledTask(id, reason));
     return child;
   }
 
-  /** At a cancellation of the run: whatever is open is given up. */
+  /** The run is cancelled: from here on, what does not come to its end is cancelled, and not tried again. */
+  cut(reason: string): void {
+    this.cutOff = reason;
+  }
+
+  /** At the end of that: whatever is still open is given up, and what nobody has told of counts as spent. */
   cancelOpen(reason: string): void {
     for (const task of this.state.tasks) {
+      if (isActive(task) || task.branch === 'queued') this.budget.ended(holderOf(task), 'unknown');
       if (task.status === 'pending' || isActive(task)) this.close(task, reason);
       if (task.branch === 'queued') task.branch = nextBranchState(task.branch, 'ejected');
     }
+    for (const chain of this.winding) this.wound(chain);
   }
 
   /** The subplanners that work for this planner now. */
@@ -61,14 +64,6 @@ export class PeopleState extends TaskFates {
     return this.state.tasks.flatMap(({ child, divided, status }) =>
       divided === true && child !== undefined && status === 'running' ? [child] : [],
     );
-  }
-
-  get winding(): readonly Chain[] {
-    return this.state.winding ?? [];
-  }
-
-  wound(chain: Chain): void {
-    this.state.winding = this.winding.filter((each) => !sameChain(each, chain));
   }
 
   /** A running task may hand off until then; it is not tried again. One that has not begun is cancelled. */

@@ -162,7 +162,10 @@ export abstract class PlanningWorkflow {
       // Also in a run where something happens all the time.
       if (Date.now() - this.askedAt >= lookMs) {
         this.askedAt = Date.now();
-        if (await defined(this.children).askAfterSilent(state, silenceMs)) this.stirred = true;
+        if (await defined(this.children).askAfterSilent(state, silenceMs)) {
+          rounds.stirred();
+          this.stirred = true;
+        }
         await this.look();
       }
     }
@@ -215,8 +218,8 @@ export abstract class PlanningWorkflow {
     await this.startAnew({ ...rest, planning });
   }
 
-  /** What is done at the end, however it comes. */
-  protected async leave(): Promise<unknown> {
+  /** What is done at the end, also when it is cut off, for this reason. */
+  protected async leave(_cutOff: string): Promise<unknown> {
     return undefined;
   }
 
@@ -226,10 +229,11 @@ export abstract class PlanningWorkflow {
     const { state } = this;
     if (state === undefined) return;
     this.rounds?.stop();
+    state.cut(reason);
     await this.children?.end([...openChildren(state.tasks), ...state.winding]);
     await this.rounds?.over();
     state.cancelOpen(reason);
-    await this.leave();
+    await this.leave(reason);
     this.phase = 'done';
   }
 

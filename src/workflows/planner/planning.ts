@@ -83,7 +83,7 @@ export class Planning {
       if (end.kind !== 'planned') state.untold(news);
       return end;
     } catch (error) {
-      state.roundSpent(NO_METRICS);
+      state.roundSpent({ metrics: NO_METRICS });
       state.untold(news);
       throw error;
     }
@@ -127,7 +127,8 @@ export class Planning {
     } finally {
       // Also after a failure: what was asked was paid, and a turn's number is used once.
       this.turns = Math.max(this.turns, talk.turn);
-      state.roundSpent(difference(talk.metrics, spent));
+      state.roundSpent({ metrics: difference(talk.metrics, spent), estimated: talk.inFlight });
+      delete talk.inFlight;
     }
   }
 

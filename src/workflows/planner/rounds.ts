@@ -113,8 +113,7 @@ export class Rounds {
       }
       if (end.kind === 'spent') {
         // What others hold may come back: until then nothing is planned.
-        if (state.planningInput().active + state.planningInput().queued === 0) state.closeForBudget();
-        else this.unfunded = true;
+        this.unfunded = state.roundUnfunded();
         return;
       }
       reason = end.kind === 'compacted' ? RUN_TEXT.tooLongAgain : end.reason;

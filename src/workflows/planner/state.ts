@@ -2,7 +2,7 @@
 import type { PlanningNews } from '../../shared/contracts/activities.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
 import type { Plan } from '../../shared/contracts/plan.ts';
-import type { AgentMetrics, TaskSpec } from '../../shared/contracts/task.ts';
+import type { AgentMetrics, TaskSpec, Used } from '../../shared/contracts/task.ts';
 import { isSettled } from '../../shared/decisions/dispatch.ts';
 import { workDigest } from '../../shared/plan-rules.ts';
 import { RUN_TEXT } from '../../shared/run-text.ts';
@@ -61,14 +61,19 @@ export class PlannerState extends DispatchState {
   /** The share of a round of planning; null when too little is free for one, undefined where nothing is limited. */
   beginRound(): Budget | null | undefined {
     if (!this.budget.isLimited) return undefined;
-    const { active, queued } = this.planningInput();
-    return this.budget.begin(active + queued === 0);
+    return this.budget.begin(this.isIdle);
+  }
+
+  /** A round found too little: the run ends, or waits for what others may give back. Returns whether it waits. */
+  roundUnfunded(): boolean {
+    if (this.isIdle) this.closeForBudget();
+    return !this.isIdle;
   }
 
   /** What a round of planning has cost. */
-  roundSpent(metrics: AgentMetrics): void {
-    this.budget.planned(metrics);
-    this.spent(metrics);
+  roundSpent(used: Used): void {
+    this.budget.planned(used);
+    this.spent(used.metrics);
   }
 
   // Sweeps.
@@ -113,13 +118,12 @@ export class PlannerState extends DispatchState {
 
   /** Ends a run that has too little left for anything more, once nothing is under way that could free some. */
   closeWhenSpent(): void {
-    const { active, queued } = this.planningInput();
-    if (this.state.closing !== undefined || active + queued > 0) return;
+    if (this.state.closing !== undefined || !this.isIdle) return;
     if (!this.budget.isLimited || !this.budget.isSpent) return;
     this.closeForBudget();
   }
 
-  closeForBudget(): void {
+  private closeForBudget(): void {
     const { total, spent } = this.budget.seen;
     this.closeFor('budget', RUN_TEXT.budgetSpent(total, spent));
   }

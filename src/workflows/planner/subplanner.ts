@@ -1,6 +1,6 @@
 /**
  * A planner for one large task: divides it, sees its subtasks landed, and hands off to its parent as a task does,
- * once. It continues as new as the root does; its parent knows it by its first run.
+ * once, also when it is cancelled. It continues as new as the root does; its parent knows it by its first run.
  */
 import {
   continueAsNew,
@@ -68,13 +68,18 @@ class Subplanner extends PlanningWorkflow {
     return direct ? { ...result, direct } : result;
   }
 
-  private handoff(): Handoff {
-    const { tasks, metrics, closing, refused } = defined(this.state);
+  /** Cut off, with all that it started: its planner counts what was used. */
+  protected override async leave(reason: string): Promise<void> {
+    await this.tell(boundedHandoff(this.handoff(reason), MAX_HANDOFF_CHARS), false);
+  }
+
+  private handoff(cutOff?: string): Handoff {
+    const { tasks, metrics, estimated, closing, refused } = defined(this.state);
     const parts = reportTasks(tasks).map((report, i) => {
       const { files = [], concerns = [], suggestions = [] } = tasks[i]?.told ?? {};
       return { report, files, concerns, suggestions };
     });
-    return aggregateHandoff(parts, metrics, closing?.reason ?? refused);
+    return { ...aggregateHandoff(parts, metrics, cutOff ?? closing?.reason ?? refused), estimated };
   }
 
   private async tell(handoff: Handoff, direct: boolean): Promise<void> {

@@ -1,18 +1,17 @@
 /** A task's branch, from its commit on the remote to its end: approved, queued, its conflicts resolved by agents. */
 import { isCancellation, log } from '@temporalio/workflow';
-import { metricsOf } from '../../shared/agent-failure.ts';
+import { usedBefore } from '../../shared/agent-failure.ts';
 import type { MergeAnswer, MergeOutcome } from '../../shared/contracts/merge.ts';
 import type { Verdict } from '../../shared/contracts/people.ts';
 import {
-  addMetrics,
-  type AgentMetrics,
   type BranchOutcome,
   type Handoff,
   type HandoffMessage,
   NO_METRICS,
   type TaskInput,
+  type Used,
 } from '../../shared/contracts/task.ts';
-import { reduced, spentOf } from '../../shared/decisions/budget.ts';
+import { addUsed, leftBy } from '../../shared/decisions/budget.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../../shared/failures.ts';
 import { boundedPaths } from '../../shared/handoff-size.ts';
 import { type Chain, conflictAgentWorkflowId, taskName } from '../../shared/ids.ts';
@@ -31,8 +30,8 @@ type WorkAt = { commit: string; base: string; ref: string };
 /** What is told before a branch is queued. */
 type HandoffNews = { parent: Chain; message: HandoffMessage };
 
-/** `metrics` are of conflict agents. */
-export type Landed = { outcome: BranchOutcome; metrics: AgentMetrics; conflicts: number };
+/** `used` by conflict agents. */
+export type Landed = { outcome: BranchOutcome; used: Used; conflicts: number };
 
 type Conflicted = Extract<MergeOutcome, { kind: 'conflicted' }>;
 
@@ -44,6 +43,9 @@ export class Branch {
   private readonly landing: Landing;
   private readonly approval: Approval;
   private readonly subject: string;
+  private used: Used = { metrics: NO_METRICS };
+  private conflicts = 0;
+  private fate: Landed | undefined;
 
   constructor({ input, chain, ref, work }: { input: TaskInput; chain: Chain; ref: string; work: SandboxWork }) {
     this.input = input;
@@ -73,8 +75,6 @@ export class Branch {
     news: HandoffNews | undefined,
   ): Promise<Landed> {
     const { settings } = this.input.run;
-    let metrics = NO_METRICS;
-    let conflicts = 0;
     const body = bodyOf(handoff.summary);
     const { release } = this.input;
     let at: WorkAt = release ?? { commit, base, ref: this.ref };
@@ -82,10 +82,9 @@ export class Branch {
       // Who releases it has looked at this commit, and at none that a conflict makes of it.
       const released = at === release ? { released: release.reason } : {};
       const rejected = at === release ? undefined : await this.rejected(at, attempt, handoff.filesChanged);
-      if (rejected !== undefined) return { outcome: rejected, metrics, conflicts };
+      if (rejected !== undefined) return this.ended(rejected);
       const since = at.base === base ? {} : { since: base };
       const held = heldWork('guard', at, handoff, base);
-      const final = (outcome: MergeOutcome) => fateOf(outcome, held, this.ref);
       const outcome = await this.landing.land({
         ...workAt(at),
         ...since,
@@ -95,20 +94,28 @@ export class Branch {
         body,
         ...(attempt === 1 ? { handoff: news } : {}),
       });
-      if (outcome.kind !== 'conflicted') return { outcome: final(outcome), metrics, conflicts };
-      conflicts += 1;
+      const fate = fateOf(outcome, held, this.ref);
+      if (outcome.kind !== 'conflicted') return this.ended(fate);
+      this.conflicts += 1;
       let resolved: WorkAt | undefined;
-      while (resolved === undefined && conflicts <= settings.conflictTries) {
-        const tried = await this.resolve(handoff, at, outcome, conflicts, addMetrics(handoff.metrics, metrics));
-        metrics = addMetrics(metrics, tried.metrics);
-        resolved = tried.resolved;
-        if (resolved === undefined) conflicts += 1;
+      while (resolved === undefined && this.conflicts <= settings.conflictTries) {
+        resolved = await this.resolve(handoff, at, outcome, this.conflicts);
+        if (resolved === undefined) this.conflicts += 1;
       }
-      if (resolved === undefined) {
-        return { outcome: final(outcome), metrics, conflicts: Math.min(conflicts, settings.conflictTries) };
-      }
+      if (resolved === undefined) return this.ended(fate);
       at = resolved;
     }
+  }
+
+  /** What is told of it when its task is cancelled: it may be known already. */
+  cutOff(): Landed {
+    return this.fate ?? this.ended({ kind: 'ejected', reason: RUN_TEXT.cutOffQueued, ref: this.ref, refused: false });
+  }
+
+  private ended(outcome: BranchOutcome): Landed {
+    const conflicts = Math.min(this.conflicts, this.input.run.settings.conflictTries);
+    this.fate = { outcome, used: this.used, conflicts };
+    return this.fate;
   }
 
   /** Where people approve what is merged: what becomes of this commit when they do not. */
@@ -132,7 +139,12 @@ export class Branch {
   }
 
   /** One try of a conflict agent, in a fresh sandbox with the merge in progress, on a reserved slot. */
-  private async resolve(handoff: Handoff, at: WorkAt, conflict: Conflicted, number: number, before: AgentMetrics) {
+  private async resolve(
+    handoff: Handoff,
+    at: WorkAt,
+    conflict: Conflicted,
+    number: number,
+  ): Promise<WorkAt | undefined> {
     const files = boundedPaths(conflict.files, MAX_FILES_CHARS);
     const { conflicts } = conflict;
     // A ref of its own: a try that fails must not replace the work that it was to save.
@@ -147,19 +159,19 @@ export class Branch {
         keepsFailed: false,
         subject: this.subject,
         body: (text) => bodyOf(`${bodyOf(handoff.summary, 0.5)}\n\nConflicts resolved: ${text}`),
-        budget: this.input.budget === undefined ? undefined : reduced(this.input.budget, spentOf(before)),
+        budget: this.input.budget === undefined ? undefined : leftBy(addUsed(handoff, this.used), this.input.budget),
       });
       if (work.kind === 'failed') throw work.error;
       const { agent, collected, base } = work;
+      this.used = addUsed(this.used, { metrics: agent.metrics });
       const done = agent.handoff.status === 'complete' && collected.unresolved.length === 0;
-      return {
-        metrics: agent.metrics,
-        resolved: done && collected.commit !== undefined ? { commit: collected.commit, base, ref } : undefined,
-      };
+      return done && collected.commit !== undefined ? { commit: collected.commit, base, ref } : undefined;
     } catch (error) {
+      const used = usedBefore(error);
+      if (used !== undefined) this.used = addUsed(this.used, used);
       if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
       log.warn('a conflict could not be resolved', { task: this.input.task.id, number, reason: rootMessage(error) });
-      return { metrics: metricsOf(error) ?? NO_METRICS, resolved: undefined };
+      return undefined;
     }
   }
 }

@@ -2,17 +2,17 @@
 import {
   ApplicationFailure,
   CancellationScope,
-  ChildWorkflowCancellationType,
   getExternalWorkflowHandle,
   isCancellation,
   log,
   patched,
   startChild,
 } from '@temporalio/workflow';
-import type { AgentBrief, AgentMessage, AgentResult } from '../../shared/contracts/agent-run.ts';
+import { agentFailure, cancelledAfter, usedBefore } from '../../shared/agent-failure.ts';
+import type { AgentBrief, AgentMessage, AgentResult, UsedMessage } from '../../shared/contracts/agent-run.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
 import type { CollectResult, LeasedMessage, SandboxStart } from '../../shared/contracts/sandbox.ts';
-import type { TaskInput } from '../../shared/contracts/task.ts';
+import { NO_METRICS, type TaskInput, type Used } from '../../shared/contracts/task.ts';
 import { FailureType, failureTypeOf, rootMessage, terminal } from '../../shared/failures.ts';
 import type { Chain } from '../../shared/ids.ts';
 import { messageSignal, sandboxSignal } from '../../shared/messages.ts';
@@ -55,9 +55,9 @@ export class SandboxWork {
   private releasing: Promise<void> | undefined;
   private epoch = 0;
   private readonly said: AgentMessage[] = [];
-  /** Whether an agent has run, and so may have cost something. */
-  agentStarted = false;
   private agentId: string | undefined;
+  /** What the agent that works now has said that it used, as it was cancelled. */
+  private used: Used | undefined;
 
   constructor(input: TaskInput, chain: Chain) {
     this.input = input;
@@ -69,6 +69,11 @@ export class SandboxWork {
     await this.lease?.leased(message);
   }
 
+  /** The signal `used`. */
+  usedBy({ sender, used }: UsedMessage): void {
+    if (sender.workflowId === this.agentId) this.used = used;
+  }
+
   /** Resolves when no lease is open any more. */
   async givenBack(): Promise<void> {
     await this.releasing;
@@ -76,7 +81,9 @@ export class SandboxWork {
 
   /**
    * Does not wait until the sandbox is given back: what comes of the work need not, and the next lease does.
-   * Throws what kept the work from being done, save the failure of an agent whose work could be collected. */
+   * Throws what kept the work from being done, save the failure of an agent whose work could be collected. Once an
+   * agent has started, the error says what it has used (`usedBefore`).
+   */
   async run(plan: WorkPlan): Promise<Work> {
     const { run, task, ancestors } = this.input;
     const { start, queue } = plan;
@@ -98,13 +105,17 @@ export class SandboxWork {
       } catch (error) {
         const collected = await this.salvage(lease, plan, error);
         if (collected === undefined) throw error;
-        return { kind: 'failed', error, collected, base: collected.base ?? leased.base };
+        return { kind: 'failed', error: afterUse(error, this.used), collected, base: collected.base ?? leased.base };
       }
-      const { checkpoint, handoff } = agent;
+      const { checkpoint, handoff, metrics } = agent;
+      this.used = { metrics };
       const collected = await this.collect(lease, plan, { checkpoint, summary: handoff.summary });
       return { kind: 'done', agent, collected, base: collected.base ?? leased.base };
+    } catch (error) {
+      throw this.agentId === undefined ? error : afterUse(error, this.used);
     } finally {
       this.agentId = undefined;
+      this.used = undefined;
       this.epoch = lease.lastEpoch;
       this.lease = undefined;
       this.releasing = lease.release();
@@ -119,7 +130,8 @@ export class SandboxWork {
     const brief = plan.brief(leased);
     const { sandbox } = leased;
     const scope = new CancellationScope();
-    const running = scope.run(async () => {
+    // Not cancelled as a child, which names its first run only: one that has continued as new would not hear of it.
+    const running = CancellationScope.nonCancellable(async () => {
       const child = await startChild<typeof agent>('agent', {
         workflowId,
         args: [
@@ -133,16 +145,20 @@ export class SandboxWork {
             ...(plan.budget === undefined ? {} : { budget: plan.budget }),
           },
         ],
-        cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
         parentClosePolicy: 'REQUEST_CANCEL',
         staticSummary: `${brief.role} of ${task.id}`,
       });
       // A signal to a workflow that does not exist yet is lost: what moved meanwhile is told now.
       this.agentId = workflowId;
-      this.agentStarted = true;
       for (const message of this.said.splice(0)) await this.message(message);
       if (lease.current !== undefined && lease.current.sandbox.epoch > sandbox.epoch) await this.moved(lease.current);
-      return await child.result();
+      let works = true;
+      scope.cancelRequested.catch(() => (works ? this.cancelAgent(workflowId) : undefined));
+      try {
+        return await child.result();
+      } finally {
+        works = false;
+      }
     });
     // A lease that cannot be had again ends the agent; one that moves is told to it by `moved`.
     const stopWith = (end: NonNullable<Lease['end']>) => {
@@ -152,8 +168,17 @@ export class SandboxWork {
     try {
       return await running;
     } catch (error) {
+      this.used ??= usedBefore(error);
       if (lease.end !== undefined && lease.end.kind !== 'released') leasedOrThrow(lease.end);
       throw error;
+    }
+  }
+
+  private async cancelAgent(workflowId: string): Promise<void> {
+    try {
+      await getExternalWorkflowHandle(workflowId).cancel();
+    } catch (error) {
+      log.info('the agent had ended before it was cancelled', { agent: workflowId, reason: rootMessage(error) });
     }
   }
 
@@ -222,6 +247,13 @@ export class SandboxWork {
       log.info('the agent had ended before it was told of its sandbox', { reason: rootMessage(error) });
     }
   }
+}
+
+/** The same failure or cancellation, with what an agent had used before it: nothing is known of one that did not say. */
+function afterUse(error: unknown, used: Used | undefined): Error {
+  const known = used ?? usedBefore(error) ?? { metrics: NO_METRICS, estimated: {} };
+  if (isCancellation(error)) return cancelledAfter(error, known);
+  return agentFailure(error, known.metrics, known.estimated);
 }
 
 export const reasonOf = (error: unknown): string => rootMessage(error).slice(0, MAX_REASON_CHARS);

@@ -1,10 +1,18 @@
 /**
  * One unit of work: leases a sandbox, lets an agent work in it, brings the work to the remote, gives the
  * sandbox back, hands off, and sees the branch landed. Never continues as new: an open lease would die.
+ * Cancelled, it still hands off, so that its planner counts what its agents have used.
  */
-import { getExternalWorkflowHandle, isCancellation, log, setCurrentDetails, setHandler } from '@temporalio/workflow';
-import { metricsOf } from '../../shared/agent-failure.ts';
-import { type AgentBrief, AgentMessage, type AgentResult } from '../../shared/contracts/agent-run.ts';
+import {
+  CancellationScope,
+  getExternalWorkflowHandle,
+  isCancellation,
+  log,
+  setCurrentDetails,
+  setHandler,
+} from '@temporalio/workflow';
+import { usedBefore } from '../../shared/agent-failure.ts';
+import { type AgentBrief, AgentMessage, type AgentResult, UsedMessage } from '../../shared/contracts/agent-run.ts';
 import { Verdict } from '../../shared/contracts/people.ts';
 import { MergeAnswer } from '../../shared/contracts/merge.ts';
 import { LeasedMessage, type SandboxStart } from '../../shared/contracts/sandbox.ts';
@@ -24,6 +32,7 @@ import {
   mergeOutcomeSignal,
   messageSignal,
   taskOutcomeSignal,
+  usedSignal,
   verdictSignal,
 } from '../../shared/messages.ts';
 import { RUN_TEXT } from '../../shared/run-text.ts';
@@ -46,6 +55,8 @@ class Task {
   private readonly branch: Branch;
   private readonly input: TaskInput;
   private readonly work: SandboxWork;
+  /** Once the agent has ended. */
+  private handedOff: { handoff: Handoff; queued: boolean } | undefined;
 
   constructor(input: TaskInput) {
     this.input = input;
@@ -64,6 +75,10 @@ class Task {
       const message = parseSignal(AgentMessage, raw, 'message');
       if (message !== undefined) await this.work.message(message);
     });
+    setHandler(usedSignal, (raw) => {
+      const message = parseSignal(UsedMessage, raw, 'used');
+      if (message !== undefined) this.work.usedBy(message);
+    });
     setHandler(mergeOutcomeSignal, (raw) => {
       const answer = parseSignal(MergeAnswer, raw, 'outcome');
       if (answer !== undefined) this.branch.answered(answer);
@@ -73,6 +88,9 @@ class Task {
   async run(): Promise<TaskResult> {
     try {
       return await this.workAndLand();
+    } catch (error) {
+      if (isCancellation(error)) await CancellationScope.nonCancellable(() => this.tellCancelled(error));
+      throw error;
     } finally {
       await this.work.givenBack();
     }
@@ -93,6 +111,7 @@ class Task {
     };
     const { handoff, base } = release === undefined ? await this.attempt(start, brief) : releasedWork(release);
     const queued = handoff.status === 'complete' && handoff.commit !== undefined;
+    this.handedOff = { handoff, queued };
     // Who approves a merge may take days: the planner is told before.
     const waits = !queued || this.input.run.settings.approvals.includes('merge');
     if (!queued) await this.work.givenBack();
@@ -105,7 +124,15 @@ class Task {
     // After its last message nothing of a task is open: a run of the same id may come at once.
     await this.work.givenBack();
     await this.tellOutcome(landed);
-    return { handoff, outcome: landed.outcome, conflictMetrics: landed.metrics, conflicts: landed.conflicts };
+    return { handoff, ...toldOf(landed) };
+  }
+
+  /** What it has not told, and what it may have: the planner takes each message once. */
+  private async tellCancelled(error: unknown): Promise<void> {
+    await this.work.givenBack();
+    const { handoff, queued } = this.handedOff ?? { handoff: failedHandoff(error, RUN_TEXT.cutOff), queued: false };
+    await this.tellHandoff(handoff, queued);
+    if (queued) await this.tellOutcome(this.branch.cutOff());
   }
 
   /** The agent's work as a handoff; what fails on the way becomes a failed handoff, save a cancellation. */
@@ -151,17 +178,8 @@ class Task {
 
   private failed(error: unknown): Handoff {
     const reason = reasonOf(error);
-    const metrics = metricsOf(error);
     log.error('task failed', { task: this.input.task.id, reason });
-    return {
-      status: 'failed',
-      summary: `The task could not be worked on: ${reason}`,
-      concerns: [reason],
-      suggestions: [],
-      filesChanged: [],
-      metrics: metrics ?? NO_METRICS,
-      ...(this.work.agentStarted && metrics === undefined ? { unmeasured: true } : {}),
-    };
+    return failedHandoff(error, `The task could not be worked on: ${reason}`, [reason]);
   }
 
   private async tellHandoff(handoff: Handoff, queued: boolean): Promise<void> {
@@ -176,19 +194,9 @@ class Task {
 
   private async tellOutcome(landed: Landed): Promise<void> {
     const { task, attempt } = this.input;
-    const { outcome, metrics: conflictMetrics, conflicts } = landed;
     const id = `${this.chain.firstRunId}/outcome`;
-    await this.tell(() =>
-      this.parent().signal(taskOutcomeSignal, {
-        id,
-        sender: this.chain,
-        taskId: task.id,
-        attempt,
-        outcome,
-        conflictMetrics,
-        conflicts,
-      }),
-    );
+    const message = { id, sender: this.chain, taskId: task.id, attempt, ...toldOf(landed) };
+    await this.tell(() => this.parent().signal(taskOutcomeSignal, message));
   }
 
   /** A parent that has closed cannot be told; the result of this workflow says the same. */
@@ -205,6 +213,25 @@ class Task {
     return getExternalWorkflowHandle(this.input.parent.workflowId);
   }
 }
+
+/** What a planner is told of a branch. */
+const toldOf = ({ outcome, used: { metrics, estimated }, conflicts }: Landed) => ({
+  outcome,
+  conflictMetrics: metrics,
+  ...(estimated === undefined ? {} : { conflictEstimated: estimated }),
+  conflicts,
+});
+
+/** Of an attempt that came to nothing: what its agent used is paid all the same. */
+const failedHandoff = (error: unknown, summary: string, concerns: string[] = []): Handoff => ({
+  status: 'failed',
+  summary,
+  concerns,
+  suggestions: [],
+  filesChanged: [],
+  // No agent has started where the error does not say.
+  ...(usedBefore(error) ?? { metrics: NO_METRICS }),
+});
 
 /** The agent's handoff with what was measured of it. */
 const workedOn = ({ handoff, metrics, checks }: AgentResult) => ({

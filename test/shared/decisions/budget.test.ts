@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Budget, Spent } from '../../../src/shared/contracts/budget.ts';
+import { NO_METRICS, type Used } from '../../../src/shared/contracts/task.ts';
 import {
+  addUsed,
   callEstimate,
   covers,
   extended,
   freeOf,
+  leftBy,
   type Ledger,
   newLedger,
   reduced,
@@ -14,6 +17,7 @@ import {
   roomFor,
   shareOf,
   spend,
+  spendAtMost,
   spentPart,
 } from '../../../src/shared/decisions/budget.ts';
 
@@ -36,6 +40,46 @@ describe('a ledger', () => {
     const lost = release(spend(ledger, 'a', { tokens: 100, usd: 0.25 }), 'a', 'unknown');
     expect(lost.spent).toEqual({ tokens: 400, usd: 1 });
     expect(freeOf(lost)).toEqual({ tokens: 600, usd: 1 });
+  });
+
+  test.each<[what: string, most: Budget, spent: Spent]>([
+    ['what it is told', { tokens: 200, usd: 0.5 }, { tokens: 300, usd: 0.75 }],
+    ['no more than what was reserved', { tokens: 900, usd: 9 }, { tokens: 400, usd: 1 }],
+    ['all of a dimension of which nothing is known', { usd: 0.5 }, { tokens: 400, usd: 0.75 }],
+    ['dollars at the rate of those before, where the tokens are known', { tokens: 200 }, { tokens: 300, usd: 0.75 }],
+    ['all where nothing is known', {}, { tokens: 400, usd: 1 }],
+  ])('counts of what nobody measured %s', (_what, most, spent) => {
+    const ledger = reserve(newLedger({ tokens: 1_000, usd: 2 }), 'a', { tokens: 400, usd: 1 });
+    const after = release(spendAtMost(spend(ledger, 'a', { tokens: 100, usd: 0.25 }), 'a', most), 'a', 'free');
+    expect(after.spent).toEqual(spent);
+  });
+
+  test('counts what was not measured also where nothing is limited', () => {
+    const ledger = reserve(newLedger({}), 'a', {});
+    expect(spendAtMost(ledger, 'a', { tokens: 200, usd: 0.5 }).spent).toEqual({ tokens: 200, usd: 0.5 });
+    expect(spendAtMost(ledger, 'a', {}).spent).toEqual(NOTHING);
+  });
+
+  test('adds what agents have used, and knows nothing of a sum of which it does not know a part', () => {
+    const of = (inputTokens: number, estimated?: Budget): Used => ({
+      metrics: { ...NO_METRICS, inputTokens },
+      estimated,
+    });
+    expect(addUsed(of(1), of(2))).toEqual(of(3));
+    expect(addUsed(of(1, { tokens: 10 }), of(2))).toEqual(of(3, { tokens: 10 }));
+    expect(addUsed(of(1), of(2, {}))).toEqual(of(3, {}));
+    expect(addUsed(of(1, { tokens: 10, usd: 1 }), of(2, { tokens: 5 }))).toEqual(of(3, { tokens: 15 }));
+  });
+
+  test('leaves the next agent nothing of what the one before may have used all of', () => {
+    const metrics = { ...NO_METRICS, inputTokens: 30, costUsd: 0.5 };
+    expect(leftBy({ metrics }, { tokens: 100, usd: 2 })).toEqual({ tokens: 70, usd: 1.5 });
+    expect(leftBy({ metrics, estimated: { tokens: 20, usd: 1 } }, { tokens: 100, usd: 2 })).toEqual({
+      tokens: 50,
+      usd: 0.5,
+    });
+    expect(leftBy({ metrics, estimated: { tokens: 20 } }, { tokens: 100, usd: 2 })).toEqual({ tokens: 50, usd: 0 });
+    expect(leftBy({ metrics, estimated: {} }, { tokens: 100 })).toEqual({ tokens: 0 });
   });
 
   test('refuses a share that is not free, and one of a dimension that is limited and not named', () => {
@@ -97,7 +141,7 @@ type Agent = { name: string; spent: number; inFlight: { estimate: number; real: 
 describe('a run under a budget', () => {
   test('exceeds it by at most what its calls in flight took beyond their estimates, whatever is interleaved', () => {
     const event = fc.record({
-      kind: fc.constantFrom('start', 'call', 'answer', 'end', 'lost'),
+      kind: fc.constantFrom('start', 'call', 'answer', 'end', 'lost', 'cutOff'),
       who: fc.nat(9),
       estimate: fc.integer({ min: 1, max: 400 }),
       excess: fc.integer({ min: -300, max: 200 }),
@@ -131,6 +175,14 @@ describe('a run under a budget', () => {
           }
           if ((kind === 'end' || kind === 'lost') && agent.inFlight === null) {
             ledger = release(ledger, agent.name, kind === 'lost' ? 'unknown' : 'free');
+            agents.delete(who);
+          }
+          if (kind === 'cutOff' && agent.inFlight !== null) {
+            // Its answer is paid, and nobody has seen how much it was: its estimate counts.
+            const { estimate, real } = agent.inFlight;
+            spent += real;
+            excess += Math.max(0, real - estimate);
+            ledger = release(spendAtMost(ledger, agent.name, { tokens: estimate }), agent.name, 'free');
             agents.delete(who);
           }
           expect(spent).toBeLessThanOrEqual(total + excess);

@@ -6,7 +6,8 @@
  */
 import type { Budget, Spent } from '../../../shared/contracts/budget.ts';
 import type { Scratchpad } from '../../../shared/contracts/plan.ts';
-import { addMetrics, type AgentMetrics, NO_METRICS } from '../../../shared/contracts/task.ts';
+import { addMetrics, type AgentMetrics, NO_METRICS, type Used } from '../../../shared/contracts/task.ts';
+import { reduced, spentOf } from '../../../shared/decisions/budget.ts';
 import { isActive, isDone, type PlanningInput } from '../../../shared/decisions/dispatch.ts';
 import type { WorkersLent } from '../../../shared/decisions/workers.ts';
 import { FailureType, terminal } from '../../../shared/failures.ts';
@@ -26,8 +27,14 @@ type ClosedBy = 'budget' | 'planning' | 'person' | 'cancel';
 /** What is kept of the tasks that can be tried again, in characters of JSON. */
 const MAX_WHOLE_CHARS = 60_000;
 
+/** Sums of dollars are not exact. */
+const INEXACT_USD = 1e-6;
+
 /** In characters of JSON; a planner carries its place and its conversation beside. */
 const MAX_STATE_CHARS = 420_000;
+
+/** A task's workflow that was cancelled; `holds` until it has said what it used, or, by its handoff, a part of it. */
+export type Winding = Chain & { holds?: { holder: string; task: string; said?: 'handoff' | 'outcome' } };
 
 export type Paused = { since: number; reason: string };
 
@@ -54,7 +61,7 @@ export type PlanningState = {
   /** Of the root. */
   approvals?: CarriedDesk;
   /** Workflows of tasks that were cancelled and have not ended yet. */
-  winding?: Chain[];
+  winding?: Winding[];
   /** Of the root. */
   sweeps?: CarriedSweeps;
   /** There is nothing to plan: the run only mends what its sweeps find. */
@@ -123,6 +130,13 @@ export class TaskBook {
     return this.budget.isLimited ? this.budget.seen : undefined;
   }
 
+  /** What may have been spent besides what was measured, at most. */
+  get estimated(): Budget | undefined {
+    const besides = reduced(this.budget.seen.spent, spentOf(this.state.metrics));
+    const { tokens = 0, usd = 0 } = besides;
+    return tokens > 0 || usd > INEXACT_USD ? besides : undefined;
+  }
+
   get tasks(): readonly TaskRecord[] {
     return this.state.tasks;
   }
@@ -159,6 +173,12 @@ export class TaskBook {
     return unplanned === true ? { ...input, newHandoffs: 0, newTroubles: 0, steering: 0 } : input;
   }
 
+  /** Whether nothing is under way that holds a part of the budget. */
+  protected get isIdle(): boolean {
+    const { active, queued } = this.planningInput();
+    return active + queued + (this.state.winding?.length ?? 0) === 0;
+  }
+
   totals(): Pick<PlanningState, 'planned' | 'retries' | 'conflicts' | 'peak' | 'done'> {
     const { planned, retries, conflicts, peak, done } = this.state;
     return { planned, retries, conflicts, peak, done };
@@ -177,8 +197,9 @@ export class TaskBook {
     this.trouble(RUN_TEXT.budgetNear(total, spent));
   }
 
-  protected taskSpent(task: TaskRecord, metrics: AgentMetrics): void {
-    this.budget.spent(holderOf(task), metrics);
+  protected taskSpent(task: TaskRecord, used: Used, holder = holderOf(task)): void {
+    const { metrics } = used;
+    this.budget.spent(holder, used);
     const { tokens = 0, costUsd = 0, durationMs = 0 } = task.used ?? {};
     task.used = {
       tokens: tokens + metrics.inputTokens + metrics.outputTokens,

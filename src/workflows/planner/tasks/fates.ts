@@ -3,33 +3,27 @@
  * await. Invariant: a message counts once, and only from the chain that this run started for that attempt.
  */
 import type { ChainStatus } from '../../../shared/contracts/activities.ts';
-import type {
-  AgentMetrics,
-  BranchOutcome,
-  CheckResult,
-  Handoff,
-  HandoffMessage,
-  OutcomeMessage,
-} from '../../../shared/contracts/task.ts';
+import type { BranchOutcome, Handoff, HandoffMessage, OutcomeMessage, Used } from '../../../shared/contracts/task.ts';
 import { isActive } from '../../../shared/decisions/dispatch.ts';
-import { boundedPaths } from '../../../shared/handoff-size.ts';
 import { type Chain, sameChain, taskRef, taskWorkflowId } from '../../../shared/ids.ts';
 import { FIRST_BELOW } from '../../../shared/decisions/workers.ts';
 import { RUN_TEXT } from '../../../shared/run-text.ts';
 import { nextBranchState, nextTaskStatus } from '../../../shared/task-machine.ts';
 import { News } from '../news.ts';
-import { holderOf, TaskBook } from './book.ts';
+import { AbortedTasks } from './aborted.ts';
+import { holderOf } from './book.ts';
 import type { TaskRecord } from './records.ts';
+import { told, usedBy, usedForConflicts } from './told.ts';
 
 /** Ids that orphans of an earlier run of the same id may still hold. */
 const MAX_TAKEN_IDS = 5;
 const MAX_PREVIOUS_CHARS = 4_000;
-/** Of one division, with all below it, as they are reported. */
-const MAX_SUBTASKS = 60;
 
-export class TaskFates extends TaskBook {
+export class TaskFates extends AbortedTasks {
   /** Handoffs that came before this run was told that their task has started. Empty whenever none is assigned. */
   private early: HandoffMessage[] = [];
+  /** Set when this run is cut off, with why: what does not come to its end is cancelled, and not tried again. */
+  protected cutOff: string | undefined;
 
   assigned(id: string, now: number): void {
     const task = this.find(id);
@@ -66,17 +60,21 @@ export class TaskFates extends TaskBook {
   }
 
   handoff(message: HandoffMessage, now: number): void {
-    const task = this.expecting(message.taskId, message.attempt, message.sender);
+    const { sender, handoff, queued } = message;
+    const task = this.expecting(message.taskId, message.attempt, sender);
     if (task === undefined && this.isBeingStarted(message)) this.early.push(message);
+    this.abortedUsed(sender, 'handoff', usedBy(handoff), !queued);
     if (task === undefined || task.status !== 'running') return;
-    if (message.direct === true) this.notDivided(task, message.handoff.metrics, now);
-    else this.handedOff(task, message.handoff, message.queued, now);
+    if (message.direct === true) this.notDivided(task, usedBy(handoff), now);
+    else this.handedOff(task, handoff, queued, now);
   }
 
   outcome(message: OutcomeMessage, now: number): void {
     const task = this.expecting(message.taskId, message.attempt, message.sender);
+    const used = usedForConflicts(message);
+    this.abortedUsed(message.sender, 'outcome', used, true);
     if (task === undefined || task.branch !== 'queued') return;
-    this.taskSpent(task, message.conflictMetrics);
+    this.taskSpent(task, used);
     this.budget.ended(holderOf(task));
     this.ended(task, message.outcome, message.conflicts, now);
   }
@@ -93,11 +91,11 @@ export class TaskFates extends TaskBook {
         return;
       case 'completed': {
         if (standing.result === null) return this.lost(task, RUN_TEXT.noResult, now);
-        const { handoff, outcome, conflictMetrics, conflicts, direct } = standing.result;
-        if (direct === true) return this.notDivided(task, handoff.metrics, now);
+        const { handoff, outcome, conflicts, direct } = standing.result;
+        if (direct === true) return this.notDivided(task, usedBy(handoff), now);
         if (task.status === 'running') this.handedOff(task, handoff, outcome.kind !== 'none', now);
         if (task.branch === 'queued') {
-          this.taskSpent(task, conflictMetrics);
+          this.taskSpent(task, usedForConflicts(standing.result));
           this.budget.ended(holderOf(task));
           this.ended(task, outcome, conflicts ?? task.conflicts, now);
         }
@@ -111,9 +109,9 @@ export class TaskFates extends TaskBook {
   }
 
   /** Its subplanner found nothing to divide: the next attempt is one agent's, and this one was no failure. */
-  private notDivided(task: TaskRecord, metrics: AgentMetrics, now: number): void {
+  private notDivided(task: TaskRecord, used: Used, now: number): void {
     task.heardAt = now;
-    this.taskSpent(task, metrics);
+    this.taskSpent(task, used);
     this.budget.ended(holderOf(task));
     task.status = nextTaskStatus(nextTaskStatus(task.status, 'failed'), 'pending');
     task.attempt += 1;
@@ -125,10 +123,9 @@ export class TaskFates extends TaskBook {
 
   private handedOff(task: TaskRecord, handoff: Handoff, queued: boolean, now: number): void {
     task.heardAt = now;
-    this.taskSpent(task, handoff.metrics);
+    this.taskSpent(task, usedBy(handoff));
     // What is queued may still need a conflict agent.
-    if (handoff.unmeasured === true) this.budget.ended(holderOf(task), 'unknown');
-    else if (handoff.status !== 'complete' || !queued) this.budget.ended(holderOf(task));
+    if (handoff.status !== 'complete' || !queued) this.budget.ended(holderOf(task));
     told(task, handoff, this.isDivision);
     News.handoff(this.state.news, task.spec.id, task.attempt, handoff);
     if (handoff.commit !== undefined && task.child !== undefined) {
@@ -142,8 +139,9 @@ export class TaskFates extends TaskBook {
       else this.settle(task);
       return;
     }
-    task.status = nextTaskStatus(task.status, 'failed');
     if (handoff.commit !== undefined && task.left !== undefined) task.ref = task.left.ref;
+    if (this.cutOff !== undefined) return this.close(task, this.cutOff);
+    task.status = nextTaskStatus(task.status, 'failed');
     if (handoff.status === 'blocked') {
       if (handoff.held !== undefined) task.heldWork = handoff.held;
       task.reason = handoff.summary;
@@ -251,36 +249,4 @@ export class TaskFates extends TaskBook {
     if (task?.status !== 'assigned' || task.attempt !== attempt) return false;
     return sender.workflowId === taskWorkflowId(this.limits.id ?? this.limits.runId, taskId, attempt);
   }
-}
-
-const MAX_FAILED = 5;
-const FAILED_CHARS = 80;
-
-/** What was unchecked counts among all, and not as met. */
-function criteriaOf(checks: readonly CheckResult[]): NonNullable<TaskRecord['criteria']> {
-  const failed = checks.filter(({ status }) => status === 'failed').map(({ name }) => name.slice(0, FAILED_CHARS));
-  return {
-    met: checks.filter(({ status }) => status === 'passed').length,
-    of: checks.length,
-    ...(failed.length === 0 ? {} : { failed: failed.slice(0, MAX_FAILED) }),
-  };
-}
-
-/**
- * What is reported of a task's own handoff: of few subtasks all that their division hands up, of a run's tasks, which
- * may be hundreds, little.
- */
-function told(
-  task: TaskRecord,
-  { concerns, suggestions, filesChanged, subtasks, checks }: Handoff,
-  whole: boolean,
-): void {
-  const most = whole ? { points: 5, chars: 300, paths: 2_000 } : { points: 1, chars: 80, paths: 0 };
-  const points = (texts: string[]) => texts.slice(0, most.points).map((text) => text.slice(0, most.chars));
-  task.told = {
-    concerns: points(concerns),
-    ...(whole ? { suggestions: points(suggestions), files: boundedPaths(filesChanged, most.paths) } : {}),
-  };
-  if (subtasks !== undefined) task.subtasks = subtasks.slice(0, MAX_SUBTASKS);
-  if (checks !== undefined && checks.length > 0) task.criteria = criteriaOf(checks);
 }
