@@ -56,8 +56,8 @@ export class SandboxWork {
   private epoch = 0;
   private readonly said: AgentMessage[] = [];
   private agentId: string | undefined;
-  /** What the agent that works now has said that it used, as it was cancelled. */
-  private used: Used | undefined;
+  /** By agent, as far as it is known. A word may come together with the news that its agent has started, and first. */
+  private readonly used = new Map<string, Used>();
 
   constructor(input: TaskInput, chain: Chain) {
     this.input = input;
@@ -71,7 +71,7 @@ export class SandboxWork {
 
   /** The signal `used`. */
   usedBy({ sender, used }: UsedMessage): void {
-    if (sender.workflowId === this.agentId) this.used = used;
+    this.used.set(sender.workflowId, used);
   }
 
   /** Resolves when no lease is open any more. */
@@ -105,17 +105,21 @@ export class SandboxWork {
       } catch (error) {
         const collected = await this.salvage(lease, plan, error);
         if (collected === undefined) throw error;
-        return { kind: 'failed', error: afterUse(error, this.used), collected, base: collected.base ?? leased.base };
+        return {
+          kind: 'failed',
+          error: afterUse(error, this.used.get(plan.agentId)),
+          collected,
+          base: collected.base ?? leased.base,
+        };
       }
       const { checkpoint, handoff, metrics } = agent;
-      this.used = { metrics };
+      this.used.set(plan.agentId, { metrics });
       const collected = await this.collect(lease, plan, { checkpoint, summary: handoff.summary });
       return { kind: 'done', agent, collected, base: collected.base ?? leased.base };
     } catch (error) {
-      throw this.agentId === undefined ? error : afterUse(error, this.used);
+      throw this.agentId === undefined ? error : afterUse(error, this.used.get(plan.agentId));
     } finally {
       this.agentId = undefined;
-      this.used = undefined;
       this.epoch = lease.lastEpoch;
       this.lease = undefined;
       this.releasing = lease.release();
@@ -168,7 +172,8 @@ export class SandboxWork {
     try {
       return await running;
     } catch (error) {
-      this.used ??= usedBefore(error);
+      const used = usedBefore(error);
+      if (used !== undefined) this.used.set(workflowId, used);
       if (lease.end !== undefined && lease.end.kind !== 'released') leasedOrThrow(lease.end);
       throw error;
     }

@@ -190,6 +190,17 @@ describe('a task that is cancelled', () => {
     expect((await agent.describe()).status.name).toBe('CANCELLED');
   }, 30_000);
 
+  test('while its agent only uses tools tells exactly what was used', async () => {
+    const { task, until, told } = await started({
+      '/agent briefAndThink': [{ messages: [BRIEF, BRIEF, BRIEF], answer: { ...BASH, usage: LONG } }],
+    });
+    await until('/agent act');
+    await task.cancel();
+    const { handoffs } = await told();
+    expect(handoffs).toMatchObject([{ handoff: { metrics: { turns: 1, inputTokens: LONG.inputTokens } } }]);
+    expect(handoffs[0]?.handoff.estimated).toBeUndefined();
+  }, 30_000);
+
   test('in its first call knows no dollars', async () => {
     const { task, until, told } = await started({});
     await until('/agent briefAndThink');
