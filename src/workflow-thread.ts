@@ -82,10 +82,8 @@ function realmOf(promise: Promise<unknown>): Realm | undefined {
   if (make === Function) return undefined;
   let realm = realms.get(make);
   if (realm === undefined) {
-    realm = {
-      activator: make('return globalThis.__TEMPORAL_ACTIVATOR__') as Realm['activator'],
-      Error: make('return globalThis.Error')() as ErrorConstructor,
-    };
+    const errors = make('return globalThis.Error') as () => ErrorConstructor;
+    realm = { activator: make('return globalThis.__TEMPORAL_ACTIVATOR__') as Realm['activator'], Error: errors() };
     realms.set(make, realm);
   }
   return realm;
@@ -98,7 +96,7 @@ function followPromises(): void {
       const activator = realm?.activator();
       if (realm === undefined || activator === undefined) return;
       // By it the SDK finds the workflow of a rejection that nobody handles.
-      Object.assign(promise, { runId: activator.info.runId });
+      void Object.assign(promise, { runId: activator.info.runId });
       if ((promise as unknown) === parent) return;
       const { promiseToStack, childToParent } = activator.promiseStackStore as StackStore;
       promiseToStack.set(promise, new CapturedStack(new realm.Error()));
