@@ -10,7 +10,7 @@ import type { Context } from 'node:vm';
 import { workerData } from 'node:worker_threads';
 import { cutoffStackTrace } from '@temporalio/common';
 import { ReusableVMWorkflowCreator } from '@temporalio/worker/lib/workflow/reusable-vm.js';
-import { globalHandlers } from '@temporalio/worker/lib/workflow/vm-shared.js';
+import { BaseVMWorkflow, globalHandlers } from '@temporalio/worker/lib/workflow/vm-shared.js';
 import type { Activator } from '@temporalio/workflow/lib/internals.js';
 
 /** What a thread is started with. */
@@ -113,6 +113,19 @@ function followPromises(): void {
   globalHandlers.promiseHookInstalled = true;
 }
 
+/** With each completion, so that nobody need ask for calls that there are none of: that is a round trip of messages. */
+export type WithSinkCalls = { sinkCalls?: number };
+
+function countSinkCalls(): void {
+  const workflows = BaseVMWorkflow.prototype;
+  const { activate } = workflows;
+  workflows.activate = async function (this: BaseVMWorkflow, activation) {
+    const completion = await activate.call(this, activation);
+    const { sinkCalls } = (this as unknown as { activator: Activator }).activator;
+    return Object.assign(completion, { sinkCalls: sinkCalls.length } satisfies WithSinkCalls);
+  };
+}
+
 /** Says to all workflows that their spans go nowhere. */
 function leaveUntraced(): void {
   const creator = ReusableVMWorkflowCreator.prototype as unknown as { injectGlobals(context: Context): void };
@@ -127,6 +140,7 @@ if (!('setPromiseHook' in globalHandlers && 'injectGlobals' in ReusableVMWorkflo
   throw new Error('src/workflow-thread.ts does not fit this version of @temporalio/worker: look at its vm-shared.js.');
 }
 Object.defineProperty(globalHandlers, 'setPromiseHook', { value: followPromises });
+countSinkCalls();
 if (!(workerData as WorkflowThreadData).traced) leaveUntraced();
 
 await import('@temporalio/worker/lib/workflow/workflow-worker-thread.js');

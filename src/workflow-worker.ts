@@ -10,7 +10,7 @@
 import { Worker as Thread } from 'node:worker_threads';
 import { type Logger, Worker } from '@temporalio/worker';
 import { ThreadedVMWorkflowCreator, WorkerThreadClient } from '@temporalio/worker/lib/workflow/threaded-vm.js';
-import type { WorkflowThreadData } from './workflow-thread.ts';
+import type { WithSinkCalls, WorkflowThreadData } from './workflow-thread.ts';
 
 export type LookoutOptions = {
   /** With the SDK's own thread and guard: a call into a workflow ends after 5 s, and its workflow task fails. */
@@ -37,8 +37,16 @@ export function lookoutWorker({ guarded, traced, endlessMs = ENDLESS_MS, onEndle
           const { workflowType, workflowId, runId } = args[0].info;
           const fields = { workflowType, workflowId, runId };
           const activate = workflow.activate.bind(workflow);
-          workflow.activate = (activation) =>
-            watched(activate(activation), { logger, fields, endlessMs, onEndless: () => onEndless(fields) });
+          const getAndResetSinkCalls = workflow.getAndResetSinkCalls.bind(workflow);
+          let sinkCalls: number | undefined;
+          workflow.activate = async (activation) => {
+            sinkCalls = undefined;
+            const watch = { logger, fields, endlessMs, onEndless: () => onEndless(fields) };
+            const completion = await watched(activate(activation), watch);
+            sinkCalls = (completion as WithSinkCalls).sinkCalls;
+            return completion;
+          };
+          workflow.getAndResetSinkCalls = () => (sinkCalls === 0 ? Promise.resolve([]) : getAndResetSinkCalls());
           return workflow;
         },
       };

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { DefaultLogger, type LogEntry, Runtime } from '@temporalio/worker';
+import { DefaultLogger, type LogEntry, Runtime, type WorkerOptions } from '@temporalio/worker';
 import { expect, test } from 'vitest';
 import { type LookoutOptions, lookoutWorker } from '../src/workflow-worker.ts';
 import { temporal } from './support/temporal.ts';
@@ -34,13 +34,18 @@ async function count(options: Pick<LookoutOptions, 'endlessMs'>, ...turns: numbe
 }
 
 /** A worker with the SDK's thread for workflows, or with ours. */
-async function withWorker<T>(guarded: boolean, body: (start: { taskQueue: string; workflowId: string }) => Promise<T>) {
+async function withWorker<T>(
+  guarded: boolean,
+  body: (start: { taskQueue: string; workflowId: string }) => Promise<T>,
+  options: Pick<WorkerOptions, 'sinks'> = {},
+) {
   const server = await temporal();
   const taskQueue = server.uniqueQueue();
   const worker = await lookoutWorker({ guarded, traced: false, onEndless: () => undefined }).create({
     connection: await server.workerConnection(),
     taskQueue,
     workflowsPath: join(import.meta.dirname, 'support', 'waiting-workflows.ts'),
+    ...options,
   });
   return await worker.runUntil(body({ taskQueue, workflowId: `${taskQueue}-1` }));
 }
@@ -63,6 +68,14 @@ test('the stacks of what a workflow waits for are the same as in the thread of t
   const [ours, theirs] = [await stacks(false), await stacks(true)];
   expect(ours).toEqual(theirs);
   expect(ours.plain.join('\n')).toMatch(/eitherOf .*waiting-workflows\.ts:\d+:\d+/);
+}, 60_000);
+
+test('what a workflow tells a sink comes once and in order, from whichever of its tasks', async () => {
+  const taken: number[] = [];
+  const client = await (await temporal()).client();
+  const numbers = { take: { fn: (_: unknown, n: number) => void taken.push(n), callDuringReplay: false } };
+  await withWorker(false, (start) => client.workflow.execute('sinks', start), { sinks: { numbers } });
+  expect(taken).toEqual([1, 2, 3, 4]);
 }, 60_000);
 
 test('a rejection that nobody handles fails the workflow task, as in the thread of the SDK', async () => {

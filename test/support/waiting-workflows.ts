@@ -1,4 +1,4 @@
-import { condition, proxyActivities, setHandler, defineSignal, sleep } from '@temporalio/workflow';
+import { condition, defineSignal, proxyActivities, proxySinks, setHandler, sleep } from '@temporalio/workflow';
 
 const { traceparent } = proxyActivities<{ traceparent(): Promise<string> }>({ startToCloseTimeout: '10s' });
 
@@ -32,3 +32,17 @@ export async function rejects(): Promise<string> {
 
 /** The trace in which its activity runs. */
 export const traces = (): Promise<string> => traceparent();
+
+const { numbers } = proxySinks<{ numbers: { take(n: number): void } }>();
+
+/** Calls a sink in some of its workflow tasks. */
+export async function sinks(): Promise<void> {
+  numbers.take(1);
+  await sleep(1);
+  await sleep(1);
+  numbers.take(2);
+  numbers.take(3);
+  await sleep(1);
+  await sleep(1);
+  numbers.take(4);
+}

@@ -1,5 +1,6 @@
 /** Runs one tool call of a model in a sandbox. A model's mistake is an answer, never an exception. */
-import { statfs, writeFile } from 'node:fs/promises';
+import { statfsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { SandboxLimits } from '../../../shared/config.ts';
 import type { ToolCall, ToolResult } from '../../../shared/contracts/agent.ts';
@@ -42,11 +43,7 @@ export async function runTool(
     return answered(failed(`There is no tool "${call.name}". The tools are: ${Object.keys(TOOLS).join(', ')}.`));
   }
   if (mayWrite(call)) {
-    const { bavail, bsize } = await statfs(dirname(provider.recordDir(id))).catch(() => ({
-      bavail: Number.MAX_SAFE_INTEGER,
-      bsize: 1,
-    }));
-    const freeMb = Math.floor((bavail * bsize) / 1_048_576);
+    const freeMb = freeMbAt(dirname(provider.recordDir(id)));
     if (freeMb < limits.minFreeDiskMb) {
       return answered(
         failed(
@@ -80,4 +77,14 @@ export async function runTool(
 async function callTool<N extends SandboxTool>(name: N, text: string, context: ToolContext): Promise<ToolAnswer> {
   const parsed = parseArguments<N>(name, text);
   return parsed.ok ? await TOOLS[name].call(parsed.value, context) : failed(parsed.error);
+}
+
+/** Without the thread pool, see json-files.ts. What cannot be told is not full. */
+function freeMbAt(folder: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return Math.floor((bavail * bsize) / 1_048_576);
+  } catch {
+    return Number.MAX_SAFE_INTEGER;
+  }
 }
