@@ -3,7 +3,8 @@
  *
  * The SDK formats a stack, through the bundle's source map, for each promise that a workflow makes, in case somebody
  * asks for a `__stack_trace` before it is settled: a third of this thread's time. Here the stack is captured, and
- * formatted when it is asked for.
+ * formatted when it is asked for. The SDK also lets an aggregate (`Promise.race`) stand for the promises inside it; here
+ * each is kept until it is settled, so a workflow that races again and again against one that stays pending would grow.
  */
 import { promiseHooks } from 'node:v8';
 import type { Context } from 'node:vm';
@@ -95,8 +96,6 @@ function followPromises(): void {
       const realm = realmOf(promise);
       const activator = realm?.activator();
       if (realm === undefined || activator === undefined) return;
-      // By it the SDK finds the workflow of a rejection that nobody handles.
-      void Object.assign(promise, { runId: activator.info.runId });
       if ((promise as unknown) === parent) return;
       const { promiseToStack, childToParent } = activator.promiseStackStore as StackStore;
       promiseToStack.set(promise, new CapturedStack(new realm.Error()));

@@ -29,6 +29,8 @@ export function lookoutWorker({ guarded, traced, endlessMs = ENDLESS_MS, onEndle
   if (guarded) return Worker;
   return class LookoutWorker extends Worker {
     protected static override async createWorkflowCreator(...[bundle, options, logger]: CreatorArguments) {
+      // In a debugger workflows run in the main thread.
+      if (options.debugMode === true) return await super.createWorkflowCreator(bundle, options, logger);
       const creator = await createThreads({ traced }, bundle, options, logger);
       return {
         destroy: () => creator.destroy(),

@@ -18,9 +18,10 @@ const HEADER = '_tracer-data';
 function unsampled(headers: Headers): Headers {
   const given = headers[HEADER];
   const carrier =
-    given === undefined ? {} : defaultPayloadConverter.fromPayload<{ traceparent?: string } | null>(given);
+    given === undefined ? {} : defaultPayloadConverter.fromPayload<{ traceparent?: unknown } | null>(given);
   const id = workflowInfo().runId.replaceAll('-', '');
-  const traceparent = (carrier?.traceparent ?? `00-${id}-${id.slice(16)}-01`).replace(/-..$/, '-00');
+  const parent = carrier?.traceparent;
+  const traceparent = (typeof parent === 'string' ? parent : `00-${id}-${id.slice(16)}-01`).replace(/-..$/, '-00');
   return { ...headers, [HEADER]: defaultPayloadConverter.toPayload({ ...carrier, traceparent }) };
 }
 

@@ -39,8 +39,8 @@ export interface Mirror {
   /** Writes a commit object by the host's author, of now unless a date is given. The message is passed on stdin. */
   commitTree(commit: Omit<NewCommit, 'at'> & { at?: Date }): Promise<CommitSha>;
   treeOf(commit: CommitSha): Promise<string>;
-  /** Names of all trees and blobs below a commit's tree; those of a few commits are remembered. */
-  objectsOf(commit: CommitSha): Promise<ReadonlySet<string>>;
+  /** What is below a commit's tree; remembered. */
+  contentOf(commit: CommitSha): Promise<TreeContent>;
   /** Paths that differ, as git names them (UTF-8 lossy). */
   changedFiles(from: CommitSha, to: CommitSha): Promise<string[]>;
   mergeBase(a: CommitSha, b: CommitSha): Promise<CommitSha | null>;
@@ -51,6 +51,13 @@ export interface Mirror {
   /** Refs of the remote below a prefix. */
   listRemoteRefs(prefix: string): Promise<Map<string, CommitSha>>;
 }
+
+export type TreeContent = {
+  /** Names of all its trees and blobs, and of others that the mirror has with all that they name. */
+  objects: ReadonlySet<string>;
+  /** Paths, a character for each byte. */
+  submodules: ReadonlySet<string>;
+};
 
 export interface Mirrors {
   /** The mirror of a repository, made (cloned) when it is not there yet. */

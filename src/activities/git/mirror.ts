@@ -13,13 +13,12 @@ import { gathered } from './gathered.ts';
 import { branchRef, checkRef, tipRef } from './names.ts';
 import type { Git, GitOptions } from './run-git.ts';
 import { retryOnLock } from './stale-locks.ts';
+import { createTreeContents } from './tree-content.ts';
 
 type Work = { commit: CommitSha; ref: string };
 
 const RECENT_MS = 60_000;
 const TREES_KNOWN = 1_000;
-/** Of each commit some 100 bytes for each file. */
-const OBJECTS_KNOWN = 8;
 /** How many refs go on one command line. */
 const REFS_AT_ONCE = 200;
 const REMOTE_COMMANDS = new Set(['fetch', 'push', 'ls-remote']);
@@ -29,7 +28,6 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
   const { location } = repo;
   const tips = new Map<string, { tip: CommitSha; at: number }>();
   const trees = new Map<CommitSha, string>();
-  const objects = new Map<CommitSha, Promise<ReadonlySet<string>>>();
   const latestFetch = new Map<string, { waiting?: Promise<CommitSha>; running: Promise<unknown> }>();
 
   function run(argv: readonly string[], options: GitOptions = {}): Promise<GitOutput> {
@@ -62,11 +60,6 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
     const tip = await readRef(local);
     tips.set(branch, { tip, at: Date.now() });
     return tip;
-  }
-
-  async function listObjects(commit: CommitSha): Promise<ReadonlySet<string>> {
-    const { stdout } = await run(['ls-tree', '-r', '-t', '--object-only', '--full-tree', sha(commit)]);
-    return new Set(stdout.toString('latin1').split('\n').filter(Boolean));
   }
 
   async function readRef(ref: string): Promise<CommitSha> {
@@ -155,18 +148,7 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
       return tree;
     },
 
-    objectsOf(commit) {
-      let known = objects.get(commit);
-      if (known === undefined) {
-        known = listObjects(commit);
-        // The one asked for longest ago.
-        for (const [oldest] of objects) if (objects.size >= OBJECTS_KNOWN) objects.delete(oldest);
-        known.catch(() => objects.delete(commit));
-      }
-      objects.delete(commit);
-      objects.set(commit, known);
-      return known;
-    },
+    contentOf: createTreeContents(run),
 
     async changedFiles(from, to) {
       const argv = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', sha(from), sha(to)];

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -124,7 +125,10 @@ describe('code in and out of a sandbox', () => {
     expect(host.origin.git('show', `${commit}:work.txt`)).toBe('work');
   });
 
-  it('makes an object again that the index names and a power cut has taken', async () => {
+  it.each([
+    ['the tree has changed since', true],
+    ['it has not', false],
+  ])('makes an object again that the index names and a power cut has taken: %s', async (_, changed) => {
     const id = await host.open();
     await host.act(id, 1, [call('write', { path: 'work.txt', content: 'work that is lost\n' })]);
     const text = Buffer.from('work that is lost\n');
@@ -133,10 +137,18 @@ describe('code in and out of a sandbox', () => {
     rmSync(join(git, 'objects', name.slice(0, 2), name.slice(2)));
     const kept = join(host.stateDir, 'checkpoints', id, 'new', name);
     rmSync(kept);
-    await host.act(id, 2, [call('write', { path: 'more.txt', content: 'more' })]);
+    if (changed) await host.act(id, 2, [call('write', { path: 'more.txt', content: 'more' })]);
     const { commit } = await host.collect(id);
     expect(host.origin.git('show', `${commit}:work.txt`)).toBe('work that is lost');
-    expect(host.origin.git('show', `${commit}:more.txt`)).toBe('more');
+    if (changed) expect(host.origin.git('show', `${commit}:more.txt`)).toBe('more');
+  });
+
+  it('makes a kept checkpoint again that is gone', async () => {
+    const id = await host.open();
+    await host.act(id, 1, [call('write', { path: 'work.txt', content: 'work\n' })]);
+    rmSync(join(host.stateDir, 'checkpoints', id), { recursive: true });
+    const { commit } = await host.collect(id);
+    expect(host.origin.git('show', `${commit}:work.txt`)).toBe('work');
   });
 
   it('makes no commit when nothing was changed', async () => {
@@ -159,19 +171,48 @@ describe('code in and out of a sandbox', () => {
     expect(host.origin.git('show', `${commit}:work.txt`)).toBe('work\nmore');
   });
 
-  it('takes the files of a repository that the agent made inside, and keeps a submodule a link', async () => {
-    const id = await host.open();
-    const { checkpoint } = await host.act(id, 1, [
-      call('bash', {
-        command: `mkdir inner empty && git -C inner init -q && echo 1 > inner/f && git -C inner add f && git -C inner commit -qm x
+  it.each([
+    ['its first turn', 0],
+    ['a later turn', 1],
+  ])(
+    'takes the files of a repository that the agent made inside in %s, and keeps a submodule a link',
+    async (_, turns) => {
+      const id = await host.open();
+      for (let turn = 1; turn <= turns; turn++)
+        await host.act(id, turn, [call('write', { path: 'one.txt', content: 'x' })]);
+      const { checkpoint } = await host.act(id, turns + 1, [
+        call('bash', {
+          command: `mkdir inner empty && git -C inner init -q && echo 1 > inner/f && git -C inner add f && git -C inner commit -qm x
           git -C empty init -q && echo 2 > empty/g`,
-      }),
-    ]);
-    const mirror = await host.mirrorWith(checkpoint);
-    const { stdout } = await mirror.git(['ls-tree', '-r', checkpoint?.commit ?? '']);
-    expect(stdout.toString()).toMatch(/100644 blob \w+\tempty\/g/);
-    expect(stdout.toString()).toMatch(/100644 blob \w+\tinner\/f/);
-    expect(stdout.toString()).toMatch(/160000 commit 1234567890123456789012345678901234567890\tmodule/);
+        }),
+      ]);
+      const mirror = await host.mirrorWith(checkpoint);
+      const { stdout } = await mirror.git(['ls-tree', '-r', checkpoint?.commit ?? '']);
+      expect(stdout.toString()).toMatch(/100644 blob \w+\tempty\/g/);
+      expect(stdout.toString()).toMatch(/100644 blob \w+\tinner\/f/);
+      expect(stdout.toString()).toMatch(/160000 commit 1234567890123456789012345678901234567890\tmodule/);
+    },
+  );
+
+  it.each([
+    ['the link', false],
+    ['the link, and moved its .git away', true],
+  ])('takes them too where a kill came when git had %s', async (_, moved) => {
+    const id = await host.open();
+    await host.act(id, 1, [call('write', { path: 'one.txt', content: 'x' })]);
+    const folder = join(host.provider.recordDir(id), '..');
+    const workspace = join(folder, 'workspace');
+    const { PATH } = process.env;
+    const inner =
+      'git init -q inner && cd inner && echo 1 > f && git add f && git -c user.name=a -c user.email=a@b commit -qm x';
+    execFileSync('/bin/sh', ['-c', inner], { cwd: workspace, env: { PATH } });
+    const env = { PATH, GIT_DIR: join(folder, 'git'), GIT_WORK_TREE: workspace };
+    const git = (...argv: string[]) => execFileSync('git', argv, { env, cwd: workspace });
+    git('update-index', '--add', '--cacheinfo', `160000,${host.origin.tip()},inner`);
+    if (moved) rmSync(join(workspace, 'inner', '.git'), { recursive: true });
+    await host.act(id, 2, [call('write', { path: 'two.txt', content: 'x' })]);
+    const { commit } = await host.collect(id);
+    expect(host.origin.git('show', `${commit}:inner/f`)).toBe('1');
   });
 
   it('restores the checkpoint in a fresh sandbox, on the base that the checkpoint stands on', async () => {

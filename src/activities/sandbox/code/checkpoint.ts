@@ -6,16 +6,16 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CommitSha } from '../../../shared/ids.ts';
-import type { Mirror } from '../../git/contract.ts';
+import type { Mirror, TreeContent } from '../../git/contract.ts';
 import type { Log } from '../../log.ts';
 import { commitContent } from '../../git/commit-object.ts';
 import { GitError } from '../../git/errors.ts';
 import type { SandboxProvider, SandboxResult } from '../provider.ts';
 import type { Records, TreeRecord } from '../state/lease-file.ts';
 import { CHECKPOINT_AUTHOR, CheckpointError, checkpointExec } from './checkpoint-git.ts';
-import { digestOf, readIndex, treesOf } from './git-index.ts';
+import { digestOf, isLink, readIndex, treesOf } from './git-index.ts';
 import type { KeptPacks } from './kept-packs.ts';
-import { TooLarge } from './kept-trees.ts';
+import { KeptIsLost, TooLarge } from './kept-trees.ts';
 import { codeTransport } from './transport.ts';
 import { takePack } from './take-pack.ts';
 
@@ -24,7 +24,8 @@ import { takePack } from './take-pack.ts';
  * where the host cannot read the index itself, TREE says "tree T", and if T is new, where its objects are out of the
  * host's reach "commit C", of key files "keys K", and there a pack.
  * A folder that is a repository of its own would become a link to commits that nobody has: its files are taken
- * instead, unless the base has a submodule there. Files that cannot be read are left out, and named.
+ * instead, unless the base has a submodule there. Git tells of one only when it is new to the index: $LINKS is "look"
+ * where the index may have one of which it was told before. Files that cannot be read are left out, and named.
  * Git takes a file that is as young as its index for changed: after a check-out that is all of them, and each would be
  * written as an object anew, as the mirror's cannot be marked as used. An index that is written again is younger.
  */
@@ -39,16 +40,19 @@ said=$(git add -A 2>&1) || {
   case $said in *'No space left'*|*'File too large'*) printf '%s\\n' "$said" >&2; exit 1;; esac
   said=$said$(git add -A --ignore-errors 2>&1)
 }
-case $said in *'embedded git repository: '*|*'does not have a commit checked out'*)
+case "$LINKS $said" in 'look '*|*'embedded git repository: '*|*'does not have a commit checked out'*)
+  [ -e "$GIT_DIR/base-links" ] || git -c core.quotePath=false ls-tree -r "$3" | sed -n 's/^160000 [^\t]*\t//p' > "$GIT_DIR/base-links"
   git -c core.quotePath=false ls-files -s | sed -n 's/^160000 [^\t]*\t//p' > "$GIT_DIR/links"
-  { cat "$GIT_DIR/links"; printf '%s\\n' "$said" | sed -n "s/.*'\\(.*\\)\\/' does not have a commit checked out.*/\\1/p"; } | sort -u |
+  { cat "$GIT_DIR/links"; printf '%s\\n' "$said" | sed -n "s/.*'\\(.*\\)\\/' does not have a commit checked out.*/\\1/p"; } |
+  grep -vxFf "$GIT_DIR/base-links" | sort -u |
   while IFS= read -r path; do
-    [ -e "$path/.git" ] || continue
-    [ -z "$(git ls-tree "$3" -- "$path" | grep '^160000')" ] || continue
-    away=$(mktemp -d "$TMPDIR/nested-git-XXXXXX") && mv "$path/.git" "$away/" && git rm -q --cached -f -- "$path" 2>/dev/null
+    # Without one it was moved before a kill.
+    [ ! -e "$path/.git" ] || { away=$(mktemp -d "$TMPDIR/nested-git-XXXXXX") && mv "$path/.git" "$away/"; } || continue
+    git rm -q --cached -f -- "$path" 2>/dev/null
+    : > "$GIT_DIR/unlinked"
     printf 'taken as files: %s\\n' "$path" >&2
   done
-  said=$said$(git add -A --ignore-errors 2>&1);;
+  [ ! -e "$GIT_DIR/unlinked" ] || { rm -f "$GIT_DIR/unlinked"; said=$said$(git add -A --ignore-errors 2>&1); };;
 esac
 case $said in *'unable to index'*|*'Permission denied'*) printf '%s\\n' "$said" >&2;; esac
 case $said in *'No space left'*|*'File too large'*|*'unable to write'*|*'unable to create temporary'*) printf '%s\\n' "$said" >&2; exit 1;; esac
@@ -121,12 +125,14 @@ export async function storeTree(deps: StoreDeps, request: StoreRequest): Promise
   const objects = codeTransport(provider).objects?.(id);
   const known = into === 'mirror' && !before.inMirror && objects === undefined ? NONE : before.tree;
   const args = [known, before.packedOn, before.base, ...keyFiles];
-  const run = async (script: string): Promise<SandboxResult> => {
-    let result = await checkpointExec(provider, id, script, args, options);
+  const run = async (script: string, links?: 'look'): Promise<SandboxResult> => {
+    const once = () =>
+      checkpointExec(provider, id, script, args, { ...options, ...(links && { env: { LINKS: links } }) });
+    let result = await once();
     if (result.reason === 'exit' && result.exitCode !== 0 && new CheckpointError(id, '', result).kind === 'other') {
       // Its index may be damaged (a full disk, a kill): it is made anew, then everything is looked at again.
       await checkpointExec(provider, id, REPAIR, [before.base], options);
-      result = await checkpointExec(provider, id, script, args, options);
+      result = await once();
     }
     if (result.reason !== 'exit' || result.exitCode !== 0) throw new CheckpointError(id, 'checkpoint', result);
     if (result.stderr !== '')
@@ -134,25 +140,28 @@ export async function storeTree(deps: StoreDeps, request: StoreRequest): Promise
     return result;
   };
   if (objects !== undefined) {
-    const plainly = async (): Promise<SandboxResult | undefined> => {
+    // Where it cannot be told each object is looked for.
+    const base = await (await request.mirror()).contentOf(before.base).catch(() => undefined);
+    const place = { objects, before, keyFiles, base, run };
+    const plainly = async (): Promise<boolean> => {
       const result = await checkpointExec(provider, id, PLAINLY, [], options);
-      const said = result.stdout.length > 0 || result.stderr !== '';
-      return result.reason === 'exit' && result.exitCode === 0 && !said ? result : undefined;
+      return result.reason === 'exit' && result.exitCode === 0 && result.stdout.length === 0 && result.stderr === '';
     };
-    const staged = await stage(objects, before, keyFiles, run, before.turn > 0 ? { plainly } : {});
+    const staged = await stage(place, before.turn > 0 ? { plainly } : {});
     try {
-      return await keepObjects(deps, request, before, staged);
+      return await keepObjects(deps, request, before, { ...staged, base });
     } catch (error) {
-      if (!(error instanceof GitError) || staged.made === undefined || signal?.aborted === true) throw error;
+      const lost = error instanceof KeptIsLost || (error instanceof GitError && staged.made !== undefined);
+      if (!lost || signal?.aborted === true) throw error;
       // A power cut may take an object that the index names: then what was kept is not whole either.
-      log.warn({ sandbox: id, error: String(error) }, 'the mirror did not take a checkpoint; it is made anew by git');
+      log.warn({ sandbox: id, error: String(error) }, 'what was kept of a checkpoint is lost; it is made anew by git');
       await packs.forget(id);
       await checkpointExec(provider, id, REPAIR, [before.base], options);
-      return await keepObjects(deps, request, before, await stage(objects, before, keyFiles, run, { byGit: true }));
+      return await keepObjects(deps, request, before, { ...(await stage(place, { byGit: true })), anew: true });
     }
   }
 
-  const result = await run(`${STAGE}${TREE}${AS_PACK}${KEYS}${PACK}`);
+  const result = await run(`${STAGE}${TREE}${AS_PACK}${KEYS}${PACK}`, 'look');
   const [tree, afterTree] = takeLine(result.stdout, 'tree');
   if (tree === known) return { commit: before.commit, tree, changed: false };
   const [commit, afterCommit] = takeLine(afterTree, 'commit');
@@ -172,32 +181,42 @@ type Staged = { objects: string; tree: string; made?: ReadonlyMap<string, Buffer
 /** An index that is larger takes this process longer to read than it takes git to be started. */
 const LIGHT_INDEX_BYTES = 2 * 1024 * 1024;
 
+type StagePlace = {
+  objects: string;
+  before: TreeRecord;
+  keyFiles: readonly string[];
+  base: TreeContent | undefined;
+  /** As storeTree does. */
+  run: (script: string, links?: 'look') => Promise<SandboxResult>;
+};
+
 /**
- * @param run as storeTree does. @param plainly stages in the usual case, or nothing.
- * @param byGit whether git makes the trees, and looks for all that they name.
+ * @param how `plainly` stages in the usual case and tells whether that was all; `byGit`: git makes the trees, and looks
+ *   for all that they name.
  */
 async function stage(
-  objects: string,
-  before: TreeRecord,
-  keyFiles: readonly string[],
-  run: (script: string) => Promise<SandboxResult>,
-  { plainly, byGit = false }: { plainly?: () => Promise<SandboxResult | undefined>; byGit?: boolean },
+  { objects, before, keyFiles, base, run }: StagePlace,
+  how: { plainly?: () => Promise<boolean>; byGit?: boolean },
 ): Promise<Staged> {
   const file = join(dirname(objects), 'index');
   const isLight = () => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) <= LIGHT_INDEX_BYTES;
-  let result = isLight() && !byGit ? ((await plainly?.()) ?? (await run(STAGE))) : await run(BY_GIT);
-  if (result.stdout.length === 0) {
+  if (isLight() && how.byGit !== true) {
+    if ((await how.plainly?.()) !== true) await run(STAGE);
     const sha256 = before.base.length === 64;
-    const index = isLight() && existsSync(file) ? readIndex(readFileSync(file), sha256 ? 32 : 20) : null;
+    const read = () => (isLight() && existsSync(file) ? readIndex(readFileSync(file), sha256 ? 32 : 20) : null);
+    let index = read();
+    if (index?.entries.some((entry) => isLink(entry) && base?.submodules.has(entry.path.toString('latin1')) !== true)) {
+      await run(STAGE, 'look');
+      index = read();
+    }
     const trees = index === null ? null : treesOf(index, sha256 ? 'sha256' : 'sha1');
     if (index !== null && trees !== null) {
       const keys = keyFiles.length === 0 ? {} : { keys: digestOf(index, keyFiles) };
       return { objects, tree: trees.root, made: trees.made, ...keys };
     }
     // From the start: what mends an index forgets what was put into it.
-    result = await run(BY_GIT);
   }
-  const [tree, said] = takeLine(result.stdout, 'tree');
+  const [tree, said] = takeLine((await run(BY_GIT, 'look')).stdout, 'tree');
   const keys = keyFiles.length === 0 || tree === before.tree ? {} : { keys: takeLine(said, 'keys')[0] };
   return { objects, tree, ...keys };
 }
@@ -207,16 +226,14 @@ async function keepObjects(
   { records, packs }: StoreDeps,
   { id, turn, into, mirror }: StoreRequest,
   before: TreeRecord,
-  { objects, tree, made, keys }: Staged,
+  { objects, tree, made, keys, base, anew = false }: Staged & { base?: TreeContent; anew?: boolean },
 ): Promise<Stored> {
   const changed = tree !== before.tree;
-  if (!changed && (before.inMirror || into === 'kept')) return { commit: before.commit, tree, changed };
+  if (!changed && !anew && (before.inMirror || into === 'kept')) return { commit: before.commit, tree, changed };
   let now = before;
-  if (changed) {
+  if (changed || anew) {
     const content = checkpointContent(tree, before.base);
-    // Without them each is looked for.
-    const known =
-      made === undefined ? undefined : await (await mirror()).objectsOf(before.packedOn).catch(() => undefined);
+    const known = made && base?.objects;
     const kept = await packs
       .keepTree(
         id,
@@ -235,7 +252,7 @@ async function keepObjects(
   const { commit, keptBytes = 0 } = now;
   if (into === 'mirror' || keptBytes > KEPT_OBJECT_BYTES) {
     if (!(await packs.take(await mirror(), commit, id)))
-      throw new Error(`checkpoint ${commit} of sandbox ${id} was kept and is not there`);
+      throw new KeptIsLost(`checkpoint ${commit} of sandbox ${id} was kept and is not there`);
     now = { ...now, inMirror: true, keptBytes: 0, packedOn: commit };
   }
   await records.writeTree(id, now);

@@ -17,7 +17,11 @@ const STAT_BYTES = 40;
 const HEADER_BYTES = 12;
 const STAGE = 0x3000;
 const EXTENDED = 0x4000;
-const MODES = new Set([0o100644, 0o100755, 0o120000, 0o160000]);
+const LINK = 0o160000;
+const MODES = new Set([0o100644, 0o100755, 0o120000, LINK]);
+
+/** Whether an entry is a commit of another repository. */
+export const isLink = ({ mode }: IndexEntry): boolean => mode === LINK;
 
 /**
  * @param nameBytes of an object's name: 20 or 32.

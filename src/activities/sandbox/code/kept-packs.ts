@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { CommitSha } from '../../../shared/ids.ts';
 import type { Mirror } from '../../git/contract.ts';
 import { isMissing } from '../../json-files.ts';
-import { type KeptCommit, keepTree, markTaken, packTree } from './kept-trees.ts';
+import { type KeptCommit, keepTree, markTaken, packTree, PLACES } from './kept-trees.ts';
 import { takePack } from './take-pack.ts';
 
 /** What a sandbox said its work tree is: a commit, and a pack of what it has beyond `builtOn`. Untrusted. */
@@ -89,9 +89,18 @@ export function createKeptPacks(dir: string): KeptPacks {
     async prune(ids) {
       const open = new Set(ids);
       for (const id of await names(dir)) {
-        const found = await stat(join(dir, id)).catch(() => null);
-        if (!open.has(id) && found !== null && Date.now() - found.mtimeMs > KEEP_MS)
-          await rm(join(dir, id), { recursive: true, force: true });
+        if (open.has(id)) continue;
+        // The newest are overwritten, which their folder does not show.
+        const paths = [join(dir, id), ...PLACES.map((name) => join(dir, id, name))];
+        const times = await Promise.all(
+          paths.map((path) =>
+            stat(path).then(
+              ({ mtimeMs }) => mtimeMs,
+              () => 0,
+            ),
+          ),
+        );
+        if (Date.now() - Math.max(...times) > KEEP_MS) await rm(join(dir, id), { recursive: true, force: true });
       }
     },
   };

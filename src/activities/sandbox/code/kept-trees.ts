@@ -13,6 +13,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  readSync,
   renameSync,
   writeSync,
 } from 'node:fs';
@@ -49,6 +50,11 @@ const nameOfCommit = ({ content, tree }: Pick<KeptCommit, 'content' | 'tree'>): 
 /** More than `maxBytes` of new objects. */
 export class TooLarge extends Error {
   override readonly name = 'TooLarge';
+}
+
+/** What was kept of a checkpoint is not there, or not whole. */
+export class KeptIsLost extends Error {
+  override readonly name = 'KeptIsLost';
 }
 
 const tooLarge = (maxBytes: number) => new TooLarge(`File too large: more than ${maxBytes} bytes are new`);
@@ -90,7 +96,7 @@ export async function keepTree(
   mkdirSync(to, { recursive: true, mode: 0o700 });
   await keep(kept.tree, true);
   const commit = nameOfCommit(kept);
-  const place = kept.before !== undefined && keptIn(join(folder, PLACES[0]))?.commit === kept.before ? 1 : 0;
+  const place = kept.before !== undefined && commitIn(join(folder, PLACES[0])) === kept.before ? 1 : 0;
   overwrite(join(folder, PLACES[place]), encodeKept(commit, kept.content, trees));
   return { commit, bytes };
 }
@@ -103,12 +109,12 @@ export async function packTree(
   folder: string,
   commit: CommitSha,
 ): Promise<{ packed: CheckpointPack; names: readonly string[] } | null> {
-  const found = PLACES.map((name) => keptIn(join(folder, name))).find((kept) => kept?.commit === commit) ?? null;
-  if (found === null) return null;
-  const { content, trees } = found.objects();
+  const place = PLACES.map((name) => join(folder, name)).find((file) => commitIn(file) === commit);
+  if (place === undefined) return null;
+  const { content, trees } = readKept(place);
   const [, tree = ''] = /^tree ([0-9a-f]+)\n/.exec(content.toString('latin1')) ?? [];
   if (tree === '' || nameOfCommit({ content, tree }) !== commit)
-    throw new Error(`${folder} does not keep commit ${commit} whole`);
+    throw new KeptIsLost(`${folder} does not keep commit ${commit} whole`);
   const parents = [...content.toString('latin1').matchAll(/^parent ([0-9a-f]+)$/gm)];
   const from = join(folder, NEW);
   const made = new Map(trees.map((data) => [nameOf('tree', data, hashOf(tree)), data]));
@@ -142,7 +148,7 @@ const NEW = 'new';
 const TAKEN = 'taken';
 
 /** The newest and the one before, each overwritten in its turn. */
-const PLACES = ['kept-0', 'kept-1'] as const;
+export const PLACES = ['kept-0', 'kept-1'] as const;
 
 const bytesOf = (name: string): 20 | 32 => (name.length === 64 ? 32 : 20);
 
@@ -154,18 +160,34 @@ function encodeKept(commit: CommitSha, content: Buffer, trees: ReadonlyMap<strin
   return Buffer.concat([Buffer.from(`${commit} ${body.length}\n`), body]);
 }
 
-/** Whole unless its writer was killed: then no record names it, or the names of what it holds are others. */
-function keptIn(file: string): { commit: string; objects: () => { content: Buffer; trees: Buffer[] } } | null {
-  let text: Buffer;
+/** The commit that a place was written for; its content may be another where its writer was killed or lost power. */
+function commitIn(file: string): string | null {
+  const head = Buffer.alloc(HEAD_BYTES);
+  const handle = openExisting(file);
+  if (handle === null) return null;
   try {
-    text = readFileSync(file);
+    return HEAD.exec(head.toString('latin1', 0, readSync(handle, head)))?.[1] ?? null;
+  } finally {
+    closeSync(handle);
+  }
+}
+
+function openExisting(file: string): number | null {
+  try {
+    return openSync(file, 'r');
   } catch (error) {
     if (isMissing(error)) return null;
     throw error;
   }
-  const [head = '', commit = '', bytes] = /^([0-9a-f]+) (\d+)\n/.exec(text.toString('latin1', 0, 100)) ?? [];
-  const body = text.subarray(head.length, head.length + Number(bytes ?? 0));
-  return { commit, objects: () => decodeKept(body) };
+}
+
+const HEAD_BYTES = 100;
+const HEAD = /^([0-9a-f]+) (\d+)\n/;
+
+function readKept(file: string): { content: Buffer; trees: Buffer[] } {
+  const text = readFileSync(file);
+  const [head = '', , bytes = '0'] = HEAD.exec(text.toString('latin1', 0, HEAD_BYTES)) ?? [];
+  return decodeKept(text.subarray(head.length, head.length + Number(bytes)));
 }
 
 function decodeKept(body: Buffer): { content: Buffer; trees: Buffer[] } {
