@@ -23,6 +23,9 @@ import { bareRepository, temporaryFolder } from '../support/repos.ts';
 import { Swarm } from '../support/swarm.ts';
 import { keep, recordedHistories } from './store.ts';
 
+/** Some turns of an agent: six events each. */
+const SOME_TURNS = 15;
+
 const folder = temporaryFolder();
 const server = await OwnServer.start(folder.dir);
 // By URL, so that no path of this machine is in a history.
@@ -72,12 +75,12 @@ async function ledger(): Promise<RunHistory[]> {
   const wanted = /^(?:ledger|cancelled|(?:ledger|cancelled)\/(?:alpha|gamma|delta)\.\d(?:\/.*)?)$/;
   const all = await withSwarm('ledger', ledgerScript, async (swarm) => {
     const handle = await swarm.start('ledger', { ...input, branch: 'main' });
-    await swarm.until('ledger', ({ counts }) => counts.running > 0);
-    await sleep(4_000);
+    await inTheMiddleOf('ledger/alpha.1/agent');
     await swarm.killWorker();
     await swarm.startWorker();
     await handle.executeUpdate(pauseUpdate, { args: [{ reason: 'a look at the first pages' }] });
-    await sleep(2_000);
+    // Longer than a lease whose worker is gone stays unnoticed: it is adopted meanwhile.
+    await sleep(28_000);
     await handle.executeUpdate(steerUpdate, { args: [{ text: 'Keep the pages short.' }] });
     await handle.executeUpdate(resumeUpdate);
     await handle.result();
@@ -88,6 +91,13 @@ async function ledger(): Promise<RunHistory[]> {
     await second.result().catch(() => undefined);
   });
   return all.filter(({ workflowId }) => wanted.test(workflowId));
+}
+
+/** Resolves when an agent has taken its first turns. */
+async function inTheMiddleOf(workflowId: string): Promise<void> {
+  const length = async () =>
+    (await server.client.workflow.getHandle(workflowId).describe().catch(() => undefined))?.historyLength ?? 0;
+  while ((await length()) < SOME_TURNS) await sleep(100);
 }
 
 /** `<workflow id>`, with a count behind it where continue-as-new made several runs of one. */
