@@ -38,6 +38,8 @@ const plant = {
   setup: canary('setup'),
   hostArguments: canary('host-arguments'),
   serverLog: canary('server-log'),
+  /** In the last words of an agent, which the worker keeps. */
+  answer: canary('answer'),
 };
 /** Shown in logs, as the id of a task. */
 const plantedTask: Canary = { name: 'task', value: 'planted-2f6c1e' };
@@ -87,7 +89,7 @@ const script: Script = {
           step('I leave traces.', write('found.txt', `${plant.file.value}\n${FORMS}\n`)),
           step('I look around.', bash(LOOK_AROUND)),
         ],
-        handoff: { status: 'complete', summary: 'Looked.' },
+        handoff: { status: 'complete', summary: `Looked. ${plant.answer.value}` },
       },
       conversation,
     );
@@ -220,7 +222,7 @@ describe('keys and tokens of the worker', () => {
     expect(canariesIn(seen, [plant.hostArguments])).toEqual(['host-arguments']);
     expect(seen).toMatch(/git\0.*(?:push|send-pack)/);
     expect(canariesIn(seen, SECRETS)).toEqual([]);
-    expect(canariesBelow(swarm.stateDir, [plant.file]).length).toBeGreaterThan(0);
+    expect(canariesBelow(swarm.stateDir, [plant.answer]).length).toBeGreaterThan(0);
     expect(canariesBelow(swarm.stateDir, SECRETS)).toEqual([]);
   });
 
