@@ -12,7 +12,7 @@ import { modalSwarm, type ModalSwarm, POLL, secret } from '../support/modal-swar
 import { atOnce, planned, type Scenario, scenarioScript, specOf } from '../support/scenarios.ts';
 
 const SECRETS: Canary[] = Object.values(secret);
-/** Left by the agent in its work: what is searched has it, or finding no secret means nothing. */
+/** Left by the agent in its work and in its last words: what is searched has it, or finding no secret means nothing. */
 const plant = canary('plant');
 
 const bash = (command: string) => ({ name: 'bash', arguments: { command } });
@@ -24,7 +24,7 @@ const adds = (task: string) => (): Play => ({
     step('I write.', bash(`echo "${task} $(cat deps/file)" > list.txt; echo '${plant.value}' > ${task}.txt`)),
     step('I look around.', bash(`(${LOOK}) > ${task}.seen 2>/dev/null; true`)),
   ],
-  handoff: { status: 'complete', summary: `Added by ${task}.` },
+  handoff: { status: 'complete', summary: `Added by ${task}. ${plant.value}` },
 });
 const work: Scenario = {
   plan: ({ planned: known }) => ({ tasks: known.size === 0 ? [planned('left'), planned('right')] : [], done: true }),
