@@ -24,6 +24,7 @@ import { publishEndpoints } from './activities/llm/status-file.ts';
 import { RecentMessages } from './activities/llm/recent-messages.ts';
 import { createTranscriptSource } from './activities/llm/transcript.ts';
 import { createWaitNews } from './activities/llm/wait-news.ts';
+import { createEnqueue } from './activities/merge/enqueue.ts';
 import { createMergeActivities } from './activities/merge/index.ts';
 import { createNotify, webhookOf } from './activities/notify/notify.ts';
 import { createSpawner } from './activities/process/spawner.ts';
@@ -32,6 +33,7 @@ import { createSandboxes } from './activities/sandbox/index.ts';
 import { createChainWatch } from './activities/temporal/chains.ts';
 import { createTurnActivities } from './activities/turn/act-and-think.ts';
 import { createOpeningActivities } from './activities/turn/brief-and-think.ts';
+import { createFinishActivities } from './activities/turn/collect-and-enqueue.ts';
 import { remembering } from './activities/turn/remember.ts';
 import { loadConfig } from './config.ts';
 import { connectionOptions } from './connection.ts';
@@ -114,7 +116,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       log,
     });
     const promptsDir = fileURLToPath(new URL('../prompts', import.meta.url));
-    const { act } = sandboxes.activities;
+    const { act, collectWork } = sandboxes.activities;
     const github = createGitHub({ config: config.github, env, log });
     const sandboxUnsafe = sandboxes.unsafe;
     const plainRun = createRunActivities({ mirrors, client, config, promptsDir, sandboxUnsafe, github, log });
@@ -155,6 +157,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         activities: {
           ...sandbox,
           ...createTurnActivities({ act, think, log }),
+          ...createFinishActivities({ collectWork, enqueue: createEnqueue({ client, taskQueue, log }), log }),
           ...createCommandActivities({
             exec: sandboxes.exec,
             models,

@@ -102,6 +102,7 @@ export const RUN_TEXT = {
     `its workflow ended while its branch waited to land (${reason}); it may have landed`,
   cutOff: 'its workflow was cancelled before it had handed off',
   cutOffQueued: 'its workflow was cancelled while its branch waited to land; it may have landed',
+  mayBeQueued: 'its work could not be collected, and was perhaps queued before; it may land',
   noResult: 'its workflow ended without a result that can be read',
   missing: 'its workflow is not on the server any more',
   nothingToPropose: (reason: string): string => `No pull request was opened: ${reason}`,

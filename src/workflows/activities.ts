@@ -7,6 +7,7 @@ import type {
   CheckActivities,
   CommandActivities,
   DeliverActivities,
+  FinishActivities,
   LlmActivities,
   MergeActivities,
   NotifyActivities,
@@ -132,6 +133,10 @@ export const turnActivities = (queue: string, options: ActivityOptions): TurnAct
 
 export const sandboxActivities = (queue: string, options: ActivityOptions): SandboxActivities =>
   proxyActivities<SandboxActivities>({ ...options, taskQueue: queue });
+
+/** The remote's push and the signals are inside; a worker that dies is noticed by its heartbeats. */
+export const finishActivities = (queue: string): FinishActivities =>
+  proxyActivities<FinishActivities>({ ...actOptions, summary: 'collect and queue the work', taskQueue: queue });
 
 /** An external agent: bounded by its own limit of minutes; a worker that dies is noticed by its heartbeats. */
 export const commandActivities = (queue: string, options: ActivityOptions): CommandActivities =>

@@ -8,14 +8,15 @@ import type { LandRequest } from '../../shared/contracts/merge.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import { mergeQueueWorkflowId } from '../../shared/ids.ts';
 import { boundedOutcomes } from '../../shared/merge-size.ts';
-import { enqueueSignal, healthSignal, WORKFLOW } from '../../shared/messages.ts';
+import { healthSignal, WORKFLOW } from '../../shared/messages.ts';
 import type { Mirrors } from '../git/contract.ts';
 import { GitError, remoteWords } from '../git/errors.ts';
 import { heartbeating } from '../heartbeats.ts';
 import { composeLine, dropLines } from './compose.ts';
+import { createEnqueue } from './enqueue.ts';
 import { landBatch } from './land.ts';
 import { landLine } from './land-line.ts';
-import { answerRequesters, tellParent } from './requesters.ts';
+import { answerRequesters } from './requesters.ts';
 
 /** About ten minutes: a token that has run out may be renewed, but nobody waits for ever for one that is not. */
 const LOGIN_TRIES = 20;
@@ -57,18 +58,10 @@ export function createMergeActivities(deps: {
   log?: Log;
 }) {
   const { mirrors, client, taskQueue, log } = deps;
+  const enqueue = createEnqueue(deps);
   return {
-    enqueueMerge({ repo, target, entry, handoff }) {
-      return heartbeating(async () => {
-        if (handoff !== undefined) await tellParent(client, handoff, log);
-        await client.workflow.signalWithStart(WORKFLOW.mergeQueue, {
-          workflowId: mergeQueueWorkflowId(repo.key, target),
-          taskQueue,
-          args: [{ repo, target }],
-          signal: enqueueSignal,
-          signalArgs: [entry],
-        });
-      });
+    enqueueMerge(request) {
+      return heartbeating(() => enqueue(request));
     },
 
     landBatch(request) {

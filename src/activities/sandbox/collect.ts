@@ -1,8 +1,9 @@
 /** What an agent leaves becomes one commit of the host's, on the remote. */
+import { Context } from '@temporalio/activity';
 import type { CollectRequest, CollectResult } from '../../shared/contracts/sandbox.ts';
 import { landingMessage } from '../../shared/commit-message.ts';
 import { boundedPaths } from '../../shared/handoff-size.ts';
-import type { CommitSha } from '../../shared/ids.ts';
+import { CHANGE_TRAILER, CommitSha } from '../../shared/ids.ts';
 import { findTampering } from '../checks/tamper.ts';
 import type { Mirror } from '../git/contract.ts';
 import type { ActDeps } from './act.ts';
@@ -16,7 +17,7 @@ const PATHS_AT_ONCE = 500;
 const MAX_PATHS_CHARS = 60_000;
 
 /**
- * The work as one commit on the base of the sandbox's tree, pushed to `request.ref`; trying again replaces it.
+ * The work as one commit on the base of the sandbox's tree, pushed to `request.ref`; trying again gives the same one.
  * @throws SandboxGone when the sandbox is not here under this epoch; GitError when the remote does not take it.
  */
 export async function collectWork(deps: ActDeps, request: CollectRequest): Promise<CollectResult> {
@@ -32,24 +33,14 @@ export async function collectWork(deps: ActDeps, request: CollectRequest): Promi
 }
 
 async function collect(deps: ActDeps, request: CollectRequest, signal: AbortSignal): Promise<CollectResult> {
-  const { records, mirrors, pushes } = deps;
-  const { run, sandbox, restore, ref, subject, body, change } = request;
-  const { id, epoch } = sandbox;
+  const { records, mirrors } = deps;
+  const { id, epoch } = request.sandbox;
   await records.expectEpoch(id, epoch);
-  const mirror = await mirrors.open(run.repo);
-  const { tree } = await deps.turnstile(async () => {
-    if (restore !== undefined) await restoreTree(deps, mirror, { id, epoch, restore, ref, signal });
-    const { turn } = await records.tree(id);
-    return storeTree(deps, { id, turn, into: 'mirror', mirror: async () => mirror, signal });
-  });
-  const { base, merging } = await records.tree(id);
-  if (tree === (await mirror.treeOf(base))) return { base, filesChanged: [], unresolved: [] };
-  const message = landingMessage({ subject, body, task: change.workflowId, change: change.firstRunId });
-  const commit = await mirror.commitTree({ tree, parents: [base], message, author: run.settings.author });
-  await pushes.settled(id);
-  await throwIfCancelled(signal);
-  // Outside of the turnstile: those that wait for the remote at the same time go there together.
-  await mirror.pushWork(commit, ref);
+  const mirror = await mirrors.open(request.run.repo);
+  const { base, commit } =
+    (await collectedBefore(mirror, request)) ?? (await commitWork(deps, mirror, request, signal));
+  if (commit === undefined) return { base, filesChanged: [], unresolved: [] };
+  const { merging } = await records.tree(id);
   const filesChanged = await mirror.changedFiles(base, commit);
   const rules = { strict: request.fix === true };
   const tamper = await findTampering(mirror, { base, commit, files: filesChanged, rules });
@@ -61,6 +52,55 @@ async function collect(deps: ActDeps, request: CollectRequest, signal: AbortSign
     unresolved:
       merging === undefined ? [] : boundedPaths(await unresolved(mirror, base, commit, filesChanged), MAX_PATHS_CHARS),
   };
+}
+
+/** What the work is measured against, and its commit on the remote where anything was changed. */
+type Collected = { base: CommitSha; commit?: CommitSha };
+
+async function commitWork(
+  deps: ActDeps,
+  mirror: Mirror,
+  request: CollectRequest,
+  signal: AbortSignal,
+): Promise<Collected> {
+  const { records, pushes } = deps;
+  const { run, sandbox, restore, ref, subject, body, change, at } = request;
+  const { id, epoch } = sandbox;
+  const { tree } = await deps.turnstile(async () => {
+    if (restore !== undefined) await restoreTree(deps, mirror, { id, epoch, restore, ref, signal });
+    const { turn } = await records.tree(id);
+    return storeTree(deps, { id, turn, into: 'mirror', mirror: async () => mirror, signal });
+  });
+  const { base } = await records.tree(id);
+  if (tree === (await mirror.treeOf(base))) return { base };
+  const message = landingMessage({ subject, body, task: change.workflowId, change: change.firstRunId });
+  const commit = await mirror.commitTree({
+    tree,
+    parents: [base],
+    message,
+    author: run.settings.author,
+    ...(at === undefined ? {} : { at: new Date(at) }),
+  });
+  await pushes.settled(id);
+  await throwIfCancelled(signal);
+  // Outside of the turnstile: those that wait for the remote at the same time go there together.
+  await mirror.pushWork(commit, ref);
+  return { base, commit };
+}
+
+/**
+ * What an earlier try has pushed, of which nothing was heard: its commit may be queued, and a sandbox that was made
+ * again since need not have all of the work. The ref is the task's own, and only the host writes there.
+ */
+async function collectedBefore(mirror: Mirror, { ref, change, again }: CollectRequest): Promise<Collected | undefined> {
+  if (again !== true && Context.current().info.attempt === 1) return undefined;
+  const commit = await mirror.readRemoteRef(ref);
+  if (commit === null) return undefined;
+  await mirror.ensureCommit(commit, ref);
+  const format = `%P%x1f%(trailers:key=${CHANGE_TRAILER},valueonly,unfold,separator=%x1e)`;
+  const { stdout } = await mirror.git(['log', '-1', `--format=${format}`, commit, '--']);
+  const [base, made] = stdout.toString('utf8').trim().split('\x1f');
+  return made === change.firstRunId ? { base: CommitSha.parse(base), commit } : undefined;
 }
 
 /** Changed text files with both ends of a conflict marker, which the base has not. */

@@ -15,6 +15,7 @@ import type {
   ToolResult,
 } from './agent.ts';
 import type { CommandRequest, CommandResult } from './agent-command.ts';
+import type { AgentResult } from './agent-run.ts';
 import type { CheckError, CheckRun, ChecksRequest, ChecksResult } from './checks.ts';
 import type { Conflict } from './conflict.ts';
 import type { Delivery } from './deliver.ts';
@@ -127,18 +128,21 @@ export interface LlmActivities {
   think(request: ThinkRequest): Promise<ThinkResult>;
 }
 
+export type EnqueueRequest = {
+  repo: RunContext['repo'];
+  target: string;
+  entry: MergeRequest;
+  /** Told first. */
+  handoff?: { parent: Chain; message: HandoffMessage };
+};
+
 /** On the run's task queue. */
 export interface MergeActivities {
   /**
    * signalWithStart of the queue of this repository and branch. `handoff` is told to the parent first, where it still
    * runs: as a command of the workflow's it would take a task of its own. Both know a message that comes again.
    */
-  enqueueMerge(request: {
-    repo: RunContext['repo'];
-    target: string;
-    entry: MergeRequest;
-    handoff?: { parent: Chain; message: HandoffMessage };
-  }): Promise<void>;
+  enqueueMerge(request: EnqueueRequest): Promise<void>;
   /** Merges, pushes by compare-and-swap, reads back. Idempotent by Swarm-Change. */
   landBatch(request: LandRequest): Promise<LandResult>;
   /** Merges without pushing to the branch, for a gate. */
@@ -210,6 +214,25 @@ export interface OpeningActivities {
 /** On the host's own queue, as it begins with tools. */
 export interface TurnActivities {
   actAndThink(request: ActAndThinkRequest): Promise<ActAndThinkResult>;
+}
+
+/** The work of an agent that has ended, with whom its handoff is told to. */
+export type FinishedWork = {
+  collect: CollectRequest;
+  agent: Pick<AgentResult, 'handoff' | 'metrics' | 'checks'>;
+  parent: Chain;
+  /** Of the task. */
+  attempt: number;
+};
+
+/** On the host's own queue, where the sandbox is. */
+export interface FinishActivities {
+  /**
+   * `collectWork`, and where the work is to land, the handoff is told and the branch queued, as by `enqueueMerge`.
+   * Without `enqueued` where it was not, or that failed: the workflow then tells and asks. Idempotent, also when it
+   * runs again in another sandbox.
+   */
+  collectAndEnqueue(request: FinishedWork): Promise<{ collected: CollectResult; enqueued?: true }>;
 }
 
 /** On the host's own queue: an external agent, from its start to its end. */

@@ -58,6 +58,13 @@ export const CollectRequest = z.object({
   /** First line and body of the commit; `Swarm-*` lines in it are dropped. */
   subject: z.string(),
   body: z.string(),
+  /**
+   * The date of the commit, in ms since 1970: the same for all tries, so that they make the same commit. Not in
+   * requests of earlier versions: now.
+   */
+  at: z.number().int().optional(),
+  /** It was tried in another sandbox before, and what came of that was not heard of. */
+  again: z.boolean().optional(),
 });
 export type CollectRequest = z.infer<typeof CollectRequest>;
 

@@ -42,11 +42,15 @@ export class MergeQueueState {
     this.freezes = [...(input.state?.freezes ?? [])];
   }
 
-  /** A request, or the same one again: it is one entry, and one already decided is answered again. */
+  /**
+   * A request, or the same one again: it is one entry, and one already decided is answered again. While it waits, the
+   * commit that comes last counts: the ref has that one.
+   */
   add(entry: MergeRequest): void {
     const known = this.answered.find((answer) => answer.id === entry.id);
     if (known !== undefined) this.unsent.push({ requester: entry.requester, answer: known });
     else if (![...this.waiting, ...this.landing].some((other) => other.id === entry.id)) this.waiting.push(entry);
+    else this.waiting = this.waiting.map((other) => (other.id === entry.id ? entry : other));
   }
 
   /** Oldest first. */

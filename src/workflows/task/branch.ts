@@ -1,16 +1,18 @@
 /** A task's branch, from its commit on the remote to its end: approved, queued, its conflicts resolved by agents. */
 import { isCancellation, log } from '@temporalio/workflow';
 import { usedBefore } from '../../shared/agent-failure.ts';
+import type { EnqueueRequest } from '../../shared/contracts/activities.ts';
+import { bodyOf, subjectOf } from '../../shared/commit-text.ts';
 import type { MergeAnswer, MergeOutcome } from '../../shared/contracts/merge.ts';
 import type { Verdict } from '../../shared/contracts/people.ts';
 import {
   type BranchOutcome,
   type Handoff,
-  type HandoffMessage,
   NO_METRICS,
   type TaskInput,
   type Used,
 } from '../../shared/contracts/task.ts';
+import { heldWork } from '../../shared/decisions/held.ts';
 import { addUsed, leftBy } from '../../shared/decisions/budget.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../../shared/failures.ts';
 import { boundedPaths } from '../../shared/handoff-size.ts';
@@ -18,17 +20,15 @@ import { type Chain, conflictAgentWorkflowId, taskName } from '../../shared/ids.
 import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
 import { Approval } from '../approval.ts';
 import { queueNames } from '../queues.ts';
-import { bodyOf, subjectOf } from './commit-text.ts';
 import { fateOf, MAX_FILES_CHARS } from './fate.ts';
-import { heldWork } from './held.ts';
 import { Landing } from './landing.ts';
 import type { SandboxWork } from './sandbox-work.ts';
 
 /** Work that is on the remote, with what it is measured against: the parent of its commit. */
 type WorkAt = { commit: string; base: string; ref: string };
 
-/** What is told before a branch is queued. */
-type HandoffNews = { parent: Chain; message: HandoffMessage };
+/** Of the handoff: what is told before the branch is queued, or that both have been done. */
+type Begun = Pick<EnqueueRequest, 'handoff'> & { enqueued?: boolean };
 
 /** `used` by conflict agents. */
 export type Landed = { outcome: BranchOutcome; used: Used; conflicts: number };
@@ -69,11 +69,7 @@ export class Branch {
   }
 
   /** Queue, wait, resolve conflicts with an agent of their own, until the branch has landed or cannot. */
-  async land(
-    handoff: Handoff,
-    { commit, base }: Pick<WorkAt, 'commit' | 'base'>,
-    news: HandoffNews | undefined,
-  ): Promise<Landed> {
+  async land(handoff: Handoff, { commit, base }: Pick<WorkAt, 'commit' | 'base'>, begun: Begun): Promise<Landed> {
     const { settings } = this.input.run;
     const body = bodyOf(handoff.summary);
     const { release } = this.input;
@@ -85,15 +81,10 @@ export class Branch {
       if (rejected !== undefined) return this.ended(rejected);
       const since = at.base === base ? {} : { since: base };
       const held = heldWork('guard', at, handoff, base);
-      const outcome = await this.landing.land({
-        ...workAt(at),
-        ...since,
-        ...released,
-        attempt,
-        subject: this.subject,
-        body,
-        ...(attempt === 1 ? { handoff: news } : {}),
-      });
+      const outcome = await this.landing.land(
+        { ...workAt(at), ...since, ...released, attempt, subject: this.subject, body },
+        attempt === 1 ? begun : {},
+      );
       const fate = fateOf(outcome, held, this.ref);
       if (outcome.kind !== 'conflicted') return this.ended(fate);
       this.conflicts += 1;
@@ -107,9 +98,9 @@ export class Branch {
     }
   }
 
-  /** What is told of it when its task is cancelled: it may be known already. */
-  cutOff(): Landed {
-    return this.fate ?? this.ended({ kind: 'ejected', reason: RUN_TEXT.cutOffQueued, ref: this.ref, refused: false });
+  /** What is told of it when its task ends before it: it may be known already. */
+  cutOff(reason: string): Landed {
+    return this.fate ?? this.ended({ kind: 'ejected', reason, ref: this.ref, refused: false });
   }
 
   private ended(outcome: BranchOutcome): Landed {
@@ -157,6 +148,7 @@ export class Branch {
         queue: queueNames().reserved,
         ref,
         keepsFailed: false,
+        queues: false,
         subject: this.subject,
         body: (text) => bodyOf(`${bodyOf(handoff.summary, 0.5)}\n\nConflicts resolved: ${text}`),
         budget: this.input.budget === undefined ? undefined : leftBy(addUsed(handoff, this.used), this.input.budget),

@@ -2,8 +2,9 @@
 import { log } from '@temporalio/workflow';
 import type { MergeAnswer, MergeOutcome } from '../../shared/contracts/merge.ts';
 import type { RunContext } from '../../shared/contracts/run.ts';
-import type { HandoffMessage, TaskSpec } from '../../shared/contracts/task.ts';
-import { gateTerms } from '../../shared/decisions/gate/terms.ts';
+import type { EnqueueRequest } from '../../shared/contracts/activities.ts';
+import type { TaskSpec } from '../../shared/contracts/task.ts';
+import { askToLand, requestId, type WorkToLand } from '../../shared/decisions/ask-to-land.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import type { Chain } from '../../shared/ids.ts';
 import { enqueueActivities } from '../activities.ts';
@@ -33,43 +34,19 @@ export class Landing {
     this.answers.set(answer.id, answer.outcome);
   }
 
-  /** Resolves with the queue's answer. Throws Orphaned when the run has ended meanwhile. */
-  async land(work: {
-    commit: string;
-    base: string;
-    /** Where the task's work began, if that is not `base`. */
-    since?: string;
-    /** A person has released it, for this reason. */
-    released?: string;
-    ref: string;
-    attempt: number;
-    subject: string;
-    body: string;
-    /** Told before it is enqueued. */
-    handoff?: { parent: Chain; message: HandoffMessage } | undefined;
-  }): Promise<MergeOutcome> {
+  /**
+   * Resolves with the queue's answer. Throws Orphaned when the run has ended meanwhile.
+   * @param handoff told before it is enqueued. @param enqueued it has been told and asked for already.
+   */
+  async land(
+    work: WorkToLand,
+    { handoff, enqueued }: Pick<EnqueueRequest, 'handoff'> & { enqueued?: boolean } = {},
+  ): Promise<MergeOutcome> {
     const { run, task, fix, chain, ancestors } = this.options;
-    const { attempt, handoff, ...what } = work;
-    const id = `${chain.firstRunId}/${attempt}`;
-    const enqueue = () =>
-      enqueueActivities.enqueueMerge({
-        repo: run.repo,
-        target: run.target,
-        ...(handoff === undefined ? {} : { handoff }),
-        entry: {
-          id,
-          requester: chain,
-          root: run.root,
-          priority: task.priority,
-          author: run.settings.author,
-          strategy: run.settings.strategy,
-          guard: run.settings.guard,
-          gate: gateTerms(run.settings),
-          fix,
-          ...what,
-        },
-      });
-    await enqueue();
+    const id = requestId(chain, work.attempt);
+    const asked = askToLand({ run, task, fix, chain }, work);
+    const enqueue = () => enqueueActivities.enqueueMerge({ ...asked, ...(handoff === undefined ? {} : { handoff }) });
+    if (enqueued !== true) await enqueue();
     const lost = await waitUnlessOrphaned(
       ancestors,
       () => this.answers.has(id),

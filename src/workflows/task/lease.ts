@@ -4,9 +4,9 @@
  * 2. A lost lease is first adopted on its old host, once; else a new sandbox is leased.
  * 3. It ends only after `release`, which waits until the sandbox was given back: never with an open activity.
  */
-import { CancellationScope, condition, isCancellation, log, sleep } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, condition, isCancellation, log, sleep } from '@temporalio/workflow';
 import type { HoldRequest, HoldResult, LeasedMessage } from '../../shared/contracts/sandbox.ts';
-import { FailureType, failureTypeOf, rootMessage } from '../../shared/failures.ts';
+import { FailureType, failureTypeOf, rootMessage, terminal } from '../../shared/failures.ts';
 import { refComponent } from '../../shared/ids.ts';
 import { adoptOptions, holdOptions, sandboxActivities } from '../activities.ts';
 import { waitUnlessOrphaned } from '../orphans.ts';
@@ -181,4 +181,13 @@ export class Lease {
   }
 }
 
-export const isLeased = (ready: LeasedMessage | LeaseEnd): ready is LeasedMessage => 'sandbox' in ready;
+const isLeased = (ready: LeasedMessage | LeaseEnd): ready is LeasedMessage => 'sandbox' in ready;
+
+/** @throws why there is no sandbox. */
+export function leasedOrThrow(ready: LeasedMessage | LeaseEnd): LeasedMessage {
+  if (isLeased(ready)) return ready;
+  if (ready.kind === 'failed')
+    throw ready.error instanceof Error ? ready.error : new ApplicationFailure(String(ready.error));
+  if (ready.kind === 'orphaned') throw terminal(FailureType.Orphaned, 'The run that this task works for has ended.');
+  throw terminal(FailureType.SandboxGone, 'The sandbox was given back before the work in it was collected.');
+}

@@ -1,6 +1,5 @@
 /** One use of a sandbox by a task: lease, agent, collect, give back. The sandbox is given back whatever happens. */
 import {
-  ApplicationFailure,
   CancellationScope,
   getExternalWorkflowHandle,
   isCancellation,
@@ -9,20 +8,21 @@ import {
   startChild,
 } from '@temporalio/workflow';
 import { agentFailure, cancelledAfter, usedBefore } from '../../shared/agent-failure.ts';
+import type { Checkpoint } from '../../shared/contracts/agent.ts';
 import type { AgentBrief, AgentMessage, AgentResult, UsedMessage } from '../../shared/contracts/agent-run.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
 import type { CollectResult, LeasedMessage, SandboxStart } from '../../shared/contracts/sandbox.ts';
 import { NO_METRICS, type TaskInput, type Used } from '../../shared/contracts/task.ts';
-import { FailureType, failureTypeOf, rootMessage, terminal } from '../../shared/failures.ts';
+import { FailureType, failureTypeOf, rootMessage } from '../../shared/failures.ts';
 import type { Chain } from '../../shared/ids.ts';
 import { messageSignal, sandboxSignal } from '../../shared/messages.ts';
-import { actOptions, sandboxActivities } from '../activities.ts';
 import type { agent } from '../agent/agent.ts';
-import { isLeased, Lease } from './lease.ts';
+import { Collecting } from './collecting.ts';
+import { Lease, leasedOrThrow } from './lease.ts';
 
 /** What a sandbox was used for, with what came out of it; also when the agent itself failed for good. */
 export type Work = { collected: CollectResult; base: string } & (
-  | { kind: 'done'; agent: AgentResult }
+  | { kind: 'done'; agent: AgentResult; enqueued: boolean }
   | { kind: 'failed'; error: unknown }
 );
 
@@ -37,6 +37,8 @@ export type WorkPlan = {
   ref: string;
   /** Whether what an agent leaves that failed for good is worth keeping. */
   keepsFailed: boolean;
+  /** Whether work that is to land is queued as soon as it is collected. */
+  queues: boolean;
   /** The commit's first line, and its text behind it, from the agent's summary. */
   subject: string;
   body: (summary: string) => string;
@@ -51,6 +53,7 @@ const MAX_REASON_CHARS = 2_000;
 export class SandboxWork {
   private readonly input: TaskInput;
   private readonly chain: Chain;
+  private readonly collecting: Collecting;
   private lease: Lease | undefined;
   private releasing: Promise<void> | undefined;
   private epoch = 0;
@@ -62,6 +65,12 @@ export class SandboxWork {
   constructor(input: TaskInput, chain: Chain) {
     this.input = input;
     this.chain = chain;
+    this.collecting = new Collecting(input, chain);
+  }
+
+  /** The work may have been queued, and the planner told so, though nothing was heard of that. */
+  get mayHaveQueued(): boolean {
+    return this.collecting.mayHaveQueued;
   }
 
   /** The signal `leased`. */
@@ -114,8 +123,12 @@ export class SandboxWork {
       }
       const { checkpoint, handoff, metrics } = agent;
       this.used.set(plan.agentId, { metrics });
-      const collected = await this.collect(lease, plan, { checkpoint, summary: handoff.summary });
-      return { kind: 'done', agent, collected, base: collected.base ?? leased.base };
+      const { collected, enqueued = false } = await this.collecting.collect(
+        lease,
+        textsOf(plan, handoff.summary, checkpoint),
+        plan.queues && handoff.status === 'complete' ? agent : undefined,
+      );
+      return { kind: 'done', agent, collected, enqueued, base: collected.base ?? leased.base };
     } catch (error) {
       throw this.agentId === undefined ? error : afterUse(error, this.used.get(plan.agentId));
     } finally {
@@ -193,41 +206,13 @@ export class SandboxWork {
     if (!plan.keepsFailed || lease.end !== undefined || isCancellation(error)) return undefined;
     if (failureTypeOf(error) === FailureType.Orphaned || !patched('salvage')) return undefined;
     try {
-      return await CancellationScope.withTimeout(SALVAGE_TIMEOUT, () =>
-        this.collect(lease, plan, { checkpoint: undefined, summary: `Unfinished: ${reasonOf(error)}` }),
+      const { collected } = await CancellationScope.withTimeout(SALVAGE_TIMEOUT, () =>
+        this.collecting.collect(lease, textsOf(plan, `Unfinished: ${reasonOf(error)}`)),
       );
+      return collected;
     } catch (reason) {
       log.warn('the work of a failed agent could not be collected', { task: task.id, reason: rootMessage(reason) });
       return undefined;
-    }
-  }
-
-  private async collect(
-    lease: Lease,
-    plan: WorkPlan,
-    { checkpoint, summary }: Pick<AgentResult, 'checkpoint'> & { summary: string },
-  ): Promise<CollectResult> {
-    const { run, task } = this.input;
-    for (let tries = 1; ; tries++) {
-      const { sandbox, base } = leasedOrThrow(await lease.ready());
-      try {
-        const activities = sandboxActivities(sandbox.queue, { ...actOptions, summary: 'collect the work' });
-        return await activities.collectWork({
-          run,
-          sandbox,
-          base,
-          restore: checkpoint,
-          task,
-          change: this.chain,
-          ...(this.input.fix === true ? { fix: true } : {}),
-          ref: plan.ref,
-          subject: plan.subject,
-          body: plan.body(summary),
-        });
-      } catch (error) {
-        if (isCancellation(error) || tries >= 5 || failureTypeOf(error) !== FailureType.SandboxGone) throw error;
-        await lease.another(sandbox.epoch);
-      }
     }
   }
 
@@ -254,6 +239,14 @@ export class SandboxWork {
   }
 }
 
+/** What of a plan its commit is made of. */
+const textsOf = ({ ref, subject, body }: WorkPlan, summary: string, restore?: Checkpoint) => ({
+  ref,
+  subject,
+  body: body(summary),
+  ...(restore === undefined ? {} : { restore }),
+});
+
 /** The same failure or cancellation, with what an agent had used before it: nothing is known of one that did not say. */
 function afterUse(error: unknown, used: Used | undefined): Error {
   const known = used ?? usedBefore(error) ?? { metrics: NO_METRICS, estimated: {} };
@@ -262,11 +255,3 @@ function afterUse(error: unknown, used: Used | undefined): Error {
 }
 
 export const reasonOf = (error: unknown): string => rootMessage(error).slice(0, MAX_REASON_CHARS);
-
-function leasedOrThrow(ready: LeasedMessage | NonNullable<Lease['end']>): LeasedMessage {
-  if (isLeased(ready)) return ready;
-  if (ready.kind === 'failed')
-    throw ready.error instanceof Error ? ready.error : new ApplicationFailure(String(ready.error));
-  if (ready.kind === 'orphaned') throw terminal(FailureType.Orphaned, 'The run that this task works for has ended.');
-  throw terminal(FailureType.SandboxGone, 'The sandbox was given back before the work in it was collected.');
-}

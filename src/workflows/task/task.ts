@@ -12,7 +12,7 @@ import {
   setHandler,
 } from '@temporalio/workflow';
 import { usedBefore } from '../../shared/agent-failure.ts';
-import { type AgentBrief, AgentMessage, type AgentResult, UsedMessage } from '../../shared/contracts/agent-run.ts';
+import { type AgentBrief, AgentMessage, UsedMessage } from '../../shared/contracts/agent-run.ts';
 import { Verdict } from '../../shared/contracts/people.ts';
 import { MergeAnswer } from '../../shared/contracts/merge.ts';
 import { LeasedMessage, type SandboxStart } from '../../shared/contracts/sandbox.ts';
@@ -23,7 +23,9 @@ import {
   TaskInput,
   type TaskResult,
 } from '../../shared/contracts/task.ts';
-import { boundedHandoff, MAX_HANDOFF_CHARS } from '../../shared/handoff-size.ts';
+import { subjectOf, bodyOf } from '../../shared/commit-text.ts';
+import { finishedHandoff, handoffMessage, isToLand, workedOn } from '../../shared/decisions/handoff.ts';
+import { releasedWork } from '../../shared/decisions/held.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../../shared/failures.ts';
 import { agentWorkflowId, taskRef } from '../../shared/ids.ts';
 import {
@@ -39,8 +41,6 @@ import { RUN_TEXT } from '../../shared/run-text.ts';
 import { ownChain } from '../agent/ask.ts';
 import { parseInput, parseSignal } from '../input.ts';
 import { Branch, type Landed } from './branch.ts';
-import { bodyOf, subjectOf } from './commit-text.ts';
-import { heldWork, releasedWork } from './held.ts';
 import { queueNames } from '../queues.ts';
 import { reasonOf, SandboxWork } from './sandbox-work.ts';
 
@@ -109,22 +109,31 @@ class Task {
       guidance,
       ...(previous === undefined ? {} : { previous: { summary: previous.summary } }),
     };
-    const { handoff, base } = release === undefined ? await this.attempt(start, brief) : releasedWork(release);
-    const queued = handoff.status === 'complete' && handoff.commit !== undefined;
+    const attempted: Attempted = release === undefined ? await this.attempt(start, brief) : releasedWork(release);
+    const { handoff, base, enqueued = false } = attempted;
+    const queued = isToLand(handoff);
     this.handedOff = { handoff, queued };
-    // Who approves a merge may take days: the planner is told before.
-    const waits = !queued || this.input.run.settings.approvals.includes('merge');
+    const waits = !queued || this.asksPeople;
     if (!queued) await this.work.givenBack();
     if (waits) await this.tellHandoff(handoff, queued);
-    if (!queued || handoff.commit === undefined || base === undefined) {
-      return { handoff, outcome: { kind: 'none' }, conflictMetrics: NO_METRICS, conflicts: 0 };
+    if (!queued || base === undefined) {
+      const none: Landed = { outcome: { kind: 'none' }, used: { metrics: NO_METRICS }, conflicts: 0 };
+      if (!this.work.mayHaveQueued) return { handoff, ...toldOf(none) };
+      const unknown = this.branch.cutOff(RUN_TEXT.mayBeQueued);
+      await this.tellOutcome(unknown);
+      return { handoff, ...toldOf(unknown) };
     }
-    const news = { parent: this.input.parent, message: this.handoffMessage(handoff, queued) };
-    const landed = await this.branch.land(handoff, { commit: handoff.commit, base }, waits ? undefined : news);
+    const news = waits ? {} : { handoff: { parent: this.input.parent, message: this.handoffMessage(handoff, queued) } };
+    const landed = await this.branch.land(handoff, { commit: handoff.commit, base }, { ...news, enqueued });
     // After its last message nothing of a task is open: a run of the same id may come at once.
     await this.work.givenBack();
     await this.tellOutcome(landed);
     return { handoff, ...toldOf(landed) };
+  }
+
+  /** Who approves a merge may take days: the planner is told before. */
+  private get asksPeople(): boolean {
+    return this.input.run.settings.approvals.includes('merge');
   }
 
   /** What it has not told, and what it may have: the planner takes each message once. */
@@ -132,11 +141,11 @@ class Task {
     await this.work.givenBack();
     const { handoff, queued } = this.handedOff ?? { handoff: failedHandoff(error, RUN_TEXT.cutOff), queued: false };
     await this.tellHandoff(handoff, queued);
-    if (queued) await this.tellOutcome(this.branch.cutOff());
+    if (queued || this.work.mayHaveQueued) await this.tellOutcome(this.branch.cutOff(RUN_TEXT.cutOffQueued));
   }
 
   /** The agent's work as a handoff; what fails on the way becomes a failed handoff, save a cancellation. */
-  private async attempt(start: SandboxStart, brief: AgentBrief): Promise<{ handoff: Handoff; base?: string }> {
+  private async attempt(start: SandboxStart, brief: AgentBrief): Promise<Attempted> {
     try {
       const work = await this.work.run({
         start,
@@ -145,35 +154,23 @@ class Task {
         queue: queueNames().sandbox,
         ref: this.ref,
         keepsFailed: true,
+        queues: !this.asksPeople,
         subject: subjectOf(this.input.task),
         body: bodyOf,
         budget: this.input.budget,
       });
       const { collected, base } = work;
-      const handoff = {
-        ...(work.kind === 'failed' ? this.failed(work.error) : workedOn(work.agent)),
-        filesChanged: collected.filesChanged,
-        ...(collected.commit === undefined ? {} : { commit: collected.commit }),
-      };
-      return { base, handoff: boundedHandoff(this.guarded(handoff, base, collected.tamper), MAX_HANDOFF_CHARS) };
+      const said = work.kind === 'failed' ? this.failed(work.error) : workedOn(work.agent);
+      const handoff = finishedHandoff(said, this.input, { ...collected, base, ref: this.ref });
+      if (handoff.held !== undefined) {
+        const { tamper: evidence } = collected;
+        log.warn('work is held: it makes tests or checks weaker', { task: this.input.task.id, evidence });
+      }
+      return { base, handoff, enqueued: work.kind === 'done' && work.enqueued };
     } catch (error) {
       if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
       return { handoff: this.failed(error) };
     }
-  }
-
-  /** Work that makes tests or checks weaker is held for the planner and people, unless that was asked for. */
-  private guarded(handoff: Handoff, base: string, evidence: readonly string[] = []): Handoff {
-    const { run, task } = this.input;
-    if (evidence.length === 0) return handoff;
-    const concerns = [RUN_TEXT.weakened(evidence), ...handoff.concerns];
-    const held = run.settings.tamper === 'hold' && task.weakensTests !== true && handoff.status === 'complete';
-    if (!held) return { ...handoff, concerns };
-    log.warn('work is held: it makes tests or checks weaker', { task: task.id, evidence });
-    const summary = `${RUN_TEXT.heldForTests(evidence)}\n\n${handoff.summary}`;
-    const { commit } = handoff;
-    const work = commit === undefined ? {} : { held: heldWork('tamper', { commit, base, ref: this.ref }, handoff) };
-    return { ...handoff, status: 'blocked', summary, concerns, ...work };
   }
 
   private failed(error: unknown): Handoff {
@@ -188,8 +185,7 @@ class Task {
 
   private handoffMessage(handoff: Handoff, queued: boolean): HandoffMessage {
     const { task, attempt } = this.input;
-    const id = `${this.chain.firstRunId}/handoff`;
-    return { id, sender: this.chain, taskId: task.id, attempt, handoff, queued };
+    return handoffMessage({ chain: this.chain, task, attempt }, handoff, queued);
   }
 
   private async tellOutcome(landed: Landed): Promise<void> {
@@ -214,6 +210,8 @@ class Task {
   }
 }
 
+type Attempted = { handoff: Handoff; base?: string; enqueued?: boolean };
+
 /** What a planner is told of a branch. */
 const toldOf = ({ outcome, used: { metrics, estimated }, conflicts }: Landed) => ({
   outcome,
@@ -231,13 +229,6 @@ const failedHandoff = (error: unknown, summary: string, concerns: string[] = [])
   filesChanged: [],
   // No agent has started where the error does not say.
   ...(usedBefore(error) ?? { metrics: NO_METRICS }),
-});
-
-/** The agent's handoff with what was measured of it. */
-const workedOn = ({ handoff, metrics, checks }: AgentResult) => ({
-  ...handoff,
-  metrics,
-  ...(checks === undefined ? {} : { checks }),
 });
 
 /** For an agent that finds the branch as it is, because the commit it should go on from is nowhere any more. */

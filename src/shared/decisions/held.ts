@@ -1,8 +1,8 @@
 /** Work that a guard holds, as a task tells its planner of it; and work that a person has released. Pure. */
-import type { HeldWork, Release } from '../../shared/contracts/held.ts';
-import { type Handoff, NO_METRICS } from '../../shared/contracts/task.ts';
-import { boundedPaths } from '../../shared/handoff-size.ts';
-import { RUN_TEXT } from '../../shared/run-text.ts';
+import type { HeldWork, Release } from '../contracts/held.ts';
+import { type Handoff, NO_METRICS } from '../contracts/task.ts';
+import { boundedPaths } from '../handoff-size.ts';
+import { RUN_TEXT } from '../run-text.ts';
 
 /** Planners carry them through continue-as-new. */
 const MAX_SUMMARY_CHARS = 1_000;

@@ -1,5 +1,5 @@
 /** The words of a task's commit. */
-import type { TaskSpec } from '../../shared/contracts/task.ts';
+import type { TaskSpec } from './contracts/task.ts';
 
 /** A merge queue carries the requests of all runs through continue-as-new. */
 const MAX_BODY_CHARS = 4_000;

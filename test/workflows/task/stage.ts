@@ -1,0 +1,200 @@
+/** A task by itself on a real server: its activities are played from a script, save those that are under test. */
+import { Context } from '@temporalio/activity';
+import { defaultPayloadConverter } from '@temporalio/common';
+import { Worker } from '@temporalio/worker';
+import { expect } from 'vitest';
+import { createEnqueue, type Enqueue } from '../../../src/activities/merge/enqueue.ts';
+import { createFinishActivities } from '../../../src/activities/turn/collect-and-enqueue.ts';
+import type { ThinkResult } from '../../../src/shared/contracts/agent.ts';
+import type { EnqueueRequest } from '../../../src/shared/contracts/activities.ts';
+import type { MergeOutcome } from '../../../src/shared/contracts/merge.ts';
+import type { CollectRequest, HoldRequest } from '../../../src/shared/contracts/sandbox.ts';
+import { type HandoffMessage, type OutcomeMessage, TaskInput } from '../../../src/shared/contracts/task.ts';
+import { mergeQueueWorkflowId } from '../../../src/shared/ids.ts';
+import { leasedSignal, mergeOutcomeSignal } from '../../../src/shared/messages.ts';
+import { DEFAULT_RUN_SETTINGS, type RunSettings } from '../../../src/shared/settings.ts';
+import { createTestLog } from '../../support/log.ts';
+import { runContext } from '../../support/run-context.ts';
+import { temporal } from '../../support/temporal.ts';
+
+export const SHA = 'a'.repeat(40);
+export const MAX_OUTPUT = 1_000;
+export const BRIEF = { role: 'user', text: 'Do it.' } as const;
+
+export const answer = (name: string, argumentsText: string): ThinkResult => ({
+  message: { role: 'assistant', text: '', toolCalls: [{ id: `call-${name}`, name, arguments: argumentsText }] },
+  usage: { inputTokens: 400, cachedInputTokens: 0, outputTokens: 100 },
+  costUsd: 0.01,
+  endpoint: 'e',
+  model: 'm',
+  stop: 'tool-calls',
+  attempts: 1,
+  durationMs: 5,
+});
+const HANDOFF = JSON.stringify({ status: 'complete', summary: 'Done.' });
+/** An agent that is done at once. */
+export const CLOSES = { '/agent briefAndThink': [{ messages: [BRIEF], answer: answer('submit_handoff', HANDOFF) }] };
+export const COLLECTED = { base: SHA, commit: SHA, filesChanged: ['a.txt'], unresolved: [] };
+
+/** Spans go nowhere. */
+const SINKS = { exporter: { export: { fn: () => undefined } } };
+
+/**
+ * What activities give, or throw, by the end of their workflow's id and their name, one after the other; then they
+ * hang. What `enqueue` gives is the queue's outcome; `'unheard'`: it has taken the request and answers nothing.
+ */
+export type Script = Record<string, unknown[]>;
+
+export type TaskStage = Awaited<ReturnType<typeof taskStage>>;
+
+/** Of the task that the calling workflow is, or works for. */
+const taskOf = (workflowId: string): string => /^[^/]+\/[^/]+/.exec(workflowId)?.[0] ?? workflowId;
+
+async function untilCancelled(): Promise<never> {
+  const beating = setInterval(() => Context.current().heartbeat(), 50);
+  try {
+    return await Context.current().cancelled;
+  } finally {
+    clearInterval(beating);
+  }
+}
+
+export async function taskStage() {
+  const server = await temporal();
+  const client = await server.client();
+  const queue = server.uniqueQueue();
+  const log = createTestLog();
+  const scripts = new Map<string, Script>();
+  const begun = new Map<string, string[]>();
+  const collects: CollectRequest[] = [];
+  const asked: EnqueueRequest[] = [];
+  /** Of a repository that nobody reads: its merge queue is nobody else's. */
+  const location = `/${queue}`;
+  let count = 0;
+
+  async function scripted<T>(name: string): Promise<T> {
+    const { workflowId } = Context.current().info.workflowExecution ?? { workflowId: '' };
+    const task = taskOf(workflowId);
+    const what = `${workflowId.slice(task.length)} ${name}`;
+    begun.set(task, [...(begun.get(task) ?? []), what]);
+    const next = scripts.get(task)?.[what]?.shift();
+    if (next instanceof Error) throw next;
+    return next === undefined ? await untilCancelled() : (next as T);
+  }
+
+  /** As it is; nobody runs the queue that it starts, so that the script says what becomes of the request. */
+  const reallyEnqueue = createEnqueue({ client, taskQueue: `${queue}-nobody`, log });
+  const enqueueAs =
+    (name: string): Enqueue =>
+    async (request) => {
+      const outcome = await scripted<MergeOutcome | 'unheard'>(name);
+      await reallyEnqueue(request);
+      asked.push(request);
+      if (outcome === 'unheard') return;
+      const { id, requester } = request.entry;
+      await client.workflow.getHandle(requester.workflowId).signal(mergeOutcomeSignal, { id, outcome });
+    };
+  const collectWork = async (request: CollectRequest) => {
+    collects.push(request);
+    return await scripted<typeof COLLECTED>('collectWork');
+  };
+  const activities = {
+    async holdSandbox({ holder, epoch }: HoldRequest) {
+      const { taskQueue } = Context.current().info;
+      const sandbox = { id: `s-${epoch}`, epoch, queue: taskQueue };
+      await scripted('holdSandbox');
+      await client.workflow.getHandle(holder.workflowId).signal(leasedSignal, { sandbox, base: SHA });
+      return await untilCancelled();
+    },
+    enqueueMerge: enqueueAs('enqueueMerge'),
+    briefAndThink: () => scripted('briefAndThink'),
+    actAndThink: () => scripted('actAndThink'),
+    act: () => scripted('act'),
+    think: () => scripted('think'),
+    collectWork,
+    ...createFinishActivities({ collectWork, enqueue: enqueueAs('enqueue'), log }),
+  };
+  const connection = await server.workerConnection();
+  const common = { connection, activities, maxHeartbeatThrottleInterval: 50, defaultHeartbeatThrottleInterval: 50 };
+  const workers = [
+    await Worker.create({ ...common, taskQueue: queue, workflowBundle: await server.workflowBundle(), sinks: SINKS }),
+    await Worker.create({ ...common, taskQueue: `${queue}-sandbox` }),
+    await Worker.create({ ...common, taskQueue: `${queue}-sandbox-reserved` }),
+  ];
+  const ended = Promise.all(workers.map((worker) => worker.run()));
+
+  return {
+    client,
+    log,
+    async close(): Promise<void> {
+      for (const worker of workers) worker.shutdown();
+      await ended;
+      for (const id of new Set(asked.map(({ repo, target }) => mergeQueueWorkflowId(repo.key, target)))) {
+        await client.workflow.getHandle(id).terminate();
+      }
+    },
+    /** A task of a planner that is there and does nothing, so that its history keeps what it is told. */
+    async started(script: Script, settings: Partial<RunSettings> = {}) {
+      const run = `task-${process.pid}-${Date.now()}-${++count}`;
+      const planner = await client.workflow.start('planner', {
+        workflowId: run,
+        taskQueue: `${queue}-nobody`,
+        args: [{ repo: '/x', spec: 'S' }],
+      });
+      const parent = { workflowId: run, firstRunId: planner.firstExecutionRunId };
+      const context = runContext(location, SHA, {
+        root: parent,
+        settings: { ...DEFAULT_RUN_SETTINGS, maxOutputTokens: MAX_OUTPUT, ...settings },
+      });
+      const workflowId = `${run}/alpha.1`;
+      const lines = Object.entries({ ' holdSandbox': ['leased', 'leased'], ...script });
+      scripts.set(workflowId, Object.fromEntries(lines.map(([name, results]) => [name, [...results]])));
+      const input = {
+        run: context,
+        task: { id: 'alpha', description: 'do it' },
+        attempt: 1,
+        parent,
+        ancestors: [parent],
+      };
+      const task = await client.workflow.start('task', {
+        workflowId,
+        taskQueue: queue,
+        args: [TaskInput.parse(input)],
+      });
+      return {
+        task,
+        chain: { workflowId, firstRunId: task.firstExecutionRunId },
+        agent: client.workflow.getHandle(`${workflowId}/agent`),
+        until: async (name: string, times = 1) => {
+          const seen = () => (begun.get(workflowId) ?? []).filter((each) => each === name).length;
+          await expect.poll(seen, { timeout: 20_000 }).toBe(times);
+        },
+        /** What its work was collected with, and what its queue was really asked, in order. */
+        collects: () => collects.filter(({ change }) => change.workflowId === workflowId),
+        asked: () => asked.filter(({ entry }) => entry.requester.workflowId === workflowId),
+        /** The activities that it has scheduled, in order. */
+        async scheduled(): Promise<string[]> {
+          const { events } = await task.fetchHistory();
+          return (events ?? []).flatMap(
+            ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name ?? [],
+          );
+        },
+        /** After its end: what its planner has been told, in order. */
+        async told() {
+          await task.result().catch(() => undefined);
+          const { events } = await planner.fetchHistory();
+          await planner.terminate();
+          const signals = (events ?? []).flatMap((event) => event.workflowExecutionSignaledEventAttributes ?? []);
+          const said = signals.map(({ signalName, input: sent }) => ({
+            name: signalName,
+            message: defaultPayloadConverter.fromPayload<unknown>(sent?.payloads?.[0] ?? {}),
+          }));
+          const of = <T>(name: string): T[] =>
+            said.filter((each) => each.name === name).map(({ message }) => message as T);
+          return { handoffs: of<HandoffMessage>('handoff'), outcomes: of<OutcomeMessage>('outcome') };
+        },
+        status: async () => (await task.describe()).status.name,
+      };
+    },
+  };
+}
