@@ -40,8 +40,8 @@ export const COLLECTED = { base: SHA, commit: SHA, filesChanged: ['a.txt'], unre
 const SINKS = { exporter: { export: { fn: () => undefined } } };
 
 /**
- * What activities give, or throw, by the end of their workflow's id and their name, one after the other; then they
- * hang. What `enqueue` gives is the queue's outcome; `'unheard'`: it has taken the request and answers nothing.
+ * What activities give or throw, or functions that say so, by the end of their workflow's id and their name, one after
+ * the other; then they hang. Of `enqueue` that is the queue's outcome; `'took it'`: it is asked, and that fails after it.
  */
 export type Script = Record<string, unknown[]>;
 
@@ -78,8 +78,9 @@ export async function taskStage() {
     const what = `${workflowId.slice(task.length)} ${name}`;
     begun.set(task, [...(begun.get(task) ?? []), what]);
     const next = scripts.get(task)?.[what]?.shift();
-    if (next instanceof Error) throw next;
-    return next === undefined ? await untilCancelled() : (next as T);
+    const result: unknown = typeof next === 'function' ? await next() : next;
+    if (result instanceof Error) throw result;
+    return result === undefined ? await untilCancelled() : (result as T);
   }
 
   /** As it is; nobody runs the queue that it starts, so that the script says what becomes of the request. */
@@ -87,10 +88,10 @@ export async function taskStage() {
   const enqueueAs =
     (name: string): Enqueue =>
     async (request) => {
-      const outcome = await scripted<MergeOutcome | 'unheard'>(name);
+      const outcome = await scripted<MergeOutcome | 'took it'>(name);
       await reallyEnqueue(request);
       asked.push(request);
-      if (outcome === 'unheard') return;
+      if (outcome === 'took it') throw new Error('the answer was lost');
       const { id, requester } = request.entry;
       await client.workflow.getHandle(requester.workflowId).signal(mergeOutcomeSignal, { id, outcome });
     };
@@ -104,7 +105,7 @@ export async function taskStage() {
       const sandbox = { id: `s-${epoch}`, epoch, queue: taskQueue };
       await scripted('holdSandbox');
       await client.workflow.getHandle(holder.workflowId).signal(leasedSignal, { sandbox, base: SHA });
-      return await untilCancelled();
+      return await scripted('holdSandbox ends');
     },
     enqueueMerge: enqueueAs('enqueueMerge'),
     briefAndThink: () => scripted('briefAndThink'),
@@ -161,6 +162,15 @@ export async function taskStage() {
         taskQueue: queue,
         args: [TaskInput.parse(input)],
       });
+      const heard = async () => {
+        const { events } = await planner.fetchHistory();
+        const signals = (events ?? []).flatMap((event) => event.workflowExecutionSignaledEventAttributes ?? []);
+        const of = <T>(name: string): T[] =>
+          signals
+            .filter(({ signalName }) => signalName === name)
+            .map(({ input: sent }) => defaultPayloadConverter.fromPayload<T>(sent?.payloads?.[0] ?? {}));
+        return { handoffs: of<HandoffMessage>('handoff'), outcomes: of<OutcomeMessage>('outcome') };
+      };
       return {
         task,
         chain: { workflowId, firstRunId: task.firstExecutionRunId },
@@ -179,19 +189,14 @@ export async function taskStage() {
             ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled?.activityType?.name ?? [],
           );
         },
-        /** After its end: what its planner has been told, in order. */
+        /** What its planner has been told until now, in order. */
+        heard,
+        /** The same after its end. */
         async told() {
           await task.result().catch(() => undefined);
-          const { events } = await planner.fetchHistory();
+          const said = await heard();
           await planner.terminate();
-          const signals = (events ?? []).flatMap((event) => event.workflowExecutionSignaledEventAttributes ?? []);
-          const said = signals.map(({ signalName, input: sent }) => ({
-            name: signalName,
-            message: defaultPayloadConverter.fromPayload<unknown>(sent?.payloads?.[0] ?? {}),
-          }));
-          const of = <T>(name: string): T[] =>
-            said.filter((each) => each.name === name).map(({ message }) => message as T);
-          return { handoffs: of<HandoffMessage>('handoff'), outcomes: of<OutcomeMessage>('outcome') };
+          return said;
         },
         status: async () => (await task.describe()).status.name,
       };
