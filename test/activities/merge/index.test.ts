@@ -1,14 +1,16 @@
 import { join } from 'node:path';
-import type { Client } from '@temporalio/client';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
 import { createMergeActivities } from '../../../src/activities/merge/index.ts';
 import { LandResult, type MergeAnswer } from '../../../src/shared/contracts/merge.ts';
-import { mergeQueueWorkflowId, repositoryKey } from '../../../src/shared/ids.ts';
+import { type HandoffMessage, NO_METRICS } from '../../../src/shared/contracts/task.ts';
+import { type Chain, mergeQueueWorkflowId, repositoryKey } from '../../../src/shared/ids.ts';
 import { serveGit } from '../../support/git-http.ts';
 import { createTestLog } from '../../support/log.ts';
+import { mergeRequest } from '../../support/merge-requests.ts';
 import { workOn } from '../../support/merges.ts';
 import { bareRepository, temporaryFolder } from '../../support/repos.ts';
 import { temporal } from '../../support/temporal.ts';
@@ -39,6 +41,9 @@ afterAll(async () => {
   folder.remove();
 });
 
+/** Of an event; the server's clock tells which came first. */
+const nanosOf = (time: { seconds?: unknown; nanos?: number | null } | null | undefined): bigint =>
+  BigInt(String(time?.seconds ?? 0)) * 1_000_000_000n + BigInt(time?.nanos ?? 0);
 const answer = (id: string): MergeAnswer => ({ id, outcome: { kind: 'empty' } });
 const tell = (...answers: { requester: { workflowId: string; firstRunId: string }; answer: MergeAnswer }[]) =>
   new MockActivityEnvironment().run(activities.answerRequesters, { answers });
@@ -127,6 +132,63 @@ describe('enqueueMerge', () => {
     const other = client.workflow.getHandle(mergeQueueWorkflowId(repo.key, 'other'));
     expect((await other.query(requestsQuery)).requests).toEqual([entries[0]]);
     await Promise.all([queue.terminate(), other.terminate()]);
+  });
+});
+
+describe('enqueueMerge with a handoff', () => {
+  const message: HandoffMessage = {
+    id: 'chain/handoff',
+    sender: { workflowId: 'run/alpha.1', firstRunId: 'chain' },
+    taskId: 'alpha',
+    attempt: 1,
+    queued: true,
+    handoff: {
+      status: 'complete',
+      summary: 'Done.',
+      concerns: [],
+      suggestions: [],
+      filesChanged: [],
+      metrics: NO_METRICS,
+    },
+  };
+  /** Asks a queue of its own, for a parent. @returns the handle of that queue. */
+  const ask = async (name: string, parent: Chain, attempt = 1) => {
+    const location = `/${taskQueue}/${name}`;
+    const request = {
+      repo: { location, key: repositoryKey(location) },
+      target: 'main',
+      entry: mergeRequest(name),
+      handoff: { parent, message },
+    };
+    const queue = client.workflow.getHandle(mergeQueueWorkflowId(request.repo.key, 'main'));
+    await new MockActivityEnvironment({ attempt }).run(activities.enqueueMerge, request);
+    return queue;
+  };
+
+  test('tells the parent before the queue has the request', async () => {
+    const { handle, chain } = await start();
+    const queue = await ask('told', chain);
+    const { events: told } = await handle.fetchHistory();
+    const { events: asked } = await queue.fetchHistory();
+    const [heard, begun] = [told, asked].map((events) => {
+      const signalled = events?.find((event) => event.workflowExecutionSignaledEventAttributes != null);
+      return { nanos: nanosOf(signalled?.eventTime), name: signalled?.workflowExecutionSignaledEventAttributes };
+    });
+    expect(heard?.name?.signalName).toBe('handoff');
+    expect(begun?.name?.signalName).toBe('enqueue');
+    expect(heard?.nanos ?? 0n).toBeLessThan(begun?.nanos ?? 0n);
+    await Promise.all([queue.terminate(), handle.terminate()]);
+  });
+
+  test('asks for a parent that has ended, and not before one that could not be told', async () => {
+    const { handle, chain } = await start();
+    await handle.terminate();
+    const queue = await ask('ended', chain);
+    expect((await queue.query(requestsQuery)).requests).toHaveLength(1);
+    await queue.terminate();
+    await expect(ask('untold', { ...chain, workflowId: '' })).rejects.toThrow();
+    const untold = client.workflow.getHandle(mergeQueueWorkflowId(repositoryKey(`/${taskQueue}/untold`), 'main'));
+    await expect(untold.describe()).rejects.toThrow(WorkflowNotFoundError);
   });
 });
 

@@ -4,7 +4,7 @@ import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { call, REF, type TestHost, testHost } from './support.ts';
+import { HOLDER, call, REF, type TestHost, testHost } from './support.ts';
 
 describe('code in and out of a sandbox', () => {
   let host: TestHost;
@@ -98,6 +98,44 @@ describe('code in and out of a sandbox', () => {
       host.origin.hook('pre-receive', '');
     }
     const { commit } = await host.collect(id);
+    expect(host.origin.git('rev-parse', REF)).toBe(commit);
+  });
+
+  it('makes the same commit of the same work, whenever and wherever it is collected', async () => {
+    const at = Date.UTC(2031, 0, 2, 3, 4, 5);
+    const commits: (string | undefined)[] = [];
+    for (const id of [await host.open(), await host.open()]) {
+      await host.act(id, 1, [call('write', { path: 'x.txt', content: 'the same\n' })]);
+      commits.push((await host.collect(id, { at })).commit);
+    }
+    expect(commits[1]).toBe(commits[0]);
+    expect(host.origin.git('log', '-1', '--format=%at %ct', REF)).toBe(`${at / 1_000} ${at / 1_000}`);
+  });
+
+  it.each([
+    ['tried again', {}, 2],
+    ['tried again in another sandbox', { again: true }, 1],
+  ])(
+    'hands over what it has pushed where it is %s, though the tree is another one by then',
+    async (_, more, attempt) => {
+      const id = await host.open();
+      await host.act(id, 1, [call('write', { path: 'x.txt', content: 'pushed\n' })]);
+      const first = await host.collect(id);
+      const other = await host.open();
+      await host.act(other, 1, [call('write', { path: 'other.txt', content: 'not all of it\n' })]);
+      expect(await host.collect(other, more, attempt)).toEqual(first);
+      expect(host.origin.git('rev-parse', REF)).toBe(first.commit);
+    },
+  );
+
+  it('does not take for its own what another task has pushed there', async () => {
+    const id = await host.open();
+    await host.act(id, 1, [call('write', { path: 'x.txt', content: 'of an earlier run\n' })]);
+    await host.collect(id, { change: { ...HOLDER, firstRunId: '00000000-0000-4000-8000-0000000000bb' } });
+    const own = await host.open();
+    await host.act(own, 1, [call('write', { path: 'own.txt', content: 'own\n' })]);
+    const { commit, filesChanged } = await host.collect(own, { again: true });
+    expect(filesChanged).toEqual(['own.txt']);
     expect(host.origin.git('rev-parse', REF)).toBe(commit);
   });
 

@@ -145,7 +145,7 @@ export async function testHost(options: TestHostOptions = {}) {
       const { results } = await act(id, turn, [call('bash', { command })]);
       return results[0] ?? { callId: '', name: 'bash', status: 'error' as const, output: 'no result' };
     },
-    collect(id: string, more: Partial<CollectRequest> = {}) {
+    collect(id: string, more: Partial<CollectRequest> = {}, attempt = 1) {
       const request: CollectRequest = {
         run,
         sandbox: { id, epoch: 1, queue: 'host' },
@@ -157,7 +157,7 @@ export async function testHost(options: TestHostOptions = {}) {
         body: 'Did it.',
         ...more,
       };
-      return new MockActivityEnvironment().run(() => collectWork({ ...deps, log }, request)) as ReturnType<
+      return new MockActivityEnvironment({ attempt }).run(() => collectWork({ ...deps, log }, request)) as ReturnType<
         typeof collectWork
       >;
     },

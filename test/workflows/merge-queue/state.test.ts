@@ -28,6 +28,18 @@ describe('the merge queue', () => {
     expect(queue.takeBatch()).toHaveLength(0);
   });
 
+  test('of a request that comes again with another commit the last one is landed, in its old place', () => {
+    const queue = fresh();
+    const other = { ...entry('a'), commit: 'b'.repeat(40) };
+    for (const each of [entry('a'), entry('b'), other]) queue.add(each);
+    expect(queue.takeBatch()).toEqual([other, entry('b')]);
+    // It is too late for what is being landed, which is the same change.
+    queue.add(entry('a'));
+    queue.decided([{ id: 'a', outcome: { kind: 'landed', commit: SHA } }]);
+    expect(queue.takeAnswers().map(({ answer }) => answer.id)).toEqual(['a']);
+    expect(queue.takeBatch()).toEqual([entry('b')]);
+  });
+
   test('a requester that asks again after the decision is answered again, also after continue-as-new', () => {
     const queue = fresh();
     queue.add(entry('a'));
