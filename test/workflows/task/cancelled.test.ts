@@ -86,9 +86,13 @@ describe('a task that is cancelled', () => {
     const { task, until, told } = await started(CLOSES);
     await until(' collectWork');
     await task.cancel();
-    const { handoffs } = await told();
+    const { handoffs, outcomes } = await told();
     expect(handoffs).toMatchObject([{ queued: false, handoff: { status: 'failed', metrics: ONE_TURN } }]);
     expect(handoffs[0]?.handoff.estimated).toBeUndefined();
+    // The planner heeds that only where it was told that a branch is queued.
+    expect(outcomes).toMatchObject([
+      { outcome: { kind: 'ejected', reason: expect.stringContaining('may have landed') } },
+    ]);
   }, 30_000);
 
   test('while an agent resolves a conflict tells what that one used apart', async () => {
