@@ -83,6 +83,21 @@ describe('a task whose work is to land', () => {
     expect(new Set(handoffs.map(({ id }) => id)).size).toBe(1);
   }, 30_000);
 
+  test('is one handoff and one request, also where the activity runs again after it has asked', async () => {
+    const task = await stage.started({
+      ...CLOSES,
+      ' collectWork': [COLLECTED, COLLECTED],
+      ' enqueue': [LANDED, LANDED],
+      'answer of collectAndEnqueue': ['lost'],
+    });
+    const { handoffs, outcomes } = await task.told();
+    const [first, second] = asked(task);
+    expect(second).toEqual(first);
+    expect(new Set(handoffs.map(({ id }) => id)).size).toBe(1);
+    expect(outcomes).toMatchObject([{ outcome: LANDED }]);
+    expect(await task.scheduled()).toEqual(['holdSandbox', 'collectAndEnqueue']);
+  }, 30_000);
+
   test('that is lost with its sandbox is collected in another one, as the same commit', async () => {
     let lose: (result: { end: 'gone' }) => void = () => undefined;
     const lost = new Promise((resolve) => (lose = resolve));

@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 import { createEnqueue, type Enqueue } from '../../../src/activities/merge/enqueue.ts';
 import { createFinishActivities } from '../../../src/activities/turn/collect-and-enqueue.ts';
 import type { ThinkResult } from '../../../src/shared/contracts/agent.ts';
-import type { EnqueueRequest } from '../../../src/shared/contracts/activities.ts';
+import type { EnqueueRequest, FinishedWork } from '../../../src/shared/contracts/activities.ts';
 import type { MergeOutcome } from '../../../src/shared/contracts/merge.ts';
 import type { CollectRequest, HoldRequest } from '../../../src/shared/contracts/sandbox.ts';
 import { type HandoffMessage, type OutcomeMessage, TaskInput } from '../../../src/shared/contracts/task.ts';
@@ -99,6 +99,7 @@ export async function taskStage() {
     collects.push(request);
     return await scripted<typeof COLLECTED>('collectWork');
   };
+  const finish = createFinishActivities({ collectWork, enqueue: enqueueAs('enqueue'), log });
   const activities = {
     async holdSandbox({ holder, epoch }: HoldRequest) {
       const { taskQueue } = Context.current().info;
@@ -113,7 +114,12 @@ export async function taskStage() {
     act: () => scripted('act'),
     think: () => scripted('think'),
     collectWork,
-    ...createFinishActivities({ collectWork, enqueue: enqueueAs('enqueue'), log }),
+    async collectAndEnqueue(work: FinishedWork) {
+      const result = await finish.collectAndEnqueue(work);
+      if (scripts.get(work.collect.change.workflowId)?.['answer of collectAndEnqueue']?.shift() !== 'lost')
+        return result;
+      throw new Error('the worker was killed before it could say so');
+    },
   };
   const connection = await server.workerConnection();
   const common = { connection, activities, maxHeartbeatThrottleInterval: 50, defaultHeartbeatThrottleInterval: 50 };
