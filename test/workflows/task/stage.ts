@@ -78,7 +78,7 @@ export async function taskStage() {
     const what = `${workflowId.slice(task.length)} ${name}`;
     begun.set(task, [...(begun.get(task) ?? []), what]);
     const next = scripts.get(task)?.[what]?.shift();
-    const result: unknown = typeof next === 'function' ? await next() : next;
+    const result = next instanceof Function ? await (next as () => unknown)() : next;
     if (result instanceof Error) throw result;
     return result === undefined ? await untilCancelled() : (result as T);
   }
