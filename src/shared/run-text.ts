@@ -54,6 +54,10 @@ export const RUN_TEXT = {
   weakened: (evidence: readonly string[]): string => `The work makes tests or checks weaker: ${evidence.join('; ')}`,
   heldForTests: (evidence: readonly string[]): string =>
     `Held, not landed, as it makes tests or checks weaker: ${evidence.join('; ')}. If that is wanted, plan it anew with "weakensTests": true and say why; else plan it so that they stay as they are.`,
+  resolvedWeaker: (evidence: readonly string[]): string =>
+    `what resolved its conflicts makes tests or checks weaker: ${evidence.join('; ')}`,
+  resolutionHeld: (evidence: readonly string[]): string =>
+    `held, as ${RUN_TEXT.resolvedWeaker(evidence)}. People may release it as it is; else plan it anew, with "weakensTests": true and why if that is wanted`,
   fixAdded: (id: string, description: string): string =>
     `The checks of the branch fail; task ${id} mends that and goes first: ${(description.trim().split('\n', 1)[0] ?? '').slice(0, 200)} It is not to be planned again.`,
   retried: (id: string, attempt: number): string => `Task ${id} is tried again (attempt ${attempt}).`,

@@ -20,7 +20,7 @@ import { type Chain, conflictAgentWorkflowId, taskName } from '../../shared/ids.
 import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
 import { Approval } from '../approval.ts';
 import { queueNames } from '../queues.ts';
-import { fateOf, MAX_FILES_CHARS } from './fate.ts';
+import { fateOf, heldAsWeaker, landedWeaker, MAX_FILES_CHARS } from './fate.ts';
 import { Landing } from './landing.ts';
 import type { SandboxWork } from './sandbox-work.ts';
 
@@ -34,6 +34,9 @@ type Begun = Pick<EnqueueRequest, 'handoff'> & { enqueued?: boolean };
 export type Landed = { outcome: BranchOutcome; used: Used; conflicts: number };
 
 type Conflicted = Extract<MergeOutcome, { kind: 'conflicted' }>;
+
+/** `weaker`: what of it makes tests or checks weaker than the branch has them. */
+type Resolved = { at: WorkAt; weaker: readonly string[] };
 
 export class Branch {
   private readonly input: TaskInput;
@@ -74,6 +77,7 @@ export class Branch {
     const body = bodyOf(handoff.summary);
     const { release } = this.input;
     let at: WorkAt = release ?? { commit, base, ref: this.ref };
+    let weaker: readonly string[] = [];
     for (let attempt = 1; ; attempt++) {
       // Who releases it has looked at this commit, and at none that a conflict makes of it.
       const released = at === release ? { released: release.reason } : {};
@@ -85,16 +89,18 @@ export class Branch {
         { ...workAt(at), ...since, ...released, attempt, subject: this.subject, body },
         attempt === 1 ? begun : {},
       );
-      const fate = fateOf(outcome, held, this.ref);
+      const fate = landedWeaker(fateOf(outcome, held, this.ref), weaker);
       if (outcome.kind !== 'conflicted') return this.ended(fate);
       this.conflicts += 1;
-      let resolved: WorkAt | undefined;
+      let resolved: Resolved | undefined;
       while (resolved === undefined && this.conflicts <= settings.conflictTries) {
         resolved = await this.resolve(handoff, at, outcome, this.conflicts);
         if (resolved === undefined) this.conflicts += 1;
       }
       if (resolved === undefined) return this.ended(fate);
-      at = resolved;
+      ({ at, weaker } = resolved);
+      if (weaker.length > 0 && settings.tamper === 'hold')
+        return this.ended(heldAsWeaker(weaker, heldWork('tamper', at, handoff, base)));
     }
   }
 
@@ -135,7 +141,7 @@ export class Branch {
     at: WorkAt,
     conflict: Conflicted,
     number: number,
-  ): Promise<WorkAt | undefined> {
+  ): Promise<Resolved | undefined> {
     const files = boundedPaths(conflict.files, MAX_FILES_CHARS);
     const { conflicts } = conflict;
     // A ref of its own: a try that fails must not replace the work that it was to save.
@@ -157,7 +163,11 @@ export class Branch {
       const { agent, collected, base } = work;
       this.used = addUsed(this.used, { metrics: agent.metrics });
       const done = agent.handoff.status === 'complete' && collected.unresolved.length === 0;
-      return done && collected.commit !== undefined ? { commit: collected.commit, base, ref } : undefined;
+      if (!done || collected.commit === undefined) return undefined;
+      const weaker = this.weakerThanTold(collected.tamper, handoff);
+      if (weaker.length > 0)
+        log.warn('a conflict is resolved with weaker tests or checks', { task: this.input.task.id, number, weaker });
+      return { at: { commit: collected.commit, base, ref }, weaker };
     } catch (error) {
       const used = usedBefore(error);
       if (used !== undefined) this.used = addUsed(this.used, used);
@@ -165,6 +175,12 @@ export class Branch {
       log.warn('a conflict could not be resolved', { task: this.input.task.id, number, reason: rootMessage(error) });
       return undefined;
     }
+  }
+
+  /** Whoever resolves a conflict is to keep the tests of both sides, save what the task itself is known to change. */
+  private weakerThanTold(evidence: readonly string[] = [], { concerns }: Handoff): string[] {
+    if (this.input.task.weakensTests === true) return [];
+    return evidence.filter((line) => !concerns.some((concern) => concern.includes(line)));
   }
 }
 

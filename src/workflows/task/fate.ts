@@ -53,6 +53,23 @@ export function fateOf(outcome: MergeOutcome, held: HeldWork, ref: string): Bran
   }
 }
 
+/** @param held of a resolution that makes tests or checks weaker, as `evidence` says. */
+export const heldAsWeaker = (evidence: readonly string[], held: HeldWork): BranchOutcome => ({
+  kind: 'ejected',
+  reason: RUN_TEXT.resolutionHeld(evidence),
+  ref: held.ref,
+  refused: false,
+  held,
+});
+
+/** The same; where it has landed with weaker tests or checks, with a word of warning. */
+export function landedWeaker(fate: BranchOutcome, evidence: readonly string[]): BranchOutcome {
+  if (fate.kind !== 'landed' || evidence.length === 0) return fate;
+  const { warning } = fate;
+  const weaker = RUN_TEXT.resolvedWeaker(evidence);
+  return { ...fate, warning: warning === undefined ? weaker : `${warning}; ${weaker}` };
+}
+
 function namedFiles({ files, more = 0 }: Conflicted): { files: string[]; more?: number } {
   const named = boundedPaths(files, MAX_FILES_CHARS);
   const others = more + files.length - named.length;
