@@ -154,7 +154,7 @@ export type TaskInput = z.infer<typeof TaskInput>;
 /** What became of a task's branch, as the task tells its parent. */
 export const BranchOutcome = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('none') }),
-  /** `warning`: what the landing took away of others' work. */
+  /** `warning`: what the landing took away of others' work, or of what tests and checks had asserted. */
   z.object({ kind: z.literal('landed'), commit: CommitSha, warning: z.string().optional() }),
   z.object({
     kind: z.literal('conflicted'),
