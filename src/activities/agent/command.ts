@@ -7,8 +7,9 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { CommandActivities } from '../../shared/contracts/activities.ts';
+import type { Budget } from '../../shared/contracts/budget.ts';
 import { CommandRequest, type CommandResult } from '../../shared/contracts/agent-command.ts';
-import { agentFailure } from '../../shared/agent-failure.ts';
+import { agentFailure, cancelledAfter } from '../../shared/agent-failure.ts';
 import { AgentMetrics } from '../../shared/contracts/task.ts';
 import { FailureType, failureTypeOf, terminal } from '../../shared/failures.ts';
 import { LOOP_TEXT } from '../../shared/loop-text.ts';
@@ -74,11 +75,16 @@ export function createCommandActivities({ exec, models, chains, inbox, log }: Co
           });
         },
       });
+      // Before anything else hears of it: what it breaks off is paid for all the same.
+      let estimated: Budget | undefined;
+      signal.addEventListener('abort', () => (estimated = gateway.unanswered), { once: true });
       const beat = setInterval(() => context.heartbeat({ metrics: gateway.metrics }), HEARTBEAT_MS);
       try {
         return await run(asked, gateway, token, signal);
       } catch (error) {
-        await throwIfCancelled(signal);
+        await throwIfCancelled(signal).catch((cancelled: unknown) => {
+          throw cancelledAfter(cancelled, { metrics: gateway.metrics, estimated });
+        });
         // An attempt to come reads it in the heartbeat; where none comes the failure says it.
         context.heartbeat({ metrics: gateway.metrics });
         throw isTerminal(error) ? agentFailure(error, gateway.metrics) : error;

@@ -28,6 +28,13 @@ export class Allowance {
     this.metrics = options.used;
   }
 
+  /** What the calls may cost that are not answered yet; absent: there are none. Of the first, nobody knows the dollars. */
+  get unanswered(): Budget | undefined {
+    const { tokens, usd } = this.flying;
+    if (tokens === 0) return undefined;
+    return spentOf(this.metrics).tokens === 0 ? { tokens } : { tokens, usd };
+  }
+
   /** A person wants it to hand off: a few more calls, then none. */
   endSoon(): void {
     this.callsToEnd ??= CALLS_TO_END;

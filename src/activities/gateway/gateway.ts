@@ -45,6 +45,8 @@ export type ModelGateway = {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
   /** Calls so far, those of earlier attempts included. */
   readonly metrics: AgentMetrics;
+  /** What those may cost that are not answered yet; absent: there are none. */
+  readonly unanswered: Budget | undefined;
   /** Which limit has been met, as a sentence. */
   readonly reached: string | undefined;
   /** Ids of what people said, as far as it was told. */
@@ -121,6 +123,9 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
   return {
     get metrics() {
       return allowance.metrics;
+    },
+    get unanswered() {
+      return allowance.unanswered;
     },
     get reached() {
       return allowance.reached;

@@ -7,7 +7,7 @@ import { usedBefore } from '../../shared/agent-failure.ts';
 import type { AgentHandoff } from '../../shared/contracts/agent.ts';
 import type { AgentInput } from '../../shared/contracts/agent-run.ts';
 import type { CommandResult } from '../../shared/contracts/agent-command.ts';
-import { AgentMetrics } from '../../shared/contracts/task.ts';
+import { AgentMetrics, type Used } from '../../shared/contracts/task.ts';
 import { rootMessage } from '../../shared/failures.ts';
 import { LOOP_TEXT } from '../../shared/loop-text.ts';
 import { commandActivities } from '../activities.ts';
@@ -86,22 +86,23 @@ async function once(external: External, ref: AgentSandbox['ref'], task: string):
     });
   } catch (error) {
     const spent = spentBefore(error);
-    talk.metrics = spent ?? talk.metrics;
-    if (spent !== undefined || !isCancellation(error)) delete talk.inFlight;
+    talk.metrics = spent?.metrics ?? talk.metrics;
+    if (spent?.estimated !== undefined) talk.inFlight = spent.estimated;
+    else if (spent !== undefined || !isCancellation(error)) delete talk.inFlight;
     throw error;
   } finally {
     beside.cancel();
   }
 }
 
-/** What a program had used that was lost with its host, or failed. */
-function spentBefore(error: unknown): AgentMetrics | undefined {
+/** What a program had used that was lost with its host, failed, or was cancelled. */
+function spentBefore(error: unknown): Used | undefined {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++) {
     if (!(at instanceof TimeoutFailure)) continue;
     const beat = AgentMetrics.safeParse((at.lastHeartbeatDetails as { metrics?: unknown } | undefined)?.metrics);
-    if (beat.success) return beat.data;
+    if (beat.success) return { metrics: beat.data };
   }
-  return usedBefore(error)?.metrics;
+  return usedBefore(error);
 }
 
 function minutesLeft({ input, conversation }: External): number {
