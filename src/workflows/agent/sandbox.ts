@@ -2,19 +2,13 @@
  * The sandbox of an agent, as its workflow sees it: whichever its task holds now. What is begun in one that is lost
  * is done again in the next, on the newest checkpoint.
  */
-import {
-  ApplicationFailure,
-  CancellationScope,
-  condition,
-  isCancellation,
-  log,
-  TimeoutFailure,
-} from '@temporalio/workflow';
+import { CancellationScope, condition, isCancellation, log } from '@temporalio/workflow';
 import type { Checkpoint, SandboxRef, ThinkRequest, ToolCall } from '../../shared/contracts/agent.ts';
 import type { AgentInput } from '../../shared/contracts/agent-run.ts';
 import { FailureType, failureTypeOf, terminal } from '../../shared/failures.ts';
 import { parseArguments } from '../../shared/tools.ts';
 import { actAndThinkOptions, actOptions, sandboxActivities, turnActivities } from '../activities.ts';
+import { isTimeout } from '../timeouts.ts';
 import type { Acted } from './loop.ts';
 
 /** How long an agent waits for its task to find it another sandbox; slots may be taken for hours. */
@@ -123,12 +117,4 @@ function summaryOf(calls: readonly ToolCall[]): string {
   const what = parsed?.ok === true ? `bash: ${parsed.value.command}` : first.name;
   const more = calls.length > 1 ? ` (+${calls.length - 1})` : '';
   return `${what.replace(/\s+/g, ' ').slice(0, 100)}${more}`;
-}
-
-function isTimeout(error: unknown): boolean {
-  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 10; at = at.cause, depth++) {
-    if (at instanceof TimeoutFailure) return true;
-    if (at instanceof ApplicationFailure) return false;
-  }
-  return false;
 }

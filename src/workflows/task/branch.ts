@@ -20,7 +20,7 @@ import { type Chain, conflictAgentWorkflowId, taskName } from '../../shared/ids.
 import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
 import { Approval } from '../approval.ts';
 import { queueNames } from '../queues.ts';
-import { fateOf, heldAsWeaker, landedWeaker, MAX_FILES_CHARS } from './fate.ts';
+import { fateOf, fateOfLanded, heldAsWeaker, landedWeaker, MAX_FILES_CHARS } from './fate.ts';
 import { Landing } from './landing.ts';
 import type { SandboxWork } from './sandbox-work.ts';
 
@@ -104,8 +104,10 @@ export class Branch {
     }
   }
 
-  /** What is told of it when its task ends before it: it may be known already. */
+  /** What is told of it when its task ends before it: it may be known already, or that it has landed. */
   cutOff(reason: string): Landed {
+    const { landed } = this.landing;
+    if (this.fate === undefined && landed !== undefined) return this.ended(fateOfLanded(landed));
     return this.fate ?? this.ended({ kind: 'ejected', reason, ref: this.ref, refused: false });
   }
 

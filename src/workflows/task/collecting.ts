@@ -7,6 +7,7 @@ import type { TaskInput } from '../../shared/contracts/task.ts';
 import { FailureType, failureTypeOf } from '../../shared/failures.ts';
 import type { Chain } from '../../shared/ids.ts';
 import { actOptions, finishActivities, sandboxActivities } from '../activities.ts';
+import { isTimeout } from '../timeouts.ts';
 import { type Lease, leasedOrThrow } from './lease.ts';
 
 const TRIES = 5;
@@ -48,8 +49,11 @@ export class Collecting {
       try {
         return await this.collectFrom(request, agent);
       } catch (error) {
-        if (isCancellation(error) || tries >= TRIES || failureTypeOf(error) !== FailureType.SandboxGone) throw error;
-        await lease.another(sandbox.epoch);
+        const gone = failureTypeOf(error) === FailureType.SandboxGone;
+        // A host that does not answer may be lost, with what it has done.
+        if (isCancellation(error) || tries >= TRIES || (!gone && !isTimeout(error))) throw error;
+        await lease.another(sandbox.epoch, gone ? '2h' : '30s');
+        if (lease.end !== undefined) leasedOrThrow(lease.end);
       }
     }
   }
@@ -65,7 +69,8 @@ export class Collecting {
     const said = { handoff, metrics, ...(checks === undefined ? {} : { checks }) };
     this.mayHaveQueued = true;
     const finished = await finishActivities(queue).collectAndEnqueue({ collect, agent: said, parent, attempt });
-    this.mayHaveQueued = false;
+    // An earlier try may have queued more than there is now.
+    this.mayHaveQueued = collect.again === true && finished.enqueued !== true;
     return finished;
   }
 }

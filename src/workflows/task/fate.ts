@@ -9,6 +9,13 @@ export const MAX_FILES_CHARS = 10_000;
 const MAX_CONFLICTS_TOLD = 10;
 
 type Conflicted = Extract<MergeOutcome, { kind: 'conflicted' }>;
+export type LandedOutcome = Extract<MergeOutcome, { kind: 'landed' }>;
+
+export const fateOfLanded = ({ commit, lost, more }: LandedOutcome): BranchOutcome => ({
+  kind: 'landed',
+  commit,
+  ...(lost === undefined ? {} : { warning: RUN_TEXT.lost(lost, more) }),
+});
 
 /**
  * @param held what a guard that says no keeps from landing. @param ref of the task's own work.
@@ -16,11 +23,7 @@ type Conflicted = Extract<MergeOutcome, { kind: 'conflicted' }>;
 export function fateOf(outcome: MergeOutcome, held: HeldWork, ref: string): BranchOutcome {
   switch (outcome.kind) {
     case 'landed':
-      return {
-        kind: 'landed',
-        commit: outcome.commit,
-        ...(outcome.lost === undefined ? {} : { warning: RUN_TEXT.lost(outcome.lost, outcome.more) }),
-      };
+      return fateOfLanded(outcome);
     case 'held':
       return {
         kind: 'ejected',

@@ -9,6 +9,7 @@ import { FailureType, terminal } from '../../shared/failures.ts';
 import type { Chain } from '../../shared/ids.ts';
 import { enqueueActivities } from '../activities.ts';
 import { waitUnlessOrphaned } from '../orphans.ts';
+import type { LandedOutcome } from './fate.ts';
 
 /** How many looks after its run until a waiting task asks again. */
 const ASK_AGAIN_AFTER_LOOKS = 4;
@@ -32,6 +33,11 @@ export class Landing {
 
   answered(answer: MergeAnswer): void {
     this.answers.set(answer.id, answer.outcome);
+  }
+
+  /** What the queue has said of the landing, though nobody waits for it: a change lands once. */
+  get landed(): LandedOutcome | undefined {
+    return [...this.answers.values()].find((outcome) => outcome.kind === 'landed');
   }
 
   /**

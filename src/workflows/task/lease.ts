@@ -81,9 +81,9 @@ export class Lease {
     return this.end ?? { kind: 'released' };
   }
 
-  /** Waits for a lease newer than `epoch`, or the end. */
-  async another(epoch: number): Promise<void> {
-    await condition(() => (this.current?.sandbox.epoch ?? 0) > epoch || this.end !== undefined, '2h');
+  /** Waits for a lease newer than `epoch`, or the end, for so long at most. */
+  async another(epoch: number, atMost: '30s' | '2h'): Promise<void> {
+    await condition(() => (this.current?.sandbox.epoch ?? 0) > epoch || this.end !== undefined, atMost);
   }
 
   /** Gives the sandbox back and waits for it; not interrupted by a cancellation of the task. */

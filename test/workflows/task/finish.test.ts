@@ -15,6 +15,17 @@ afterAll(() => stage.close(), 60_000);
 
 type Started = Awaited<ReturnType<TaskStage['started']>>;
 
+/** A sandbox that is lost as soon as something in it fails. */
+function losable() {
+  let end: (result: { end: 'gone' }) => void = () => undefined;
+  const ended = new Promise((resolve) => (end = resolve));
+  const lose = (failure: Error) => () => {
+    end({ end: 'gone' });
+    throw failure;
+  };
+  return { ends: () => ended, lose };
+}
+
 /** What was asked of its queue, as any other task would ask it. */
 const asked = (task: Started) =>
   task.asked().map(
@@ -99,15 +110,11 @@ describe('a task whose work is to land', () => {
   }, 30_000);
 
   test('that is lost with its sandbox is collected in another one, as the same commit', async () => {
-    let lose: (result: { end: 'gone' }) => void = () => undefined;
-    const lost = new Promise((resolve) => (lose = resolve));
-    const gone = () => {
-      lose({ end: 'gone' });
-      throw terminal(FailureType.SandboxGone, 'the sandbox is gone');
-    };
+    const { ends, lose } = losable();
+    const gone = lose(terminal(FailureType.SandboxGone, 'the sandbox is gone'));
     const task = await stage.started({
       ...CLOSES,
-      ' holdSandbox ends': [() => lost],
+      ' holdSandbox ends': [ends],
       ' collectWork': [gone, COLLECTED],
       ' enqueue': [LANDED],
     });
@@ -155,6 +162,49 @@ describe('a task whose work is not to land', () => {
 });
 
 describe('a task that does not hear what became of its work', () => {
+  test('though it cannot be collected again says that it has landed, where the queue does', async () => {
+    const refused = terminal(FailureType.PushRefused, 'the remote takes nothing');
+    const task = await stage.started({
+      ...CLOSES,
+      ' collectWork': [COLLECTED, refused],
+      ' enqueue': [LANDED],
+      'answer of collectAndEnqueue': ['lost'],
+    });
+    const { handoffs, outcomes } = await task.told();
+    expect(handoffs[0]).toMatchObject({ queued: true, handoff: { status: 'complete', commit: SHA } });
+    expect(new Set(handoffs.map(({ id }) => id)).size).toBe(1);
+    expect(outcomes).toMatchObject([{ outcome: LANDED }]);
+  }, 30_000);
+
+  test('though nothing of it is left in another sandbox says that it has landed, where the queue does', async () => {
+    const { ends, lose } = losable();
+    const gone = lose(terminal(FailureType.SandboxGone, 'the sandbox is gone'));
+    const task = await stage.started({
+      ...CLOSES,
+      ' holdSandbox ends': [ends],
+      ' collectWork': [COLLECTED, gone, { ...COLLECTED, commit: undefined, filesChanged: [] }],
+      ' enqueue': [LANDED],
+      'answer of collectAndEnqueue': ['lost'],
+    });
+    const { handoffs, outcomes } = await task.told();
+    expect(handoffs[0]).toMatchObject({ queued: true, handoff: { status: 'complete', commit: SHA } });
+    expect(outcomes).toMatchObject([{ outcome: LANDED }]);
+  }, 30_000);
+
+  test('as it is cancelled after it has landed says that it has', async () => {
+    const task = await stage.started({
+      ...CLOSES,
+      ' collectWork': [COLLECTED],
+      ' enqueue': [LANDED],
+      'answer of collectAndEnqueue': ['lost'],
+    });
+    await task.until(' collectWork', 2);
+    await task.task.cancel();
+    const { outcomes } = await task.told();
+    expect(outcomes).toMatchObject([{ outcome: LANDED }]);
+    expect(await task.status()).toBe('CANCELLED');
+  }, 30_000);
+
   test('as it is cancelled while that is queued says so, and that it may have landed', async () => {
     const task = await stage.started({ ...CLOSES, ' collectWork': [COLLECTED] });
     await task.until(' enqueue');

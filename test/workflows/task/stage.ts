@@ -41,7 +41,7 @@ const SINKS = { exporter: { export: { fn: () => undefined } } };
 
 /**
  * What activities give or throw, or functions that say so, by the end of their workflow's id and their name, one after
- * the other; then they hang. Of `enqueue` that is the queue's outcome; `'took it'`: it is asked, and that fails after it.
+ * the other; then they hang. Of `holdSandbox` that may be the queue of the sandbox's host. Of `enqueue` that is the queue's outcome; `'took it'`: it is asked, and that fails after it.
  */
 export type Script = Record<string, unknown[]>;
 
@@ -103,8 +103,8 @@ export async function taskStage() {
   const activities = {
     async holdSandbox({ holder, epoch }: HoldRequest) {
       const { taskQueue } = Context.current().info;
-      const sandbox = { id: `s-${epoch}`, epoch, queue: taskQueue };
-      await scripted('holdSandbox');
+      const { queue = taskQueue } = await scripted<{ queue?: string }>('holdSandbox');
+      const sandbox = { id: `s-${epoch}`, epoch, queue };
       await client.workflow.getHandle(holder.workflowId).signal(leasedSignal, { sandbox, base: SHA });
       return await scripted('holdSandbox ends');
     },
@@ -154,7 +154,7 @@ export async function taskStage() {
         settings: { ...DEFAULT_RUN_SETTINGS, maxOutputTokens: MAX_OUTPUT, ...settings },
       });
       const workflowId = `${run}/alpha.1`;
-      const lines = Object.entries({ ' holdSandbox': ['leased', 'leased'], ...script });
+      const lines = Object.entries({ ' holdSandbox': [{}, {}], ...script });
       scripts.set(workflowId, Object.fromEntries(lines.map(([name, results]) => [name, [...results]])));
       const input = {
         run: context,
