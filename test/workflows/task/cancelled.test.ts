@@ -1,9 +1,21 @@
 /** What a task tells its planner that is cut off: what its agents have used, once, whatever they were at. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ThinkResult } from '../../../src/shared/contracts/agent.ts';
+import { cancelledAfter } from '../../../src/shared/agent-failure.ts';
 import type { MergeOutcome } from '../../../src/shared/contracts/merge.ts';
+import { NO_METRICS, type Used } from '../../../src/shared/contracts/task.ts';
 import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/settings.ts';
-import { answer, BRIEF, CLOSES, COLLECTED, MAX_OUTPUT, SHA, type TaskStage, taskStage } from './stage.ts';
+import {
+  answer,
+  BRIEF,
+  CLOSES,
+  COLLECTED,
+  MAX_OUTPUT,
+  SHA,
+  type TaskStage,
+  taskStage,
+  untilCancelled,
+} from './stage.ts';
 
 const BASH = answer('bash', '{"command":"true"}');
 const LONG = { inputTokens: DEFAULT_RUN_SETTINGS.compactTokens + 1, cachedInputTokens: 0, outputTokens: 100 };
@@ -80,6 +92,29 @@ describe('a task that is cancelled', () => {
     const metrics = { turns: 2, inputTokens: LONG.inputTokens + 400, costUsd: 0.02 };
     expect(handoffs).toMatchObject([{ handoff: { status: 'failed', metrics } }]);
     expect(handoffs[0]?.handoff.estimated?.tokens).toBeGreaterThan(MAX_OUTPUT);
+  }, 30_000);
+
+  test('tells what an external agent said that it had used, and what it may have', async () => {
+    const used: Used = { metrics: { ...NO_METRICS, ...ONE_TURN }, estimated: { tokens: 7_000, usd: 0.14 } };
+    const program = (known: Used) => () =>
+      untilCancelled().catch((cancelled: unknown) => {
+        throw cancelledAfter(cancelled, known);
+      });
+    for (const known of [used, { metrics: used.metrics }] as Used[]) {
+      const script = {
+        '/agent briefWorker': [{ messages: [BRIEF] }],
+        '/agent act': [{ results: [{ callId: 'checkpoint-1', name: 'bash', status: 'ok', output: '' }] }],
+        '/agent runCommand': [program(known)],
+      };
+      const { task, until, told } = await started(script, {
+        agent: { ...DEFAULT_RUN_SETTINGS.agent, engine: 'command', argv: ['an-agent'] },
+      });
+      await until('/agent runCommand');
+      await task.cancel();
+      const { handoffs } = await told();
+      expect(handoffs).toMatchObject([{ handoff: { status: 'failed', metrics: ONE_TURN } }]);
+      expect(handoffs[0]?.handoff.estimated).toEqual(known.estimated);
+    }
   }, 30_000);
 
   test('while its work is collected tells exactly what was used', async () => {

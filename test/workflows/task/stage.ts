@@ -50,7 +50,7 @@ export type TaskStage = Awaited<ReturnType<typeof taskStage>>;
 /** Of the task that the calling workflow is, or works for. */
 const taskOf = (workflowId: string): string => /^[^/]+\/[^/]+/.exec(workflowId)?.[0] ?? workflowId;
 
-async function untilCancelled(): Promise<never> {
+export async function untilCancelled(): Promise<never> {
   const beating = setInterval(() => Context.current().heartbeat(), 50);
   try {
     return await Context.current().cancelled;
@@ -110,6 +110,8 @@ export async function taskStage() {
     },
     enqueueMerge: enqueueAs('enqueueMerge'),
     briefAndThink: () => scripted('briefAndThink'),
+    briefWorker: () => scripted('briefWorker'),
+    runCommand: () => scripted('runCommand'),
     actAndThink: () => scripted('actAndThink'),
     act: () => scripted('act'),
     think: () => scripted('think'),
