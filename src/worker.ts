@@ -157,7 +157,11 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         activities: {
           ...sandbox,
           ...createTurnActivities({ act, think, log }),
-          ...createFinishActivities({ collectWork, enqueue: createEnqueue({ client, taskQueue, log }), log }),
+          ...createFinishActivities({
+            collectWork,
+            enqueue: createEnqueue({ client, taskQueue, hasAnotherWay: true, log }),
+            log,
+          }),
           ...createCommandActivities({
             exec: sandboxes.exec,
             models,

@@ -9,18 +9,33 @@ import { tellParent } from './requesters.ts';
 /** A server that does not answer is asked again by whoever called. */
 const DEADLINE_MS = 20_000;
 
+/** After so many attempts a handoff that cannot be told keeps no work from its queue. */
+const HANDOFF_TRIES = 5;
+
 export type Enqueue = (request: EnqueueRequest) => Promise<void>;
 
 /**
  * In an activity only. Whoever gets either message again knows it by its id.
- * @param taskQueue where merge queues run.
+ * @param taskQueue where merge queues run. @param hasAnotherWay whoever calls asks otherwise where this fails: then
+ * nothing is queued of which the planner was not told, save where it has ended.
  * @throws what kept one of them from being told.
  */
 export const createEnqueue =
-  ({ client, taskQueue, log }: { client: Client; taskQueue: string; log?: Log }): Enqueue =>
+  ({
+    client,
+    taskQueue,
+    hasAnotherWay = false,
+    log,
+  }: {
+    client: Client;
+    taskQueue: string;
+    hasAnotherWay?: boolean;
+    log?: Log;
+  }): Enqueue =>
   async ({ repo, target, entry, handoff }) => {
+    const tries = hasAnotherWay ? Number.POSITIVE_INFINITY : HANDOFF_TRIES;
     await client.withDeadline(Date.now() + DEADLINE_MS, async () => {
-      if (handoff !== undefined) await tellParent(client, handoff, log);
+      if (handoff !== undefined) await tellParent(client, handoff, { tries, log });
       await client.workflow.signalWithStart(WORKFLOW.mergeQueue, {
         workflowId: mergeQueueWorkflowId(repo.key, target),
         taskQueue,

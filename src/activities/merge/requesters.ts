@@ -41,19 +41,19 @@ export async function answerRequesters(client: Client, request: AnswerRequest, l
   }
 }
 
-/** So often a parent is tried that cannot be told for another reason than its end. */
-const TRIES = 5;
-
-/** A parent that has closed cannot be told; the task's outcome and result say the same. */
+/**
+ * A parent that has closed cannot be told; the task's outcome and result say the same.
+ * @param tries so often, by attempts of the activity, one is tried that cannot be told for another reason than its end.
+ */
 export async function tellParent(
   client: Client,
   { parent, message }: { parent: Chain; message: HandoffMessage },
-  log?: Log,
+  { tries, log }: { tries: number; log?: Log | undefined },
 ): Promise<void> {
   try {
     await client.workflow.getHandle(parent.workflowId).signal(handoffSignal, message);
   } catch (error) {
-    if (!(error instanceof WorkflowNotFoundError) && activityInfo().attempt < TRIES) throw error;
+    if (!(error instanceof WorkflowNotFoundError) && activityInfo().attempt < tries) throw error;
     log?.warn({ parent, task: message.sender, error: String(error) }, 'a handoff could not be told');
   }
 }

@@ -4,6 +4,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
+import { createEnqueue, type Enqueue } from '../../../src/activities/merge/enqueue.ts';
 import { createMergeActivities } from '../../../src/activities/merge/index.ts';
 import { LandResult, type MergeAnswer } from '../../../src/shared/contracts/merge.ts';
 import { type HandoffMessage, NO_METRICS } from '../../../src/shared/contracts/task.ts';
@@ -149,7 +150,7 @@ describe('enqueueMerge with a handoff', () => {
     },
   };
   /** Asks a queue of its own, for a parent. @returns the handle of that queue. */
-  const ask = async (name: string, parent: Chain, by = activities) => {
+  const ask = async (name: string, parent: Chain, by: { enqueueMerge: Enqueue } = activities, attempt = 1) => {
     const location = `/${taskQueue}/${name}`;
     const request = {
       repo: { location, key: repositoryKey(location) },
@@ -158,7 +159,7 @@ describe('enqueueMerge with a handoff', () => {
       handoff: { parent, message },
     };
     const queue = client.workflow.getHandle(mergeQueueWorkflowId(request.repo.key, 'main'));
-    await new MockActivityEnvironment().run(by.enqueueMerge, request);
+    await new MockActivityEnvironment({ attempt }).run(by.enqueueMerge, request);
     return queue;
   };
 
@@ -183,6 +184,19 @@ describe('enqueueMerge with a handoff', () => {
     await expect(ask('untold', { ...chain, workflowId: '' })).rejects.toThrow();
     const untold = client.workflow.getHandle(mergeQueueWorkflowId(repositoryKey(`/${taskQueue}/untold`), 'main'));
     await expect(untold.describe()).rejects.toThrow(WorkflowNotFoundError);
+  });
+
+  test('asks in the end for a parent that cannot be told, where there is no other way to ask', async () => {
+    const { handle, chain } = await start();
+    const nobody = { ...chain, workflowId: '' };
+    const finishing = createEnqueue({ client, taskQueue, hasAnotherWay: true, log });
+    await expect(ask('other way', nobody, { enqueueMerge: finishing }, 5)).rejects.toThrow();
+    const unasked = client.workflow.getHandle(mergeQueueWorkflowId(repositoryKey(`/${taskQueue}/other way`), 'main'));
+    await expect(unasked.describe()).rejects.toThrow(WorkflowNotFoundError);
+    const queue = await ask('no other way', nobody, activities, 5);
+    expect((await queue.query(requestsQuery)).requests).toHaveLength(1);
+    await queue.terminate();
+    await handle.terminate();
   });
 });
 
