@@ -131,7 +131,12 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         activities: {
           ...withHeartbeats(run),
           think,
-          ...createOpeningActivities({ run: withHeartbeats(plainRun), think, log }),
+          ...createOpeningActivities({
+            run: withHeartbeats(plainRun),
+            think,
+            journalDir: join(stateDir, 'briefs'),
+            log,
+          }),
           ...createNotify({ webhook: webhookOf(env), log }),
           ...createMergeActivities({ mirrors, client, taskQueue, log }),
           ...createDeliverActivities({ github, mirrors, render: renderReport }),

@@ -2,7 +2,7 @@
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
 import type { Config } from '../../shared/config.ts';
-import { type Message, ThinkRequest, type ThinkResult } from '../../shared/contracts/agent.ts';
+import { type Message, ThinkRequest, ThinkResult } from '../../shared/contracts/agent.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import type { Log } from '../log.ts';
 import type { ChainWatch } from '../temporal/chains.ts';
@@ -46,7 +46,7 @@ export type Thinker = (request: ThinkRequest, added?: readonly Message[]) => Pro
 export function createThinker(deps: LlmDeps): Thinker {
   const { chains, recent = new RecentMessages(), stopping, log, models = createModels(deps) } = deps;
   const transcripts = new Transcripts(deps.transcript);
-  const journal = createJournal(deps.journalDir, log);
+  const journal = createJournal(deps.journalDir, ThinkResult, log);
   const flights = new Flights<ThinkResult>();
 
   async function answer(request: ThinkRequest, messages: Message[], key: string, flight: Flight): Promise<ThinkResult> {

@@ -1,13 +1,12 @@
 /**
- * Answers on the host's disk, written before an activity returns: a hint for the attempt after a crash, not a
- * store. Without it a call is made again, so nothing here fails a call.
+ * What an LLM call was asked and answered, on the host's disk before it is needed: a hint for the attempt after a crash,
+ * not a store. Without it a call is made again, so nothing here fails a call.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { readdir, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { ThinkResult } from '../../shared/contracts/agent.ts';
 import { isMissing, overwriteJson, readJson } from '../json-files.ts';
 import type { Log } from '../log.ts';
 
@@ -15,19 +14,21 @@ import type { Log } from '../log.ts';
 const KEEP_MS = 7 * 24 * 3_600_000;
 const PRUNE_EVERY_MS = 3_600_000;
 
-const Entry = z.object({ version: z.literal(1), key: z.string(), result: ThinkResult });
+type Entry<T> = { version: 1; key: string; result: T };
 
-export interface Journal {
-  /** @param asker whose answer it is. @param key names the question. */
-  read(asker: string, key: string): Promise<ThinkResult | null>;
+export interface Journal<T> {
+  /** @param asker whose entry it is. @param key names the question. */
+  read(asker: string, key: string): Promise<T | null>;
   /**
    * In its place when it resolves; a power cut while it is written may leave a half, which is not read. An asker's last
-   * answer is enough: it asks again only when the one before is in its history.
+   * entry is enough: it asks again only when the one before is in its history.
    */
-  write(asker: string, key: string, result: ThinkResult): Promise<void>;
+  write(asker: string, key: string, result: T): Promise<void>;
 }
 
-export function createJournal(dir: string, log: Log): Journal {
+/** @param dir of entries of this kind alone; made when needed. */
+export function createJournal<T>(dir: string, result: z.ZodType<T>, log: Log): Journal<T> {
+  const Entry = z.object({ version: z.literal(1), key: z.string(), result });
   let prunedAt = 0;
   const fileOf = (asker: string): string => path.join(dir, `${createHash('sha256').update(asker).digest('hex')}.json`);
 
@@ -44,7 +45,7 @@ export function createJournal(dir: string, log: Log): Journal {
         const entry = await readJson(file, Entry);
         return entry?.key === key ? entry.result : null;
       } catch (error) {
-        log.warn({ err: error, file }, 'a journalled answer cannot be read: the call is made again');
+        log.warn({ err: error, file }, 'a journal cannot be read: what is in it is done again');
         return null;
       }
     },
@@ -53,13 +54,13 @@ export function createJournal(dir: string, log: Log): Journal {
         writeEntry(dir, fileOf(asker), { version: 1, key, result });
         await pruneSometimes();
       } catch (error) {
-        log.warn({ err: error, dir }, 'an answer cannot be journalled: if this worker dies now, it is asked for again');
+        log.warn({ err: error, dir }, 'a journal cannot be written: if this worker dies now, a call is made again');
       }
     },
   };
 }
 
-function writeEntry(dir: string, file: string, entry: z.infer<typeof Entry>): void {
+function writeEntry<T>(dir: string, file: string, entry: Entry<T>): void {
   try {
     overwriteJson(file, entry);
   } catch (error) {

@@ -156,7 +156,7 @@ test('a journal that cannot be written costs no answer', async () => {
   await writeFile(join(folder, 'file'), '');
   const { message } = await attempt(worker({ journalDir: join(folder, 'file', 'journal') })).result;
   expect(message.text).toBe('hello');
-  expect(log.lines.some((line) => line.message.includes('cannot be journalled'))).toBe(true);
+  expect(log.lines.some((line) => line.message.includes('a journal cannot be written'))).toBe(true);
 });
 
 test('answers and half-written files that are older than a week are removed, other files are not', async () => {
