@@ -43,9 +43,15 @@ export class Swarm {
   private own: { options: SwarmOptions; model: ScriptedModel; folder: ReturnType<typeof temporaryFolder> } | undefined;
   private worker: ChildProcess | undefined;
 
+  /** Rejects where its worker does not start: then nothing is left of it. */
   static async start(options: SwarmOptions): Promise<Swarm> {
     const swarm = new Swarm();
-    await swarm.begin(options);
+    try {
+      await swarm.begin(options);
+    } catch (error) {
+      await swarm.stop();
+      throw error;
+    }
     return swarm;
   }
 
