@@ -181,7 +181,9 @@ test('the command’s help names only variables that are documented', () => {
 
 test('messages in the troubleshooting guide are said by the code', () => {
   const code = globSync(['src/**/*.ts', 'infra/**/*.{ts,mjs}'], { cwd: ROOT }).map(read).join('\n');
-  const said = rows(read('docs/troubleshooting.md')).flatMap(({ first }) => first.split('…').map((part) => part.trim()));
+  const said = rows(read('docs/troubleshooting.md')).flatMap(({ first }) =>
+    first.split('…').map((part) => part.trim()),
+  );
   const pieces = said.filter((part) => part.replace(/[^A-Za-z]/g, '').length >= 6);
   expect(pieces.length).toBeGreaterThan(12);
   expect(pieces.filter((piece) => !code.includes(piece))).toEqual([]);
@@ -229,7 +231,12 @@ function commandLines(guide: string): string[] {
   const text = read(guide);
   const blocks = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) => (block ?? '').split('\n'));
   return [...blocks, ...spans(text)]
-    .map((line) => line.replace(/^npx /, '').replace(/\s#.*$/, '').replace(/"[^"]*"/g, ''))
+    .map((line) =>
+      line
+        .replace(/^npx /, '')
+        .replace(/\s#.*$/, '')
+        .replace(/"[^"]*"/g, ''),
+    )
     .filter((line) => line.startsWith('agentswarm '));
 }
 
@@ -253,7 +260,9 @@ test.each(GUIDES.filter((guide) => commandLines(guide).length > 0))(
 
 test('the README’s table of commands leaves none out', async () => {
   const { text } = await helpOf();
-  const there = [...text.matchAll(/^ {2}([a-z]+) .*$/gm)].map(([, name]) => name ?? '').filter((name) => name !== 'help');
+  const there = [...text.matchAll(/^ {2}([a-z]+) .*$/gm)]
+    .map(([, name]) => name ?? '')
+    .filter((name) => name !== 'help');
   expect(there.length).toBeGreaterThan(15);
   const told = rows(README, 'Commands').flatMap(({ first }) => [...first.matchAll(/^(?:agentswarm )?([a-z]+)/g)]);
   expect(new Set(told.map(([, name]) => name))).toEqual(new Set(there.filter((name) => !/^\d/.test(name))));
@@ -271,7 +280,11 @@ test('what the README starts with is there: two commands, a picture, a model', (
 });
 
 test('every figure of docs/performance.md says what bounds it, and the command that measures it', () => {
-  const table = read('docs/performance.md').split('\n').filter((line) => line.startsWith('| ')).slice(1).map(cellsOf);
+  const table = read('docs/performance.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .slice(1)
+    .map(cellsOf);
   expect(table.length).toBeGreaterThan(10);
   const benchmarks = globSync('bench/*/index.ts', { cwd: ROOT }).map((file) => dirname(file).split('/').at(-1));
   for (const [what = '', result = '', bound = '', command = ''] of table) {
@@ -288,7 +301,11 @@ test('every find is a script that can be run, and stands in the table of finds',
     .map((file) => file.slice('findings/'.length))
     .filter((name) => name !== 'run-all.sh');
   expect(finds.length).toBeGreaterThan(0);
-  expect(rows(read('findings/README.md')).map(({ first }) => first).toSorted()).toEqual(finds.toSorted());
+  expect(
+    rows(read('findings/README.md'))
+      .map(({ first }) => first)
+      .toSorted(),
+  ).toEqual(finds.toSorted());
   for (const name of [...finds, 'run-all.sh']) {
     expect(statSync(join(ROOT, 'findings', name)).mode & 0o111, name).toBe(0o111);
     expect(read(`findings/${name}`), name).toMatch(/^#!\/usr\/bin\/env bash\n# \S/);
