@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { Config, type ConfigInput, EndpointConfig, EndpointFromEnv } from '../src/shared/config/worker-config.ts';
-import { DEFAULT_RUN_SETTINGS, RunSettingsInput, Setup } from '../src/shared/config/run-settings.ts';
+import { DEFAULT_RUN_SETTINGS, RunSettingsInput, Setup } from '../src/shared/contracts/run-settings.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
