@@ -6,8 +6,8 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Dependencies } from '../src/cli/dependencies.ts';
 import { runCli } from '../src/cli/program.ts';
-import { Config, type ConfigInput, EndpointConfig, EndpointFromEnv } from '../src/shared/config.ts';
-import { DEFAULT_RUN_SETTINGS, RunSettingsInput, Setup } from '../src/shared/settings.ts';
+import { Config, type ConfigInput, EndpointConfig, EndpointFromEnv } from '../src/shared/config/worker-config.ts';
+import { DEFAULT_RUN_SETTINGS, RunSettingsInput, Setup } from '../src/shared/contracts/run-settings.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
