@@ -1,8 +1,12 @@
 /**
  * One call in flight per question and process, whoever asks again: a retry of an activity whose first attempt is
- * still at it joins that attempt's call. Answers are kept for an hour, for retries whose completion was lost.
+ * still at it joins that attempt's call. Answers are kept for an hour, for retries whose completion was lost; that a
+ * question was refused for a moment, as whoever makes it part of a larger step asks it by itself next.
  */
+import { FailureType, failureTypeOf } from '../../shared/failures.ts';
+
 const KEEP_MS = 3_600_000;
+const KEEP_REFUSAL_MS = 30_000;
 const MAX_KEPT = 2_000;
 
 export interface Flight {
@@ -103,8 +107,9 @@ export class Flights<T> {
       () => {
         entry.keptUntil = Date.now() + KEEP_MS;
       },
-      () => {
-        if (this.#entries.get(key) === entry) this.#entries.delete(key);
+      (error: unknown) => {
+        if (failureTypeOf(error) === FailureType.RequestRefused) entry.keptUntil = Date.now() + KEEP_REFUSAL_MS;
+        else if (this.#entries.get(key) === entry) this.#entries.delete(key);
       },
     );
     return entry;

@@ -1,5 +1,5 @@
 /** A planner's rounds of planning, one at a time, in the background of its dispatch. */
-import { CancellationScope, isCancellation, log, sleep } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, log, patched, sleep } from '@temporalio/workflow';
 import type { Message } from '../../shared/contracts/agent.ts';
 import type { ApprovalRequest } from '../../shared/contracts/people.ts';
 import type { Plan } from '../../shared/contracts/plan.ts';
@@ -45,7 +45,7 @@ export class Rounds {
   }
 
   get messages(): readonly Message[] {
-    return this.planning.current?.talk.messages ?? [];
+    return this.planning.messages;
   }
 
   get isUnderWay(): boolean {
@@ -122,6 +122,11 @@ export class Rounds {
       reason = rootMessage(error);
       if (failureTypeOf(error) === FailureType.ModelUnusable) {
         this.of.cannotPlan(RUN_TEXT.modelUnusable(reason));
+        return;
+      }
+      const refused = failureTypeOf(error) === FailureType.RequestRefused && patched('refused-planning');
+      if (refused && !this.planning.refused()) {
+        this.of.cannotPlan(RUN_TEXT.planningRefused(reason));
         return;
       }
     }
