@@ -3,7 +3,7 @@
  * still at it joins that attempt's call. Answers are kept for an hour, for retries whose completion was lost; that a
  * question was refused for a moment, as whoever makes it part of a larger step asks it by itself next.
  */
-import { FailureType, failureTypeOf } from '../../shared/failures.ts';
+import { FailureType, failureTypeOf } from '../../shared/base/failures.ts';
 
 const KEEP_MS = 3_600_000;
 const KEEP_REFUSAL_MS = 30_000;
