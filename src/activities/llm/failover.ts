@@ -132,7 +132,7 @@ class Call {
       const settings = [endpoint.key.source, endpoint.modelsSource, endpoint.baseUrl].filter(Boolean).join(', ');
       return `- ${words} (see ${settings})`;
     });
-    const message = `Every LLM endpoint has refused the call of role "${role}":\n${lines.join('\n')}`;
+    const message = `Every LLM endpoint that answers has refused the call of role "${role}":\n${lines.join('\n')}`;
     return this.#refusedSince === undefined
       ? terminal(FailureType.ModelUnusable, message, ENDPOINT_HELP)
       : terminal(FailureType.RequestRefused, message, REQUEST_HELP);
