@@ -19,6 +19,11 @@ import type { AgentSandbox } from './sandbox.ts';
 
 const CHECKPOINT_EVERY = '1m';
 const SUMMARY_CHARS = 4_000;
+/** Of its terminal, where it failed. */
+const REASON_CHARS = 1_000;
+/** As AgentHandoff has them. */
+const MAX_CONCERNS = 50;
+const MAX_CONCERN_CHARS = 4_000;
 
 type External = {
   input: AgentInput;
@@ -127,13 +132,22 @@ async function checkpoints(sandbox: AgentSandbox, talk: Conversation): Promise<v
   }
 }
 
-/** It says only how it ended: what it did is measured, and judged by the checks. */
-function handoffOf({ exitCode, output, metrics, reached }: CommandResult): AgentHandoff {
-  const summary = output.slice(-SUMMARY_CHARS).trim() || LOOP_TEXT.saidNothing;
-  const base = { summary, suggestions: [] };
-  if (reached !== undefined) return { ...base, status: 'partial', concerns: [reached] };
-  if (exitCode !== 0) return { ...base, status: 'failed', concerns: [LOOP_TEXT.externalFailed(exitCode)] };
-  // Some agents end well although no model answered them.
-  if (metrics.turns === 0) return { ...base, status: 'failed', concerns: [LOOP_TEXT.askedNothing] };
-  return { ...base, status: 'complete', concerns: [] };
+/**
+ * It says only how it ended: what it did is measured, and judged by the checks. What its models answered is believed
+ * rather than its exit code, and their words rather than its terminal.
+ */
+function handoffOf({ exitCode, output, metrics, reached, ...seen }: CommandResult): AgentHandoff {
+  const { answered = metrics.turns, said = output.slice(-SUMMARY_CHARS), unanswered, notes = [] } = seen;
+  const base = { summary: said.slice(0, SUMMARY_CHARS).trim() || LOOP_TEXT.saidNothing, suggestions: [] };
+  const ended = (status: AgentHandoff['status'], ...concerns: string[]): AgentHandoff => ({
+    ...base,
+    status,
+    concerns: [...concerns, ...notes].slice(0, MAX_CONCERNS).map((concern) => concern.slice(0, MAX_CONCERN_CHARS)),
+  });
+  if (reached !== undefined) return ended('partial', reached);
+  if (exitCode !== 0) return ended('failed', LOOP_TEXT.externalFailed(exitCode, output.slice(-REASON_CHARS).trim()));
+  // Some agents end well although no model answered them, at all or to the end.
+  if (answered === 0) return ended('failed', LOOP_TEXT.askedNothing);
+  if (unanswered !== undefined) return ended('partial', LOOP_TEXT.lastCallUnanswered(unanswered));
+  return ended('complete');
 }
