@@ -80,7 +80,7 @@ export const anthropic: Protocol = {
   native(body, maxOutputTokens) {
     // What costs more than the price list says, and what the provider would connect to.
     const { service_tier: _, speed: __, mcp_servers: ___, container: ____, tools, tool_choice, ...rest } = body;
-    const kept = List.parse(tools).filter((tool) => isOfAgent(Tool.safeParse(tool).data ?? { type: 'unknown' }));
+    const kept = List.parse(tools).filter((tool) => isOfAgent(Tool.safeParse(tool).data ?? { type: 'none' }));
     const choice = Choice.parse(tool_choice);
     const chosen = choice.type !== 'tool' || kept.some((tool) => Fields.parse(tool)['name'] === choice.name);
     return {

@@ -134,25 +134,25 @@ function partText(part: unknown, skipped: readonly string[], depth: number): str
   return json.length <= MAX_UNKNOWN_CHARS ? json : `[Of the type ${JSON.stringify(type)}, not passed on: text only.]`;
 }
 
-/** Parts that the provider would fetch from elsewhere become text, also those within results. */
+/** Parts that the provider would fetch from elsewhere become text, also those within results; what is no part is left out. */
 export function withoutFetched(content: unknown, depth = 0): unknown {
   if (!Array.isArray(content) || depth > MAX_DEPTH) return content;
-  return content.map((part: unknown) => {
-    if (typeof part !== 'object' || part === null) return part;
+  return content.filter(isObject).map((part) => {
+    const { cache_control, content: inner } = part;
     if (isFetched(part)) {
-      const { cache_control } = part as Body;
       return { type: 'text', text: partText(part, [], 0), ...(cache_control === undefined ? {} : { cache_control }) };
     }
-    const { content: inner } = part as Body;
     return Array.isArray(inner) ? { ...part, content: withoutFetched(inner, depth + 1) } : part;
   });
 }
 
+const isObject = (value: unknown): value is Body =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
 /** Sources that stand in the request itself. */
 const GIVEN = ['base64', 'text', 'content'];
 
-function isFetched(part: object): boolean {
-  const { type, source, image_url, file, file_id, file_url } = part as Body;
+function isFetched({ type, source, image_url, file, file_id, file_url }: Body): boolean {
   const from = Fields.parse(source)['type'];
   const url = typeof image_url === 'string' ? image_url : Fields.parse(image_url)['url'];
   return (
@@ -165,10 +165,8 @@ function isFetched(part: object): boolean {
   );
 }
 
-/** The body's messages, each changed where it is one. */
-export const mapMessages = (body: Body): unknown[] =>
-  List.parse(body['messages']).map((message) =>
-    typeof message === 'object' && message !== null && 'content' in message
-      ? { ...message, content: withoutFetched(message.content) }
-      : message,
-  );
+/** The body's messages, without what is none, and without what is fetched. */
+export const mapMessages = (body: Body): Body[] =>
+  List.parse(body['messages'])
+    .filter(isObject)
+    .map((message) => ('content' in message ? { ...message, content: withoutFetched(message['content']) } : message));

@@ -8,6 +8,7 @@ import type { AgentHandoff } from '../../shared/contracts/agent.ts';
 import type { AgentInput } from '../../shared/contracts/agent-run.ts';
 import type { CommandResult } from '../../shared/contracts/agent-command.ts';
 import { AgentMetrics, type Used } from '../../shared/contracts/task.ts';
+import { externalHandoff } from '../../shared/decisions/external-handoff.ts';
 import { rootMessage } from '../../shared/failures.ts';
 import { LOOP_TEXT } from '../../shared/loop-text.ts';
 import { commandActivities } from '../activities.ts';
@@ -18,12 +19,6 @@ import type { AgentInbox } from './inbox.ts';
 import type { AgentSandbox } from './sandbox.ts';
 
 const CHECKPOINT_EVERY = '1m';
-const SUMMARY_CHARS = 4_000;
-/** Of its terminal, where it failed. */
-const REASON_CHARS = 1_000;
-/** As AgentHandoff has them. */
-const MAX_CONCERNS = 50;
-const MAX_CONCERN_CHARS = 4_000;
 
 type External = {
   input: AgentInput;
@@ -61,7 +56,7 @@ export async function runExternal(external: External): Promise<AgentHandoff> {
       more = texts;
       continue;
     }
-    const checked = await checks.checked(handoffOf(result), isLast);
+    const checked = await checks.checked(externalHandoff(result), isLast);
     if (typeof checked !== 'string') return checked;
     more = [checked];
   }
@@ -130,24 +125,4 @@ async function checkpoints(sandbox: AgentSandbox, talk: Conversation): Promise<v
       log.warn('no checkpoint of an external agent', { reason: rootMessage(error) });
     }
   }
-}
-
-/**
- * It says only how it ended: what it did is measured, and judged by the checks. What its models answered is believed
- * rather than its exit code, and their words rather than its terminal.
- */
-function handoffOf({ exitCode, output, metrics, reached, ...seen }: CommandResult): AgentHandoff {
-  const { answered = metrics.turns, said = output.slice(-SUMMARY_CHARS), unanswered, notes = [] } = seen;
-  const base = { summary: said.slice(0, SUMMARY_CHARS).trim() || LOOP_TEXT.saidNothing, suggestions: [] };
-  const ended = (status: AgentHandoff['status'], ...concerns: string[]): AgentHandoff => ({
-    ...base,
-    status,
-    concerns: [...concerns, ...notes].slice(0, MAX_CONCERNS).map((concern) => concern.slice(0, MAX_CONCERN_CHARS)),
-  });
-  if (reached !== undefined) return ended('partial', reached);
-  if (exitCode !== 0) return ended('failed', LOOP_TEXT.externalFailed(exitCode, output.slice(-REASON_CHARS).trim()));
-  // Some agents end well although no model answered them, at all or to the end.
-  if (answered === 0) return ended('failed', LOOP_TEXT.askedNothing);
-  if (unanswered !== undefined) return ended('partial', LOOP_TEXT.lastCallUnanswered(unanswered));
-  return ended('complete');
 }

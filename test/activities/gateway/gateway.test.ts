@@ -59,7 +59,8 @@ describe.each(['openai', 'anthropic'] as const)('before a provider that speaks %
     expect(cachedInputTokens).toBe(100);
     expect(costUsd).toBeGreaterThan(0);
     const said = JSON.stringify(asked(provider));
-    for (const text of ['Be brief.', 'Look at a ', 'and b.', '"look"', 'Looks.', 'model-a']) expect(said).toContain(text);
+    for (const text of ['Be brief.', 'Look at a ', 'and b.', '"look"', 'Looks.', 'model-a'])
+      expect(said).toContain(text);
     expect(said).not.toContain('whatever');
   });
 

@@ -72,10 +72,14 @@ export function createAnthropicProvider(endpoint: Endpoint): Provider {
       const name = `${endpoint.name} (${request.model})`;
       const ask = (native: NativeRequest | undefined): Promise<Completion> =>
         overWire({ ...request, name }, async (wire) => {
-          const stream = await client(wire.fetch).messages.create(nativeBody(request, native) ?? body(request), {
+          const options = {
             signal: wire.signal,
             headers: { ...native?.headers, 'Idempotency-Key': headerSafe(request.idempotencyKey) },
-          });
+          };
+          const stream =
+            native === undefined
+              ? await client(wire.fetch).messages.create(body(request), options)
+              : await asGiven(client(wire.fetch), native, request.model, options);
           return read(stream, name, wire, native !== undefined);
         });
       try {
@@ -109,11 +113,18 @@ export function createAnthropicProvider(endpoint: Endpoint): Provider {
   };
 }
 
-const nativeBody = (
-  { model }: CompletionRequest,
-  native: NativeRequest | undefined,
-): Anthropic.MessageCreateParamsStreaming | undefined =>
-  native && ({ ...native.body, model, stream: true } as unknown as Anthropic.MessageCreateParamsStreaming);
+/** Not by the SDK's method for messages, which looks into a body and makes headers of some of its fields. */
+const asGiven = (
+  client: Anthropic,
+  native: NativeRequest,
+  model: string,
+  options: { signal: AbortSignal; headers: Record<string, string> },
+): Promise<AsyncIterable<unknown>> =>
+  client.post<AsyncIterable<unknown>>('/v1/messages', {
+    ...options,
+    body: { ...native.body, model, stream: true },
+    stream: true,
+  });
 
 /**
  * Cache breakpoints at the end of the system prompt (which covers the tools before it), at the end of the
