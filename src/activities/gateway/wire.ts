@@ -135,7 +135,7 @@ function partText(part: unknown, skipped: readonly string[], depth: number): str
 }
 
 /** Parts that the provider would fetch from elsewhere become text, also those within results; what is no part is left out. */
-export function withoutFetched(content: unknown, depth = 0): unknown {
+function withoutFetched(content: unknown, depth = 0): unknown {
   if (!Array.isArray(content) || depth > MAX_DEPTH) return content;
   return content.filter(isObject).map((part) => {
     const { cache_control, content: inner } = part;
