@@ -97,16 +97,16 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
       throw new GatewayRefusal('limit', `${call.why} No further call is made for this task.`);
     }
     if (call.warning !== undefined) asides.add(call.warning);
-    const woven = { ...body, messages: asides.weave(body['messages'] as unknown[], protocol.takesBefore) };
-    const native: NativeRequest = {
-      protocol: protocol.name,
-      body: protocol.native(woven, maxOutputTokens),
-      maxOutputTokens,
-      headers: asking.headers,
-      refusedBy: translatedFor,
-    };
     let used: AgentMetrics | undefined;
     try {
+      const woven = { ...body, messages: asides.weave(body['messages'] as unknown[], protocol.takesBefore) };
+      const native: NativeRequest = {
+        protocol: protocol.name,
+        body: protocol.native(woven, maxOutputTokens),
+        maxOutputTokens,
+        headers: asking.headers,
+        refusedBy: translatedFor,
+      };
       const { messages, tools } = protocol.read(woven);
       const given = await options.ask({ messages, tools, native, maxOutputTokens, signal });
       const { completion, tokens, costUsd, durationMs } = given;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import Anthropic from '@anthropic-ai/sdk';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
+import type { AgentMessage } from '../../../src/shared/contracts/agent-run.ts';
 import type { LlmServer } from '../../support/llm-server.ts';
 import { asked, setUp, TOKEN } from './support.ts';
 
@@ -71,6 +72,27 @@ describe('Claude Code', () => {
     const counted = await post(url, '/v1/messages/count_tokens?beta=true', CLAUDE.conversation.body);
     expect(await counted.json()).toEqual({ input_tokens: expect.any(Number) as number });
   });
+});
+
+it('what people say stands at one place in a body that passes through, never between a call and its result', async () => {
+  const inbox: AgentMessage[] = [];
+  const { url, provider } = await setUp('anthropic', { text: 'yes' }, { said: () => Promise.resolve(inbox) });
+  const round = (id: string) => [
+    { role: 'assistant', content: [{ type: 'tool_use', id, name: 'look', input: {} }] },
+    { role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content: 'x' }] },
+  ];
+  const go = { role: 'user', content: 'go' };
+  const send = async (messages: unknown[]) => {
+    await post(url, '/v1/messages', { model: 'm', max_tokens: 9, messages });
+    return asked(provider)['messages'];
+  };
+  inbox.push({ id: 's1', text: 'Use tabs.' });
+  const told = { role: 'user', content: expect.stringContaining('Use tabs.') as string };
+  const begun = [go, ...round('a')];
+  expect(await send(begun)).toEqual([...begun, told]);
+  expect(await send([...begun, ...round('b')])).toEqual([...begun, told, ...round('b')]);
+  // Another conversation of the same agent, in which a result stands at that place.
+  expect(await send([go, go, ...round('c'), ...round('d')])).toEqual([go, go, ...round('c'), told, ...round('d')]);
 });
 
 describe('an answer of the same protocol', () => {
