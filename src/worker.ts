@@ -123,7 +123,12 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const { run, sandbox } = remembering(recent, { run: plainRun, sandbox: sandboxes.activities });
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
     const { workflows, leases, host } = options(config, common, await workflowBundle(env));
-    const workflowWorker = guardedAfterTrouble(stateDir, log, tracing.exports);
+    const workflowWorker = guardedAfterTrouble({
+      stateDir,
+      log,
+      traced: tracing.exports,
+      thread: config.worker.workflowThread,
+    });
     const workers = await Promise.all([
       workflowWorker.create({
         ...workflows,
@@ -238,11 +243,17 @@ function options(config: Config, common: Common, bundle: { codePath: string }) {
 /** For so long after a workflow did not come to an end, calls into workflows are guarded. */
 const TROUBLE_MS = 24 * 3_600_000;
 
-function guardedAfterTrouble(stateDir: string, log: Log, traced: boolean): typeof Worker {
+function guardedAfterTrouble(options: {
+  stateDir: string;
+  log: Log;
+  traced: boolean;
+  thread: Config['worker']['workflowThread'];
+}): typeof Worker {
+  const { stateDir, log, traced, thread } = options;
   const file = join(stateDir, 'endless-workflow');
   const since = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   return lookoutWorker({
-    guarded: Date.now() - since < TROUBLE_MS,
+    guarded: thread === 'sdk' || Date.now() - since < TROUBLE_MS,
     traced,
     onEndless(workflow) {
       log.error(workflow, 'this worker ends, as one of its workflows does not; the next one cuts such workflows off');

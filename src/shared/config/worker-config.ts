@@ -108,6 +108,8 @@ export const Config = z.strictObject({
       /** LLM calls and other I/O at once in this process. */
       maxActivities: z.number().int().positive().default(400),
       maxCachedWorkflows: z.number().int().positive().default(600),
+      /** The thread that workflows run in: ours, which keeps call stacks at less cost, or the SDK's own as it is. */
+      workflowThread: z.enum(['fast', 'sdk']).default('fast'),
       /** Longer than an LLM call: a worker that is asked to stop finishes what was paid for. */
       shutdownGraceSeconds: z.number().positive().default(300),
     })
