@@ -124,6 +124,8 @@ export const Config = z.strictObject({
       reservedSlots: z.number().int().positive().default(2),
       /** A sandbox's checkpoint goes to the remote at most this often: what another host can go on from. */
       checkpointPushSeconds: z.number().positive().default(60),
+      /** How a turn's work tree is stored: `git` is the plain way, `fast` the same commits with less CPU, on this host only. */
+      checkpoints: z.enum(['fast', 'git']).default('fast'),
       /** true: run without isolation where bubblewrap is missing. Every report says so. */
       unsafe: z.boolean().default(false),
       /** What commands of agents may reach. */

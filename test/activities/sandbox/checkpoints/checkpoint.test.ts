@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { HOLDER, call, REF, type TestHost, testHost } from '../support.ts';
 
-describe('code in and out of a sandbox', () => {
+describe.each(['fast', 'git'] as const)('code in and out of a sandbox, checkpoints by the way "%s"', (checkpoints) => {
   let host: TestHost;
   beforeAll(async () => {
     host = await testHost({
+      checkpoints,
       files: {
         'README.md': '# test\n',
         'src/a.txt': 'a\n',

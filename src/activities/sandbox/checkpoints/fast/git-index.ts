@@ -21,7 +21,7 @@ const LINK = 0o160000;
 const MODES = new Set([0o100644, 0o100755, 0o120000, LINK]);
 
 /** Whether an entry is a commit of another repository. */
-export const isLink = ({ mode }: IndexEntry): boolean => mode === LINK;
+export const isGitlink = ({ mode }: IndexEntry): boolean => mode === LINK;
 
 /**
  * @param nameBytes of an object's name: 20 or 32.
@@ -133,7 +133,7 @@ export function treesOf(
 }
 
 /** Names the content of some paths: files, or all below directories. Changes when it does. */
-export function digestOf({ entries }: GitIndex, paths: readonly string[]): string {
+export function digestOfPaths({ entries }: GitIndex, paths: readonly string[]): string {
   const hash = createHash('sha1');
   const wanted = paths.map((path) =>
     Buffer.from(
