@@ -10,9 +10,8 @@ import { commitContent } from '../../../git/commit-object.ts';
 import type { TreeContent } from '../../../git/contract.ts';
 import { GitError } from '../../../git/errors.ts';
 import type { TreeRecord } from '../../state/lease-file.ts';
-import type { Checkpoint, CheckpointRequest, CheckpointWriter } from '../checkpoint.ts';
 import { CHECKPOINT_AUTHOR, CheckpointError, checkpointExec } from '../checkpoint-git.ts';
-import type { CheckpointDeps } from '../plain-checkpoint.ts';
+import type { Checkpoint, CheckpointDeps, CheckpointRequest, CheckpointWriter } from '../contract.ts';
 import {
   KEYS,
   MAX_PACK_BYTES,
