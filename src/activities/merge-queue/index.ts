@@ -41,8 +41,8 @@ async function loggedIn<T>({ target, repo }: Pick<LandRequest, 'target' | 'repo'
 
 /** A line of many requests is one result: what is told of each is cut where all of it is too much. */
 function boundedSteps(result: ComposeResult): ComposeResult {
-  const told = result.steps.flatMap((step) => (step.kind === 'decided' ? [step.outcome] : []));
-  const bounded = boundedOutcomes(told);
+  const decided = result.steps.flatMap((step) => (step.kind === 'decided' ? [step.outcome] : []));
+  const bounded = boundedOutcomes(decided);
   const steps = result.steps.map((step) =>
     step.kind === 'decided' ? { ...step, outcome: bounded.shift() ?? step.outcome } : step,
   );

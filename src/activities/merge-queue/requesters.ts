@@ -26,8 +26,11 @@ export async function answerRequesters(client: Client, request: AnswerRequest, l
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { requester, answer } = next;
       try {
-        const told = await signalChain(client, requester, async (handle) => handle.signal(mergeOutcomeSignal, answer));
-        if (!told) log?.info({ requester, answer: answer.id }, 'the requester has ended, so its answer is dropped');
+        const delivered = await signalChain(client, requester, async (handle) =>
+          handle.signal(mergeOutcomeSignal, answer),
+        );
+        if (!delivered)
+          log?.info({ requester, answer: answer.id }, 'the requester has ended, so its answer is dropped');
       } catch (error) {
         failures.push(error);
       }
