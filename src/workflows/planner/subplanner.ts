@@ -16,9 +16,10 @@ import { type Handoff, NO_METRICS, TaskInput, type TaskResult } from '../../shar
 import { aggregateHandoff } from '../../shared/planner/division.ts';
 import { boundedHandoff, MAX_HANDOFF_CHARS } from '../../shared/task/handoff-size.ts';
 import { FailureType, rootMessage, terminal } from '../../shared/base/failures.ts';
-import { handoffSignal, verdictSignal, workersSignal } from '../../shared/messages.ts';
+import { verdictSignal, workersSignal } from '../../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../../shared/planner/text.ts';
 import { askRoot } from '../support/approval.ts';
+import { handOff } from '../support/hand-off.ts';
 import { parseInput, parseSignal } from '../support/input.ts';
 import { endedAncestor } from '../support/orphans.ts';
 import { quietly } from './children.ts';
@@ -86,14 +87,7 @@ class Subplanner extends PlanningWorkflow {
     const { task, attempt, parent } = this.input;
     const id = `${this.chain.firstRunId}/handoff`;
     const message = { id, sender: this.chain, taskId: task.id, attempt, handoff, queued: false };
-    try {
-      const above = getExternalWorkflowHandle(parent.workflowId);
-      await above.signal(handoffSignal, direct ? { ...message, direct } : message);
-    } catch (error) {
-      if (isCancellation(error)) throw error;
-      // A parent that has closed cannot be told; the result of this workflow says the same.
-      log.warn('the parent could not be told', { parent: parent.workflowId, reason: rootMessage(error) });
-    }
+    await handOff({ parent, message: direct ? { ...message, direct } : message });
   }
 
   protected get repo(): string {
