@@ -5,8 +5,6 @@
 import {
   continueAsNew,
   getExternalWorkflowHandle,
-  isCancellation,
-  log,
   setCurrentDetails,
   setHandler,
 } from '@temporalio/workflow';
@@ -15,7 +13,7 @@ import { type ApprovalRequest, Verdict } from '../../shared/contracts/people.ts'
 import { type Handoff, NO_METRICS, TaskInput, type TaskResult } from '../../shared/contracts/task.ts';
 import { aggregateHandoff } from '../../shared/planner/division.ts';
 import { boundedHandoff, MAX_HANDOFF_CHARS } from '../../shared/task/handoff-size.ts';
-import { FailureType, rootMessage, terminal } from '../../shared/base/failures.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
 import { verdictSignal, workersSignal } from '../../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../../shared/planner/text.ts';
 import { askRoot } from '../support/approval.ts';
