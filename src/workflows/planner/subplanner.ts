@@ -2,12 +2,7 @@
  * A planner for one large task: divides it, sees its subtasks landed, and hands off to its parent as a task does,
  * once, also when it is cancelled. It continues as new as the root does; its parent knows it by its first run.
  */
-import {
-  continueAsNew,
-  getExternalWorkflowHandle,
-  setCurrentDetails,
-  setHandler,
-} from '@temporalio/workflow';
+import { continueAsNew, getExternalWorkflowHandle, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import { z } from 'zod';
 import { type ApprovalRequest, Verdict } from '../../shared/contracts/people.ts';
 import { type Handoff, NO_METRICS, TaskInput, type TaskResult } from '../../shared/contracts/task.ts';

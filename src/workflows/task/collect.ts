@@ -31,7 +31,9 @@ export async function collectWork(
       ...(tries > 1 ? { again: true } : {}),
     };
     try {
-      return await sandboxActivities(sandbox.queue, { ...actOptions, summary: 'collect the work' }).collectWork(request);
+      return await sandboxActivities(sandbox.queue, { ...actOptions, summary: 'collect the work' }).collectWork(
+        request,
+      );
     } catch (error) {
       const gone = failureTypeOf(error) === FailureType.SandboxGone;
       // A host that does not answer may be lost, with what it has done.

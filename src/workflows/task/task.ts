@@ -16,12 +16,7 @@ import { type AgentBrief, AgentMessage, UsedMessage } from '../../shared/contrac
 import { Verdict } from '../../shared/contracts/people.ts';
 import { MergeAnswer } from '../../shared/contracts/merge.ts';
 import { LeasedMessage, type SandboxStart } from '../../shared/contracts/sandbox.ts';
-import {
-  type Handoff,
-  NO_METRICS,
-  TaskInput,
-  type TaskResult,
-} from '../../shared/contracts/task.ts';
+import { type Handoff, NO_METRICS, TaskInput, type TaskResult } from '../../shared/contracts/task.ts';
 import { subjectOf, bodyOf } from '../../shared/task/commit-text.ts';
 import { finishedHandoff, handoffMessage, isToLand, workedOn } from '../../shared/task/handoff.ts';
 import { releasedWork } from '../../shared/task/held-work.ts';
