@@ -2,7 +2,8 @@
 import type { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import { readText } from '../git/read/commit-files.ts';
-import { cutEnd, data } from './text.ts';
+import { data } from './text.ts';
+import { cutEnd } from '../support/text.ts';
 
 /** Of the repository's own words to whoever works in it; each is cut by itself. */
 const GUIDANCE = ['AGENTS.md', 'CLAUDE.md', 'DECISIONS.md'];
@@ -27,12 +28,12 @@ export function repositoryGuidance(mirror: Mirror, tip: CommitSha): Promise<stri
 }
 
 async function readGuidance(mirror: Mirror, tip: CommitSha): Promise<string[]> {
-  const told: string[] = [];
+  const sections: string[] = [];
   const blocks: string[] = [];
   for (const name of GUIDANCE) {
     const text = (await readText(mirror, tip, name))?.trim() ?? '';
-    if (text === '' || told.includes(text)) continue;
-    told.push(text);
+    if (text === '' || sections.includes(text)) continue;
+    sections.push(text);
     blocks.push(data(name, cutEnd(text, GUIDANCE_BYTES)));
   }
   return blocks.length === 0 ? [] : ['## How this repository wants to be worked on', ...blocks];

@@ -1,7 +1,7 @@
 /** How the work of a run is checked before it lands, from its settings. */
 import type { GateTerms } from '../contracts/gate.ts';
 import { MERGE_TEXT } from './text.ts';
-import type { RunSettings, RunSettingsInput } from '../config/run-settings.ts';
+import type { RunSettings, RunSettingsInput } from '../contracts/run-settings.ts';
 
 const DEFAULT_SLOTS = 4;
 
@@ -21,7 +21,7 @@ export function keepGate(
   run: RunSettingsInput | undefined,
   repository: RunSettingsInput | undefined,
 ): { settings: RunSettingsInput | undefined; note?: string } {
-  const kept = repository?.merge?.gate ?? 'none';
-  if (run?.merge?.gate !== 'none' || kept === 'none') return { settings: run };
-  return { settings: { ...run, merge: { ...run.merge, gate: kept } }, note: MERGE_TEXT.gateKept(kept) };
+  const gate = repository?.merge?.gate ?? 'none';
+  if (run?.merge?.gate !== 'none' || gate === 'none') return { settings: run };
+  return { settings: { ...run, merge: { ...run.merge, gate } }, note: MERGE_TEXT.gateKept(gate) };
 }

@@ -2,7 +2,7 @@
  * The commands that decide whether a task is complete: those of its acceptance criteria, and the repository's quick
  * checks. They run as `bash` calls in the agent's sandbox. What could not be run is not a pass. Pure.
  */
-import type { Check } from '../config/check-settings.ts';
+import type { Check } from '../contracts/check-settings.ts';
 import type { ToolCall, ToolResult } from '../contracts/agent.ts';
 import type { CheckResult, TaskSpec } from '../contracts/task.ts';
 
@@ -85,7 +85,7 @@ export function failuresText(results: readonly CheckResult[], left: number): str
 }
 
 /** What is kept of the results: criteria without a command are told as unchecked. */
-export function kept(task: Pick<TaskSpec, 'acceptance'>, results: readonly CheckResult[]): CheckResult[] {
+export function retained(task: Pick<TaskSpec, 'acceptance'>, results: readonly CheckResult[]): CheckResult[] {
   const unchecked = task.acceptance
     .filter(({ command }) => command === undefined)
     .map(({ text }) => ({ name: text.slice(0, MAX_NAME_CHARS), status: 'unchecked' as const }));

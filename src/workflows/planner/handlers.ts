@@ -9,7 +9,7 @@ import {
   SetLimits,
   Steer,
 } from '../../shared/contracts/people.ts';
-import type { RunSettings } from '../../shared/config/run-settings.ts';
+import type { RunSettings } from '../../shared/contracts/run-settings.ts';
 import { specOfAdded, whyNotAdded } from '../../shared/planner/added-task.ts';
 import { rootMessage } from '../../shared/base/failures.ts';
 import {

@@ -5,9 +5,9 @@ import { createRunChecks } from '../../../src/activities/reconciler/run-checks.t
 import { createPlaces } from '../../../src/activities/sandbox/lease/places.ts';
 import { reapLeftovers } from '../../../src/activities/sandbox/lease/reaper.ts';
 import { createScratch } from '../../../src/activities/sandbox/scratch.ts';
-import { Check } from '../../../src/shared/config/check-settings.ts';
+import { Check } from '../../../src/shared/contracts/check-settings.ts';
 import type { ChecksRequest, ChecksResult } from '../../../src/shared/contracts/checks.ts';
-import type { Setup } from '../../../src/shared/config/run-settings.ts';
+import type { Setup } from '../../../src/shared/contracts/run-settings.ts';
 import { thrownBy } from '../../support/thrown.ts';
 import { type TestHost, testHost } from '../sandbox/support.ts';
 
@@ -135,9 +135,9 @@ describe('runChecks', () => {
     const running = run({ checks: [check('slow', 'sleep 600')] }, env);
     const failed = thrownBy(running);
     while ((await host.provider.list()).length === 0) await delay(20);
-    const { provider, packs, records, log } = host.deps;
+    const { provider, checkpointStore, records, log } = host.deps;
     const chains = { check: () => Promise.reject(new Error('is not asked')) };
-    const reaped = await reapLeftovers({ provider, packs, records, chains, held: new Set(), log });
+    const reaped = await reapLeftovers({ provider, checkpointStore, records, chains, held: new Set(), log });
     expect(reaped).toEqual([]);
     env.cancel();
     expect(String(await failed)).toContain('CANCELLED');

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { newMemory } from '../../../src/shared/reconciler/judge.ts';
 import { RUN_TEXT } from '../../../src/shared/planner/text.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/config/run-settings.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/contracts/run-settings.ts';
 import { PlannerState } from '../../../src/workflows/planner/state/planner-state.ts';
 import { type CarriedSweeps, Sweeps } from '../../../src/workflows/planner/sweep-scheduler.ts';
 import { runContext } from '../../support/run-context.ts';

@@ -3,7 +3,7 @@ import type { CommitSha } from '../../../shared/base/ids.ts';
 import type { Mirror } from '../contract.ts';
 import { GitError } from '../errors.ts';
 import { matchesGlob } from './glob.ts';
-import { headBytes, oneLine } from '../../prompts/text.ts';
+import { headBytes, escapeControls } from '../../support/text.ts';
 
 const MAX_MATCHES = 300;
 const MATCHES_PER_FILE = 100;
@@ -33,18 +33,20 @@ export async function grep(
       ok: [0, 1],
       signal,
     });
-    const lines = parseMatches(matches.stdout, commit).slice(0, MAX_MATCHES);
-    const left = total - lines.length;
+    const matchingLines = parseMatches(matches.stdout, commit).slice(0, MAX_MATCHES);
+    const left = total - matchingLines.length;
     if (left > 0)
-      lines.push(`[${left} more matches; ${total} in ${counts.length} files: narrow the pattern, path or glob]`);
-    return { ok: true, text: lines.join('\n') };
+      matchingLines.push(
+        `[${left} more matches; ${total} in ${counts.length} files: narrow the pattern, path or glob]`,
+      );
+    return { ok: true, text: matchingLines.join('\n') };
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     if (signal.aborted)
       return { ok: false, error: `The search took longer than ${DEADLINE_MS / 1_000} s: narrow the pattern.` };
     if (error.code !== 128) throw error;
-    const said = error.output.trim().split('\n').at(-1) ?? '';
-    return { ok: false, error: `git grep -E does not take this pattern: ${said}` };
+    const reason = error.output.trim().split('\n').at(-1) ?? '';
+    return { ok: false, error: `git grep -E does not take this pattern: ${reason}` };
   }
 }
 
@@ -71,6 +73,6 @@ function takeFiles(counts: readonly { file: string; count: number }[]): string[]
 function parseMatches(stdout: Buffer, commit: CommitSha): string[] {
   return [...stdout.toString().matchAll(/([^\0]+)\0(\d+)\0([^\n]*)\n/g)].map(([, file = '', line = '', text = '']) => {
     const cut = headBytes(text, LINE_BYTES);
-    return `${oneLine(file.slice(commit.length + 1))}:${line}:${cut}${cut.length < text.length ? ' [line cut]' : ''}`;
+    return `${escapeControls(file.slice(commit.length + 1))}:${line}:${cut}${cut.length < text.length ? ' [line cut]' : ''}`;
   });
 }

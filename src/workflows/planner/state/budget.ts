@@ -13,7 +13,7 @@ import {
   spendAtMost,
   spentOf,
   spentPart,
-} from '../../../shared/base/budget.ts';
+} from '../../../shared/planner/budget.ts';
 
 /** From here on the planner is told. */
 const WARN_PART = 0.8;

@@ -7,7 +7,7 @@
 import type { Budget, Spent } from '../../../shared/contracts/budget.ts';
 import type { Scratchpad } from '../../../shared/contracts/plan.ts';
 import { addMetrics, type AgentMetrics, NO_METRICS, type Used } from '../../../shared/contracts/task.ts';
-import { reduced, spentOf } from '../../../shared/base/budget.ts';
+import { reduced, spentOf } from '../../../shared/planner/budget.ts';
 import { isActive, isDone, type PlanningInput } from '../../../shared/planner/dispatch.ts';
 import type { WorkersLent } from '../../../shared/planner/lending.ts';
 import { FailureType, terminal } from '../../../shared/base/failures.ts';
