@@ -8,7 +8,7 @@ import type { AgentHandoff } from '../../shared/contracts/agent.ts';
 import type { AgentInput } from '../../shared/contracts/agent-run.ts';
 import type { CommandResult } from '../../shared/contracts/agent-command.ts';
 import { AgentMetrics, type Used } from '../../shared/contracts/task.ts';
-import { externalHandoff } from '../../shared/decisions/external-handoff.ts';
+import { externalHandoff } from '../../shared/agent/external-handoff.ts';
 import { rootMessage } from '../../shared/base/failures.ts';
 import { LOOP_TEXT } from '../../shared/agent/text.ts';
 import { commandActivities } from '../support/activity-policies.ts';

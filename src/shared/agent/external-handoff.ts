@@ -1,7 +1,7 @@
 /** What a program's end says of its task. Pure. */
 import type { AgentHandoff } from '../contracts/agent.ts';
 import type { CommandResult } from '../contracts/agent-command.ts';
-import { LOOP_TEXT } from '../agent/text.ts';
+import { LOOP_TEXT } from './text.ts';
 
 const SUMMARY_CHARS = 4_000;
 /** Of its terminal, where it failed. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { AgentHandoff } from '../../../src/shared/contracts/agent.ts';
 import { CommandResult } from '../../../src/shared/contracts/agent-command.ts';
 import { NO_METRICS } from '../../../src/shared/contracts/task.ts';
-import { externalHandoff } from '../../../src/shared/decisions/external-handoff.ts';
+import { externalHandoff } from '../../../src/shared/agent/external-handoff.ts';
 
 const WELL = {
   exitCode: 0,
