@@ -7,6 +7,7 @@
  * workflow, is a bug of ours, and blocks all workflows of the process: `onEndless` is to end it, and whoever starts it
  * again asks for the guard.
  */
+import { createRequire } from 'node:module';
 import { Worker as Thread } from 'node:worker_threads';
 import { type Logger, Worker } from '@temporalio/worker';
 import { ThreadedVMWorkflowCreator, WorkerThreadClient } from '@temporalio/worker/lib/workflow/threaded-vm.js';
@@ -25,8 +26,26 @@ export type LookoutOptions = {
 const TELL_EVERY_MS = 10_000;
 const ENDLESS_MS = 30_000;
 
+/** workflow-thread.ts replaces parts of the SDK that are not its interface: it was tried with this version. */
+const TRIED_SDK = '1.23.0';
+
+/** @throws Error where the installed SDK is not the one that workflow-thread.ts was tried with. */
+export function requireTriedSdk(installed: string = sdkVersion()): void {
+  if (installed === TRIED_SDK) return;
+  throw new Error(
+    `The thread that workflows run in (src/host/workflow-thread.ts) was tried with @temporalio/worker ${TRIED_SDK}, ` +
+      `and ${installed} is installed. Install that version, or set worker.workflowThread to "sdk" in ` +
+      'temporal.config.ts: workflows run in the thread of the SDK then, which takes more CPU.',
+  );
+}
+
+const sdkVersion = (): string =>
+  (createRequire(import.meta.url)('@temporalio/worker/package.json') as { version: string }).version;
+
+/** @throws Error @see requireTriedSdk */
 export function lookoutWorker({ guarded, traced, endlessMs = ENDLESS_MS, onEndless }: LookoutOptions): typeof Worker {
   if (guarded) return Worker;
+  requireTriedSdk();
   return class LookoutWorker extends Worker {
     protected static override async createWorkflowCreator(...[bundle, options, logger]: CreatorArguments) {
       // In a debugger workflows run in the main thread.

@@ -135,11 +135,6 @@ function leaveUntraced(): void {
   };
 }
 
-if (!('setPromiseHook' in globalHandlers && 'injectGlobals' in ReusableVMWorkflowCreator.prototype)) {
-  throw new Error(
-    'src/host/workflow-thread.ts does not fit this version of @temporalio/worker: look at its vm-shared.js.',
-  );
-}
 Object.defineProperty(globalHandlers, 'setPromiseHook', { value: followPromises });
 countSinkCalls();
 if (!(workerData as WorkflowThreadData).traced) leaveUntraced();

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DefaultLogger, type LogEntry, Runtime, type WorkerOptions } from '@temporalio/worker';
 import { expect, test } from 'vitest';
-import { type LookoutOptions, lookoutWorker } from '../../src/host/lookout-worker.ts';
+import { type LookoutOptions, lookoutWorker, requireTriedSdk } from '../../src/host/lookout-worker.ts';
 import { temporal } from '../support/temporal.ts';
 
 const said: LogEntry[] = [];
@@ -104,3 +104,9 @@ test('of others nothing is said', async () => {
   expect(await count({}, 10, 11)).toEqual([]);
   expect(said).toEqual([]);
 }, 60_000);
+
+test('another version of the SDK than the one it was tried with is refused, with both ways out of it', () => {
+  expect(() => requireTriedSdk()).not.toThrow();
+  expect(() => requireTriedSdk('1.23.1')).toThrow(/tried with @temporalio\/worker 1\.23\.0, and 1\.23\.1 is installed/);
+  expect(() => requireTriedSdk('1.23.1')).toThrow(/Install that version, or set worker\.workflowThread to "sdk"/);
+});

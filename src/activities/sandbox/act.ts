@@ -8,9 +8,10 @@ import type { ActRequest, ActResult, Checkpoint, ToolCall, ToolResult } from '..
 import type { SandboxLimits } from '../../shared/config/worker-config.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../support/log.ts';
-import { remoteCheckpointRef, storeTree } from './checkpoints/checkpoint.ts';
+import { remoteCheckpointRef } from './checkpoints/checkpoint.ts';
+import type { CheckpointWriter } from './checkpoints/contract.ts';
 import { CheckpointError } from './checkpoints/checkpoint-git.ts';
-import type { KeptPacks } from './checkpoints/checkpoint-store.ts';
+import type { CheckpointStore } from './checkpoints/checkpoint-store.ts';
 import type { CheckpointPushes } from './checkpoints/pushes.ts';
 import { restoreTree } from './checkpoints/restore.ts';
 import { startBeats, throwIfCancelled } from '../support/heartbeat.ts';
@@ -26,7 +27,8 @@ export type ActDeps = {
   mirrors: Mirrors;
   records: Records;
   journal: Journal;
-  packs: KeptPacks;
+  checkpoints: CheckpointWriter;
+  checkpointStore: CheckpointStore;
   pushes: CheckpointPushes;
   setups: Setups;
   limits: SandboxLimits;
@@ -135,12 +137,12 @@ class Turn {
 
   /** A task that changes what `setup` is made from gets it again, and is told so with its last result. */
   private async followKeyFiles(results: ToolResult[]): Promise<void> {
-    const { mirrors, packs, records, setups } = this.deps;
+    const { mirrors, checkpointStore, records, setups } = this.deps;
     const { id, signal } = this;
     const { keys, setupFor, inMirror, commit } = await records.tree(id);
     if (keys === undefined || keys === setupFor) return;
     const mirror = await mirrors.open(this.request.repo);
-    if (!inMirror) await packs.take(mirror, commit, id);
+    if (!inMirror) await checkpointStore.take(mirror, commit, id);
     const note = await setups.again({ mirror, id, commit, signal });
     await records.writeTree(id, { ...(await records.tree(id)), setupFor: keys });
     const last = results.at(-1);
@@ -157,7 +159,7 @@ class Turn {
     try {
       const keyFiles = await setups.keyFiles(this.id);
       const request = { id: this.id, turn, into: due ? ('mirror' as const) : ('kept' as const), mirror, keyFiles };
-      const stored = await storeTree(this.deps, { ...request, signal: this.signal });
+      const stored = await this.deps.checkpoints.write({ ...request, signal: this.signal });
       if (!stored.changed) return undefined;
       if (due) {
         const tree = await records.tree(this.id);

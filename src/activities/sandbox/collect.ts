@@ -7,7 +7,6 @@ import { CHANGE_TRAILER, CommitSha } from '../../shared/base/ids.ts';
 import { findTampering } from '../git/tamper-diff.ts';
 import type { Mirror } from '../git/contract.ts';
 import type { ActDeps } from './act.ts';
-import { storeTree } from './checkpoints/checkpoint.ts';
 import { restoreTree } from './checkpoints/restore.ts';
 import { startBeats, throwIfCancelled } from '../support/heartbeat.ts';
 
@@ -69,7 +68,7 @@ async function commitWork(
   const { tree } = await deps.turnstile(async () => {
     if (restore !== undefined) await restoreTree(deps, mirror, { id, epoch, restore, ref, signal });
     const { turn } = await records.tree(id);
-    return storeTree(deps, { id, turn, into: 'mirror', mirror: async () => mirror, signal });
+    return deps.checkpoints.write({ id, turn, into: 'mirror', mirror: async () => mirror, signal });
   });
   const { base } = await records.tree(id);
   if (tree === (await mirror.treeOf(base))) return { base };

@@ -11,7 +11,8 @@ import type { Processes } from '../process/spawner.ts';
 import type { ChainWatch } from '../support/chain-watch.ts';
 import { act, type ActDeps } from './act.ts';
 import { collectWork } from './collect.ts';
-import { createKeptPacks } from './checkpoints/checkpoint-store.ts';
+import { createCheckpoints } from './checkpoints/checkpoint.ts';
+import { createCheckpointStore } from './checkpoints/checkpoint-store.ts';
 import { createCheckpointPushes } from './checkpoints/pushes.ts';
 import { createProvider } from './create-provider.ts';
 import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
@@ -65,7 +66,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const { limits } = config;
   const provider = deps.provider ?? (await createProvider({ ...deps, owner: hostQueue }));
   const records = createRecords(provider);
-  const packs = createKeptPacks(join(stateDir, 'checkpoints'));
+  const checkpointStore = createCheckpointStore(join(stateDir, 'checkpoints'));
   const pushes = createCheckpointPushes({ log, everyMs: config.checkpointPushSeconds * 1_000 });
   const setups = createSetups({ provider, stateDir, log });
   const held = new Set<string>();
@@ -77,7 +78,8 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     mirrors,
     records,
     journal,
-    packs,
+    checkpoints: createCheckpoints({ provider, records, store: checkpointStore, log }, config.checkpoints),
+    checkpointStore,
     pushes,
     setups,
     limits,
@@ -90,7 +92,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     mirrors,
     records,
     setups,
-    packs,
+    checkpointStore,
     pushes,
     chains,
     client,
@@ -102,7 +104,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   };
   const places = createPlaces(config.maxSandboxes);
   const reservedPlaces = createPlaces(config.reservedSlots);
-  const reap = () => reapLeftovers({ provider, packs, records, chains, held, log });
+  const reap = () => reapLeftovers({ provider, checkpointStore, records, chains, held, log });
 
   return {
     activities: {

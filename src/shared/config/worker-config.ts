@@ -108,6 +108,8 @@ export const Config = z.strictObject({
       /** LLM calls and other I/O at once in this process. */
       maxActivities: z.number().int().positive().default(400),
       maxCachedWorkflows: z.number().int().positive().default(600),
+      /** The thread that workflows run in: ours, which keeps call stacks at less cost, or the SDK's own as it is. */
+      workflowThread: z.enum(['fast', 'sdk']).default('fast'),
       /** Longer than an LLM call: a worker that is asked to stop finishes what was paid for. */
       shutdownGraceSeconds: z.number().positive().default(300),
     })
@@ -122,6 +124,8 @@ export const Config = z.strictObject({
       reservedSlots: z.number().int().positive().default(2),
       /** A sandbox's checkpoint goes to the remote at most this often: what another host can go on from. */
       checkpointPushSeconds: z.number().positive().default(60),
+      /** How a turn's work tree is stored: `git` is the plain way, `fast` the same commits with less CPU, on this host only. */
+      checkpoints: z.enum(['fast', 'git']).default('fast'),
       /** true: run without isolation where bubblewrap is missing. Every report says so. */
       unsafe: z.boolean().default(false),
       /** What commands of agents may reach. */

@@ -135,9 +135,9 @@ describe('runChecks', () => {
     const running = run({ checks: [check('slow', 'sleep 600')] }, env);
     const failed = thrownBy(running);
     while ((await host.provider.list()).length === 0) await delay(20);
-    const { provider, packs, records, log } = host.deps;
+    const { provider, checkpointStore, records, log } = host.deps;
     const chains = { check: () => Promise.reject(new Error('is not asked')) };
-    const reaped = await reapLeftovers({ provider, packs, records, chains, held: new Set(), log });
+    const reaped = await reapLeftovers({ provider, checkpointStore, records, chains, held: new Set(), log });
     expect(reaped).toEqual([]);
     env.cancel();
     expect(String(await failed)).toContain('CANCELLED');

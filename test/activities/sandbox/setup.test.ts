@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { storeTree } from '../../../src/activities/sandbox/checkpoints/checkpoint.ts';
 import { checkOut } from '../../../src/activities/sandbox/checkpoints/checkout.ts';
 import { createSetups } from '../../../src/activities/sandbox/setup.ts';
 import type { SetupResult } from '../../../src/activities/sandbox/setup-install.ts';
@@ -207,7 +206,7 @@ describe('setup of a task that changes the key files', () => {
     const id = await open();
     const mirror = await host.mirrors.open(host.run.repo);
     await host.provider.exec(id, ['sh', '-c', 'echo three > package.json'], { timeoutMs: 10_000 });
-    const { commit } = await storeTree(host.deps, { id, turn: 1, into: 'mirror', mirror: async () => mirror });
+    const { commit } = await host.deps.checkpoints.write({ id, turn: 1, into: 'mirror', mirror: async () => mirror });
     await setups().ensure(NAMED, mirror, commit, never);
     const signal = AbortSignal.abort(new Error('the worker stops'));
     const stopped = await thrownBy(setups().again({ mirror, id, commit, signal }));

@@ -9,22 +9,17 @@ import { join } from 'node:path';
 import { CommitSha } from '../../../shared/base/ids.ts';
 import type { Mirror } from '../../git/contract.ts';
 import { isMissing } from '../../support/json-files.ts';
-import { type KeptCommit, keepTree, markTaken, packTree, PLACES } from './object-store.ts';
+import { type NewTree, storeObjects, markTaken, packTree, SLOTS } from './fast/object-store.ts';
 import { type CheckpointPack, takePack } from './checkpoint-pack.ts';
 
 /** `<commit>_<built on>_<built on>.pack`; one that was cut short by a kill fails its own checksum. */
 const nameOf = ({ commit, builtOn }: CheckpointPack): string => `${[commit, ...builtOn].join('_')}.pack`;
 
-export interface KeptPacks {
+export interface CheckpointStore {
   /** In place of what was kept of this sandbox before. */
   keep(id: string, pack: CheckpointPack): Promise<void>;
-  /** Likewise, of a tree that was made in a git folder with these objects. @see keepTree */
-  keepTree(
-    id: string,
-    objects: string,
-    kept: KeptCommit,
-    maxBytes: number,
-  ): Promise<{ commit: CommitSha; bytes: number }>;
+  /** Likewise, of a tree that was made in a git folder with these objects. @see storeObjects */
+  keepTree(id: string, objects: string, tree: NewTree, maxBytes: number): Promise<{ commit: CommitSha; bytes: number }>;
   /**
    * Into the mirror, if it was kept here; whether it was. @param by the sandbox that is looked at first.
    * @throws GitError when the mirror does not take it.
@@ -39,7 +34,7 @@ const FEW = 100;
 const FEW_BYTES = 256 * 1024;
 const KEEP_MS = 7 * 24 * 3_600_000;
 
-export function createKeptPacks(dir: string): KeptPacks {
+export function createCheckpointStore(dir: string): CheckpointStore {
   const names = (folder: string) =>
     readdir(folder).catch((error: unknown) => {
       if (isMissing(error)) return [];
@@ -76,7 +71,7 @@ export function createKeptPacks(dir: string): KeptPacks {
       writeFileSync(join(folder, name), pack.pack);
       for (const old of before) if (old !== name) rmSync(join(folder, old), { force: true });
     },
-    keepTree: (id, objects, kept, maxBytes) => keepTree(join(dir, id), objects, kept, maxBytes),
+    keepTree: (id, objects, tree, maxBytes) => storeObjects(join(dir, id), objects, tree, maxBytes),
     async take(mirror, commit, by) {
       if (by !== undefined && (await takeFrom(by, mirror, commit))) return true;
       for (const id of await names(dir)) if (id !== by && (await takeFrom(id, mirror, commit))) return true;
@@ -88,7 +83,7 @@ export function createKeptPacks(dir: string): KeptPacks {
       for (const id of await names(dir)) {
         if (open.has(id)) continue;
         // The newest are overwritten, which their folder does not show.
-        const paths = [join(dir, id), ...PLACES.map((name) => join(dir, id, name))];
+        const paths = [join(dir, id), ...SLOTS.map((name) => join(dir, id, name))];
         const times = await Promise.all(
           paths.map((path) =>
             stat(path).then(

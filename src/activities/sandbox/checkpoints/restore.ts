@@ -7,7 +7,7 @@ import type { SandboxProvider } from '../provider.ts';
 import type { Records } from '../state/lease-file.ts';
 import { remoteCheckpointRef } from './checkpoint.ts';
 import { CheckpointError, checkpointExec } from './checkpoint-git.ts';
-import type { KeptPacks } from './checkpoint-store.ts';
+import type { CheckpointStore } from './checkpoint-store.ts';
 import { codeTransport } from './local-transport.ts';
 
 /** $1 the checkpoint, $2 its base. What is in the tree and not in the checkpoint goes; ignored files stay. */
@@ -28,11 +28,11 @@ exit 0
  * @returns what the agent must be told, when the checkpoint itself could not be had.
  */
 export async function restoreTree(
-  deps: { provider: SandboxProvider; records: Records; packs: KeptPacks; log: Log },
+  deps: { provider: SandboxProvider; records: Records; checkpointStore: CheckpointStore; log: Log },
   mirror: Mirror,
   request: { id: string; epoch: number; restore: Checkpoint; ref: string; signal?: AbortSignal },
 ): Promise<string | undefined> {
-  const { provider, records, packs, log } = deps;
+  const { provider, records, checkpointStore, log } = deps;
   const { id, epoch, restore, ref, signal } = request;
   const before = await records.tree(id);
   if (before.restoredFor === epoch) return undefined;
@@ -40,7 +40,7 @@ export async function restoreTree(
     await records.writeTree(id, { ...before, restoredFor: epoch });
     return undefined;
   }
-  const found = await findCheckpoint(mirror, packs, restore.commit, remoteCheckpointRef(ref, before), log);
+  const found = await findCheckpoint(mirror, checkpointStore, restore.commit, remoteCheckpointRef(ref, before), log);
   if (found === null) {
     await records.writeTree(id, { ...before, restoredFor: epoch });
     return LOST;
@@ -70,13 +70,13 @@ const OLDER =
 /** The checkpoint itself, or the newest that reached the remote (one a minute does), or none. */
 async function findCheckpoint(
   mirror: Mirror,
-  packs: KeptPacks,
+  checkpointStore: CheckpointStore,
   commit: CommitSha,
   ref: string,
   log: Log,
 ): Promise<CommitSha | null> {
   try {
-    if (await packs.take(mirror, commit)) return commit;
+    if (await checkpointStore.take(mirror, commit)) return commit;
     await mirror.ensureCommit(commit, ref);
     return commit;
   } catch (error) {

@@ -17,7 +17,7 @@ import type { Mirror, Mirrors } from '../../git/contract.ts';
 import type { Log } from '../../support/log.ts';
 import type { ChainWatch } from '../../support/chain-watch.ts';
 import { checkOut, resolveStart, type StartPoint } from '../checkpoints/checkout.ts';
-import type { KeptPacks } from '../checkpoints/checkpoint-store.ts';
+import type { CheckpointStore } from '../checkpoints/checkpoint-store.ts';
 import type { CheckpointPushes } from '../checkpoints/pushes.ts';
 import { gone } from '../gone.ts';
 import { startBeats, throwIfCancelled } from '../../support/heartbeat.ts';
@@ -35,7 +35,7 @@ export type HoldDeps = {
   mirrors: Mirrors;
   records: Records;
   setups: Setups;
-  packs: KeptPacks;
+  checkpointStore: CheckpointStore;
   pushes: CheckpointPushes;
   chains: ChainWatch;
   client: Client;
@@ -274,7 +274,7 @@ class Hold {
     await deps.pushes.settled(id);
     await deps.provider.terminate(id);
     deps.pushes.forget(id);
-    await deps.packs.forget(id);
+    await deps.checkpointStore.forget(id);
     deps.log.info({ sandbox: id, task: this.request.holder.workflowId, why }, 'sandbox terminated');
   }
 }

@@ -4,16 +4,16 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, w
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { readIndex, treesOf } from '../../../../src/activities/sandbox/checkpoints/git-index.ts';
+import { readIndex, treesOf } from '../../../../../src/activities/sandbox/checkpoints/fast/git-index.ts';
 import {
-  keepTree,
+  storeObjects,
   markTaken,
   packTree,
   TooLarge,
-} from '../../../../src/activities/sandbox/checkpoints/object-store.ts';
-import { encodePack } from '../../../../src/activities/sandbox/checkpoints/loose-objects.ts';
-import { CommitSha } from '../../../../src/shared/base/ids.ts';
-import { temporaryFolder } from '../../../support/repos.ts';
+} from '../../../../../src/activities/sandbox/checkpoints/fast/object-store.ts';
+import { encodePack } from '../../../../../src/activities/sandbox/checkpoints/fast/loose-objects.ts';
+import { CommitSha } from '../../../../../src/shared/base/ids.ts';
+import { temporaryFolder } from '../../../../support/repos.ts';
 
 const removals: (() => void)[] = [];
 afterEach(() => {
@@ -62,7 +62,7 @@ function place(format: 'sha1' | 'sha256' = 'sha1') {
       );
       const known = new Set(git(mirror, ['ls-tree', '-r', '-t', '--object-only', packedOn]).split('\n'));
       const commit = { content, tree, parents: [base], before, made, ...(by === 'host' && { known }) };
-      const kept = await keepTree(folder, objects, commit, maxBytes);
+      const kept = await storeObjects(folder, objects, commit, maxBytes);
       before = kept.commit;
       return { tree, ...kept };
     },

@@ -3,8 +3,8 @@ import { chmodSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, wri
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { digestOf, readIndex, treesOf } from '../../../../src/activities/sandbox/checkpoints/git-index.ts';
-import { temporaryFolder } from '../../../support/repos.ts';
+import { digestOfPaths, readIndex, treesOf } from '../../../../../src/activities/sandbox/checkpoints/fast/git-index.ts';
+import { temporaryFolder } from '../../../../support/repos.ts';
 
 const removals: (() => void)[] = [];
 afterEach(() => {
@@ -146,7 +146,7 @@ describe('the digest of some paths', () => {
       at.git('add', '-A');
       const index = at.index();
       if (index === null) throw new Error('the index was not read');
-      return digestOf(index, ['package.json', 'vendor']);
+      return digestOfPaths(index, ['package.json', 'vendor']);
     };
     at.put('package.json', '{}');
     at.put('vendor/a', '1');
@@ -171,12 +171,12 @@ describe('the digest of some paths', () => {
     at.git('add', '-A');
     const index = at.index();
     if (index === null) throw new Error('the index was not read');
-    const same = (a: string, b: string) => expect(digestOf(index, [a])).toBe(digestOf(index, [b]));
+    const same = (a: string, b: string) => expect(digestOfPaths(index, [a])).toBe(digestOfPaths(index, [b]));
     same('req/', 'req');
     same('./package.json', 'package.json');
     same('req//a.txt', 'req/a.txt');
     same('.', './');
-    const all = ['req', 'package.json', '.', 'nothing'].map((path) => digestOf(index, [path]));
+    const all = ['req', 'package.json', '.', 'nothing'].map((path) => digestOfPaths(index, [path]));
     expect(new Set(all).size).toBe(4);
   });
 });

@@ -19,16 +19,16 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { CommitSha } from '../../../shared/base/ids.ts';
-import { isMissing } from '../../support/json-files.ts';
-import type { CheckpointPack } from './checkpoint-pack.ts';
+import { CommitSha } from '../../../../shared/base/ids.ts';
+import { isMissing } from '../../../support/json-files.ts';
+import type { CheckpointPack } from '../checkpoint-pack.ts';
 import { encodePack, entriesOf, type GitObject, hasLoose, looseFile, readLoose, sizeOfLoose } from './loose-objects.ts';
 
 /** Others get their turn after so many objects. */
 const AT_ONCE = 200;
 
 /** What the host made of a tree: a commit's content, and the content of its trees by name. */
-export type KeptCommit = {
+export type NewTree = {
   content: Buffer;
   tree: string;
   parents: readonly CommitSha[];
@@ -44,7 +44,7 @@ const hashOf = (name: string): 'sha1' | 'sha256' => (name.length === 64 ? 'sha25
 const nameOf = (type: GitObject['type'], data: Buffer, hash: 'sha1' | 'sha256'): string =>
   createHash(hash).update(`${type} ${data.length}\0`).update(data).digest('hex');
 
-const nameOfCommit = ({ content, tree }: Pick<KeptCommit, 'content' | 'tree'>): CommitSha =>
+const nameOfCommit = ({ content, tree }: Pick<NewTree, 'content' | 'tree'>): CommitSha =>
   CommitSha.parse(nameOf('commit', content, hashOf(tree)));
 
 /** More than `maxBytes` of new objects. */
@@ -53,7 +53,7 @@ export class TooLarge extends Error {
 }
 
 /** What was kept of a checkpoint is not there, or not whole. */
-export class KeptIsLost extends Error {
+export class CheckpointLost extends Error {
   override readonly name = 'KeptIsLost';
 }
 
@@ -65,10 +65,10 @@ const tooLarge = (maxBytes: number) => new TooLarge(`File too large: more than $
  * @returns also the bytes, unpacked, of what is new.
  * @throws TooLarge when these are more than `maxBytes`.
  */
-export async function keepTree(
+export async function storeObjects(
   folder: string,
   objects: string,
-  kept: KeptCommit,
+  next: NewTree,
   maxBytes: number,
 ): Promise<{ commit: CommitSha; bytes: number }> {
   const [to, taken] = [join(folder, NEW), join(folder, TAKEN)];
@@ -76,10 +76,10 @@ export async function keepTree(
   let seen = 0;
   let bytes = 0;
   const keep = async (name: string, isTree: boolean): Promise<void> => {
-    if (kept.known?.has(name) === true || trees.has(name)) return;
+    if (next.known?.has(name) === true || trees.has(name)) return;
     const file = join(to, name);
     if (hasLoose(file) || hasLoose(join(taken, name))) return;
-    const made = isTree ? kept.made?.get(name) : undefined;
+    const made = isTree ? next.made?.get(name) : undefined;
     // What is in none of these folders is in the mirror, on which the git folder stands.
     const from = looseFile(objects, name);
     if (made === undefined && !hasLoose(from)) return;
@@ -89,15 +89,15 @@ export async function keepTree(
     if (made !== undefined) trees.set(name, made);
     if (isTree) {
       const data = made ?? (await readLoose(from, maxBytes)).data;
-      for (const entry of entriesOf(data, bytesOf(kept.tree))) await keep(entry.name, entry.isTree);
+      for (const entry of entriesOf(data, bytesOf(next.tree))) await keep(entry.name, entry.isTree);
     }
     if (made === undefined) link(from, file);
   };
   mkdirSync(to, { recursive: true, mode: 0o700 });
-  await keep(kept.tree, true);
-  const commit = nameOfCommit(kept);
-  const place = kept.before !== undefined && commitIn(join(folder, PLACES[0])) === kept.before ? 1 : 0;
-  overwrite(join(folder, PLACES[place]), encodeKept(commit, kept.content, trees));
+  await keep(next.tree, true);
+  const commit = nameOfCommit(next);
+  const slot = next.before !== undefined && commitIn(join(folder, SLOTS[0])) === next.before ? 1 : 0;
+  overwrite(join(folder, SLOTS[slot]), encodeSlot(commit, next.content, trees));
   return { commit, bytes };
 }
 
@@ -109,12 +109,12 @@ export async function packTree(
   folder: string,
   commit: CommitSha,
 ): Promise<{ packed: CheckpointPack; names: readonly string[] } | null> {
-  const place = PLACES.map((name) => join(folder, name)).find((file) => commitIn(file) === commit);
-  if (place === undefined) return null;
-  const { content, trees } = readKept(place);
+  const slot = SLOTS.map((name) => join(folder, name)).find((file) => commitIn(file) === commit);
+  if (slot === undefined) return null;
+  const { content, trees } = readSlot(slot);
   const [, tree = ''] = /^tree ([0-9a-f]+)\n/.exec(content.toString('latin1')) ?? [];
   if (tree === '' || nameOfCommit({ content, tree }) !== commit)
-    throw new KeptIsLost(`${folder} does not keep commit ${commit} whole`);
+    throw new CheckpointLost(`${folder} does not keep commit ${commit} whole`);
   const parents = [...content.toString('latin1').matchAll(/^parent ([0-9a-f]+)$/gm)];
   const from = join(folder, NEW);
   const made = new Map(trees.map((data) => [nameOf('tree', data, hashOf(tree)), data]));
@@ -148,12 +148,12 @@ const NEW = 'new';
 const TAKEN = 'taken';
 
 /** The newest and the one before, each overwritten in its turn. */
-export const PLACES = ['kept-0', 'kept-1'] as const;
+export const SLOTS = ['kept-0', 'kept-1'] as const;
 
 const bytesOf = (name: string): 20 | 32 => (name.length === 64 ? 32 : 20);
 
 /** `<commit> <bytes>\n`, then so many bytes: the commit and trees, each as `<type> <bytes>\0<content>`. */
-function encodeKept(commit: CommitSha, content: Buffer, trees: ReadonlyMap<string, Buffer>): Buffer {
+function encodeSlot(commit: CommitSha, content: Buffer, trees: ReadonlyMap<string, Buffer>): Buffer {
   const parts = [Buffer.from(`commit ${content.length}\0`), content];
   for (const data of trees.values()) parts.push(Buffer.from(`tree ${data.length}\0`), data);
   const body = Buffer.concat(parts);
@@ -184,13 +184,13 @@ function openExisting(file: string): number | null {
 const HEAD_BYTES = 100;
 const HEAD = /^([0-9a-f]+) (\d+)\n/;
 
-function readKept(file: string): { content: Buffer; trees: Buffer[] } {
+function readSlot(file: string): { content: Buffer; trees: Buffer[] } {
   const text = readFileSync(file);
   const [head = '', , bytes = '0'] = HEAD.exec(text.toString('latin1', 0, HEAD_BYTES)) ?? [];
-  return decodeKept(text.subarray(head.length, head.length + Number(bytes)));
+  return decodeSlot(text.subarray(head.length, head.length + Number(bytes)));
 }
 
-function decodeKept(body: Buffer): { content: Buffer; trees: Buffer[] } {
+function decodeSlot(body: Buffer): { content: Buffer; trees: Buffer[] } {
   const objects: Buffer[] = [];
   for (let at = 0; at < body.length; ) {
     const start = body.indexOf(0, at) + 1;

@@ -21,7 +21,7 @@ const LINK = 0o160000;
 const MODES = new Set([0o100644, 0o100755, 0o120000, LINK]);
 
 /** Whether an entry is a commit of another repository. */
-export const isLink = ({ mode }: IndexEntry): boolean => mode === LINK;
+export const isGitlink = ({ mode }: IndexEntry): boolean => mode === LINK;
 
 /**
  * @param nameBytes of an object's name: 20 or 32.
@@ -133,9 +133,9 @@ export function treesOf(
 }
 
 /** Names the content of some paths: files, or all below directories. Changes when it does. */
-export function digestOf({ entries }: GitIndex, paths: readonly string[]): string {
+export function digestOfPaths({ entries }: GitIndex, paths: readonly string[]): string {
   const hash = createHash('sha1');
-  const wanted = paths.map((path) =>
+  const prefixes = paths.map((path) =>
     Buffer.from(
       normalize(path)
         .replace(/^\.?\/|\/$/g, '')
@@ -145,7 +145,7 @@ export function digestOf({ entries }: GitIndex, paths: readonly string[]): strin
   for (const { path, mode, name } of entries) {
     const isIn = (each: Buffer): boolean =>
       each.length === 0 || (startsWith(path, each) && (path.length === each.length || path[each.length] === SLASH));
-    if (!wanted.some(isIn)) continue;
+    if (!prefixes.some(isIn)) continue;
     hash
       .update(`${mode.toString(8)} `)
       .update(name)
