@@ -40,8 +40,11 @@ export type ShellCommand = Omit<ProcessCommand, 'termGraceMs'> & {
 /** Half of what Linux takes in one argument. */
 const MAX_TEXT = 64 * 1024;
 
-/** Whether a command can be told to a shell: a variable's name may be none to it, and too long a text is for execve to refuse. */
-export function canBeTold(
+/**
+ * Whether a shell can be given a command. A shell does not take every name of a variable, and where a text is too long,
+ * execve is to refuse the command.
+ */
+export function canRunInShell(
   argv: readonly string[],
   env: Readonly<Record<string, string>>,
   stdin: Buffer | string = '',
