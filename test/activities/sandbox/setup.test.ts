@@ -65,6 +65,25 @@ describe('setup', () => {
     expect(await host.provider.list()).toEqual([]);
   });
 
+  it('ends with a request that was cancelled before it began, and leaves no rejection that nobody handles', async () => {
+    const unhandled: unknown[] = [];
+    const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', onUnhandled);
+    try {
+      const mirror = await host.mirrors.open(host.run.repo);
+      const tip = await mirror.fetchBranch('main');
+      const before = runs();
+      const cancelled = setupsOf().ensure({ ...SETUP, command: 'sleep 60' }, mirror, tip, AbortSignal.abort());
+      await expect(cancelled).rejects.toThrow(/abort/);
+      await expect.poll(() => host.provider.list(), { timeout: 30_000 }).toEqual([]);
+      expect(runs()).toBe(before + 1);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(unhandled).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', onUnhandled);
+    }
+  });
+
   it('gives each sandbox a copy of what it made, apart from tracked files, which is no part of the work', async () => {
     const mirror = await host.mirrors.open(host.run.repo);
     const setups = setupsOf();
