@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checkOut } from '../../../src/activities/sandbox/checkpoints/checkout.ts';
 import { createSetups } from '../../../src/activities/sandbox/setup.ts';
+import type { SandboxProvider } from '../../../src/activities/sandbox/provider.ts';
 import type { SetupResult } from '../../../src/activities/sandbox/setup-install.ts';
 import type { Setup } from '../../../src/shared/contracts/run-settings.ts';
 import { thrownBy } from '../../support/thrown.ts';
@@ -72,11 +73,15 @@ describe('setup', () => {
     try {
       const mirror = await host.mirrors.open(host.run.repo);
       const tip = await mirror.fetchBranch('main');
-      const before = runs();
-      const cancelled = setupsOf().ensure({ ...SETUP, command: 'sleep 60' }, mirror, tip, AbortSignal.abort());
-      await expect(cancelled).rejects.toThrow(/abort/);
-      await expect.poll(() => host.provider.list(), { timeout: 30_000 }).toEqual([]);
-      expect(runs()).toBe(before + 1);
+      const ended = Promise.withResolvers<void>();
+      const provider = Object.assign(Object.create(host.provider) as SandboxProvider, {
+        terminate: (id: string) => host.provider.terminate(id).then(ended.resolve, ended.reject),
+      });
+      const setups = createSetups({ provider, stateDir: host.stateDir, log: host.log });
+      const slow = { ...SETUP, command: 'sleep 60' };
+      await expect(setups.ensure(slow, mirror, tip, AbortSignal.abort())).rejects.toThrow(/abort/);
+      await ended.promise;
+      expect(await host.provider.list()).toEqual([]);
       await new Promise((resolve) => setImmediate(resolve));
       expect(unhandled).toEqual([]);
     } finally {
