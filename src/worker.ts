@@ -24,7 +24,6 @@ import { publishEndpoints } from './activities/llm/status-file.ts';
 import { RecentMessages } from './activities/llm/recent-messages.ts';
 import { createTranscriptSource } from './activities/llm/transcript.ts';
 import { createWaitNews } from './activities/llm/wait-news.ts';
-import { createEnqueue } from './activities/merge-queue/enqueue.ts';
 import { createMergeActivities } from './activities/merge-queue/index.ts';
 import { createNotify, webhookOf } from './activities/notify/notify.ts';
 import { createSpawner } from './activities/process/spawner.ts';
@@ -33,7 +32,6 @@ import { createSandboxes } from './activities/sandbox/index.ts';
 import { createChainWatch } from './activities/support/chain-watch.ts';
 import { createTurnActivities } from './activities/agent/act-and-think.ts';
 import { createOpeningActivities } from './activities/agent/brief-and-think.ts';
-import { createFinishActivities } from './activities/agent/collect-and-enqueue.ts';
 import { remembering } from './activities/agent/remember.ts';
 import { loadConfig } from './host/load-config.ts';
 import { connectionOptions } from './host/connection.ts';
@@ -116,7 +114,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       log,
     });
     const promptsDir = fileURLToPath(new URL('../prompts', import.meta.url));
-    const { act, collectWork } = sandboxes.activities;
+    const { act } = sandboxes.activities;
     const github = createGitHub({ config: config.github, env, log });
     const sandboxUnsafe = sandboxes.unsafe;
     const plainRun = createRunActivities({ mirrors, client, config, promptsDir, sandboxUnsafe, github, log });
@@ -167,11 +165,6 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         activities: {
           ...sandbox,
           ...createTurnActivities({ act, think, log }),
-          ...createFinishActivities({
-            collectWork,
-            enqueue: createEnqueue({ client, taskQueue, hasAnotherWay: true, log }),
-            log,
-          }),
           ...createCommandActivities({
             exec: sandboxes.exec,
             models,

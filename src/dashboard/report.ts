@@ -35,11 +35,11 @@ export function renderReport(report: RunReport, links: ReportLinks = {}): string
   ].join('\n');
 }
 
-const section = (title: string, lines: readonly string[]): string[] => [
+const section = (title: string, rows: readonly string[]): string[] => [
   '',
   `## ${title}`,
   '',
-  ...lines.map((l) => `- ${l}`),
+  ...rows.map((l) => `- ${l}`),
 ];
 
 /** A task, and below it all that it was divided into, by their paths. */

@@ -35,9 +35,9 @@ export async function readGreen(request: {
     const green = branchOfGreenRef(ref);
     if (green !== null) greens.set(green, commit);
   }
-  const wanted =
+  const branches =
     request.branch === undefined ? [...(head === undefined ? [] : [head]), ...greens.keys()] : [request.branch];
-  return [...new Set(wanted)].map((branch) => ({
+  return [...new Set(branches)].map((branch) => ({
     branch,
     green: greens.get(branch) ?? null,
     tip: heads.get(branch) ?? null,

@@ -70,17 +70,17 @@ const order = (rank: number): number => (rank === -1 ? KINDS.length : rank);
 
 /** Number of paths, the paths, a type, a text; and again. Only what is a conflict. */
 function messages(fields: readonly string[]): { paths: string[]; type: string; text: string }[] {
-  const said: { paths: string[]; type: string; text: string }[] = [];
+  const found: { paths: string[]; type: string; text: string }[] = [];
   for (let i = 0; i < fields.length; ) {
     const count = Number.parseInt(fields[i] ?? '', 10);
     if (!Number.isInteger(count)) break;
     const type = /^CONFLICT ?\((.*)\)$/.exec(fields[i + 1 + count] ?? '')?.[1];
     if (type !== undefined) {
-      said.push({ paths: fields.slice(i + 1, i + 1 + count), type, text: fields[i + 2 + count] ?? '' });
+      found.push({ paths: fields.slice(i + 1, i + 1 + count), type, text: fields[i + 2 + count] ?? '' });
     }
     i += count + 3;
   }
-  return said;
+  return found;
 }
 
 /** Without what every message begins with; commits become sides. */

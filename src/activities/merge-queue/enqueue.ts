@@ -1,47 +1,52 @@
-/** A task's request to its merge queue, with the handoff before it: the planner knows of what is queued before its outcome. */
-import type { Client } from '@temporalio/client';
-import type { EnqueueRequest } from '../../shared/contracts/activities.ts';
+/** What a task says when its work is done: its handoff to the planner, and its request to the merge queue. */
+import { activityInfo } from '@temporalio/activity';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import type { EnqueueRequest, HandOffRequest } from '../../shared/contracts/activities.ts';
 import { mergeQueueWorkflowId } from '../../shared/base/ids.ts';
-import { enqueueSignal, WORKFLOW } from '../../shared/messages.ts';
+import { enqueueSignal, handoffSignal, WORKFLOW } from '../../shared/messages.ts';
 import type { Log } from '../support/log.ts';
-import { tellParent } from './requesters.ts';
 
-/** A server that does not answer is asked again by whoever called. */
+/** A server that does not answer is asked again by the next attempt. */
 const DEADLINE_MS = 20_000;
 
-/** After so many attempts a handoff that cannot be told keeps no work from its queue. */
+/** After so many attempts a handoff that cannot be delivered keeps no work from its queue. */
 const HANDOFF_TRIES = 5;
 
-export type Enqueue = (request: EnqueueRequest) => Promise<void>;
+export type EnqueueDeps = {
+  client: Client;
+  /** Where merge queues run. */
+  taskQueue: string;
+  log?: Log;
+};
+
+/** Starts the merge queue of a repository and branch with this request, or signals the one that runs. */
+export async function enqueue({ client, taskQueue }: EnqueueDeps, request: EnqueueRequest): Promise<void> {
+  const { repo, target, entry } = request;
+  await client.withDeadline(Date.now() + DEADLINE_MS, async () => {
+    await client.workflow.signalWithStart(WORKFLOW.mergeQueue, {
+      workflowId: mergeQueueWorkflowId(repo.key, target),
+      taskQueue,
+      args: [{ repo, target }],
+      signal: enqueueSignal,
+      signalArgs: [entry],
+    });
+  });
+}
 
 /**
- * In an activity only. Whoever gets either message again knows it by its id.
- * @param taskQueue where merge queues run. @param hasAnotherWay whoever calls asks otherwise where this fails: then
- * nothing is queued of which the planner was not told, save where it has ended.
- * @throws what kept one of them from being told.
+ * In an activity only, as its attempts are counted. A parent that has closed is no error: the result of the task's
+ * workflow says the same, and whoever looks after a silent task reads it.
+ * @throws what kept the handoff or the request from being delivered.
  */
-export const createEnqueue =
-  ({
-    client,
-    taskQueue,
-    hasAnotherWay = false,
-    log,
-  }: {
-    client: Client;
-    taskQueue: string;
-    hasAnotherWay?: boolean;
-    log?: Log;
-  }): Enqueue =>
-  async ({ repo, target, entry, handoff }) => {
-    const tries = hasAnotherWay ? Number.POSITIVE_INFINITY : HANDOFF_TRIES;
+export async function handOff(deps: EnqueueDeps, { parent, message, merge }: HandOffRequest): Promise<void> {
+  const { client, log } = deps;
+  try {
     await client.withDeadline(Date.now() + DEADLINE_MS, async () => {
-      if (handoff !== undefined) await tellParent(client, handoff, { tries, log });
-      await client.workflow.signalWithStart(WORKFLOW.mergeQueue, {
-        workflowId: mergeQueueWorkflowId(repo.key, target),
-        taskQueue,
-        args: [{ repo, target }],
-        signal: enqueueSignal,
-        signalArgs: [entry],
-      });
+      await client.workflow.getHandle(parent.workflowId).signal(handoffSignal, message);
     });
-  };
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError) && activityInfo().attempt < HANDOFF_TRIES) throw error;
+    log?.warn({ parent, task: message.sender, error: String(error) }, 'a handoff could not be delivered');
+  }
+  if (merge !== undefined) await enqueue(deps, merge);
+}

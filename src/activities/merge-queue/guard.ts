@@ -33,12 +33,14 @@ export async function guardLanding(
   entry: MergeRequest,
   { before, after }: { before: CommitSha; after: string },
   signal?: AbortSignal,
-): Promise<{ held?: Extract<MergeOutcome, { kind: 'held' }>; told: Told }> {
+): Promise<{ held?: Extract<MergeOutcome, { kind: 'held' }>; warning: Told }> {
   const { since, base, guard, released } = entry;
-  if (since === undefined || since === base) return { told: {} };
+  if (since === undefined || since === base) return { warning: {} };
   const lost = await lostLines(mirror, { since, before, after }, signal);
-  if (lost.length === 0) return { told: {} };
-  return guard === 'hold' && released === undefined ? { held: { kind: 'held', lost }, told: {} } : { told: { lost } };
+  if (lost.length === 0) return { warning: {} };
+  return guard === 'hold' && released === undefined
+    ? { held: { kind: 'held', lost }, warning: {} }
+    : { warning: { lost } };
 }
 
 /** The same of what has landed already: its answer was lost, or is asked for again. */
@@ -52,7 +54,7 @@ export async function lostByLanded(
   const parent = await mirror.git(['rev-parse', '--verify', '--quiet', `${commit}^1`], { ok: [0, 1], signal });
   if (parent.code !== 0) return {};
   const before = parent.stdout.toString('latin1').trim();
-  return (await guardLanding(mirror, { ...entry, guard: 'report' }, { before, after: commit }, signal)).told;
+  return (await guardLanding(mirror, { ...entry, guard: 'report' }, { before, after: commit }, signal)).warning;
 }
 
 /** Nothing is asked of git when nothing has landed since. @returns the files with lines lost; empty when there are none. */
@@ -82,13 +84,13 @@ async function lostLines(mirror: Mirror, landing: GuardedLanding, signal?: Abort
   }));
   const lost = linesLost(files).slice(0, MAX_FILES);
   return Promise.all(
-    lost.map(async ({ path, lines }) => ({
+    lost.map(async ({ path, lostLines: lostLines }) => ({
       path,
-      count: lines.length,
-      sample: lines
+      count: lostLines.length,
+      sample: lostLines
         .slice(0, MAX_SAMPLE)
         .map((line) => (line.length > MAX_LINE_CHARS ? `${line.slice(0, MAX_LINE_CHARS - 1)}…` : line)),
-      from: await whoLanded(mirror, landing, path, new Set(lines), signal),
+      from: await whoLanded(mirror, landing, path, new Set(lostLines), signal),
     })),
   );
 }
@@ -98,7 +100,7 @@ async function whoLanded(
   mirror: Mirror,
   { since, before }: GuardedLanding,
   path: string,
-  lines: ReadonlySet<string>,
+  lostLines: ReadonlySet<string>,
   signal?: AbortSignal,
 ): Promise<LostLines['from']> {
   const blame = ['blame', '--porcelain', `${since}..${before}`, '--', path];
@@ -108,7 +110,7 @@ async function whoLanded(
   for (const line of code === 0 ? stdout.toString('utf8').split('\n') : []) {
     const header = /^([0-9a-f]{40}|[0-9a-f]{64}) \d+ \d+/.exec(line);
     if (header !== null) commit = header[1] ?? '';
-    else if (line.startsWith('\t') && commit !== since && lines.has(line.trim())) commits.add(commit);
+    else if (line.startsWith('\t') && commit !== since && lostLines.has(line.trim())) commits.add(commit);
   }
   const named = commits.size > 0 ? ['--no-walk', ...commits] : [`${since}..${before}`];
   const format = `--format=%H%x1f%(trailers:key=${TASK_TRAILER},valueonly,separator=%x1e)`;

@@ -13,7 +13,7 @@ import type { Mirrors } from '../git/contract.ts';
 import { GitError, remoteWords } from '../git/errors.ts';
 import { heartbeating } from '../support/heartbeats.ts';
 import { composeLine, dropLines } from './compose.ts';
-import { createEnqueue } from './enqueue.ts';
+import { enqueue, handOff } from './enqueue.ts';
 import { landBatch } from './land.ts';
 import { landLine } from './land-line.ts';
 import { answerRequesters } from './requesters.ts';
@@ -41,8 +41,8 @@ async function loggedIn<T>({ target, repo }: Pick<LandRequest, 'target' | 'repo'
 
 /** A line of many requests is one result: what is told of each is cut where all of it is too much. */
 function boundedSteps(result: ComposeResult): ComposeResult {
-  const told = result.steps.flatMap((step) => (step.kind === 'decided' ? [step.outcome] : []));
-  const bounded = boundedOutcomes(told);
+  const decided = result.steps.flatMap((step) => (step.kind === 'decided' ? [step.outcome] : []));
+  const bounded = boundedOutcomes(decided);
   const steps = result.steps.map((step) =>
     step.kind === 'decided' ? { ...step, outcome: bounded.shift() ?? step.outcome } : step,
   );
@@ -58,10 +58,13 @@ export function createMergeActivities(deps: {
   log?: Log;
 }) {
   const { mirrors, client, taskQueue, log } = deps;
-  const enqueue = createEnqueue(deps);
   return {
+    handOff(request) {
+      return heartbeating(() => handOff(deps, request));
+    },
+
     enqueueMerge(request) {
-      return heartbeating(() => enqueue(request));
+      return heartbeating(() => enqueue(deps, request));
     },
 
     landBatch(request) {

@@ -134,7 +134,7 @@ async function mergeAll(
       const rebased = merged.rebased === true ? { rebased: true as const } : {};
       if (merged.rebased === true)
         log?.info({ id: entry.id, commit: running }, 'rebased: it conflicted with the tip alone');
-      outcomes.push({ kind: 'landed', commit: running, ...rebased, ...guarded.told });
+      outcomes.push({ kind: 'landed', commit: running, ...rebased, ...guarded.warning });
     }
   }
   return { tip: running, outcomes };

@@ -1,11 +1,9 @@
-/** Messages of tasks and merge queues through Temporal's client. */
-import { activityInfo } from '@temporalio/activity';
+/** Answers of merge queues to those who asked, through Temporal's client. */
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { Log } from '../support/log.ts';
 import type { AnswerRequest } from '../../shared/contracts/merge.ts';
-import type { HandoffMessage } from '../../shared/contracts/task.ts';
 import type { Chain } from '../../shared/base/ids.ts';
-import { handoffSignal, mergeOutcomeSignal } from '../../shared/messages.ts';
+import { mergeOutcomeSignal } from '../../shared/messages.ts';
 
 const AT_ONCE = 16;
 const RACES = 5;
@@ -26,8 +24,11 @@ export async function answerRequesters(client: Client, request: AnswerRequest, l
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { requester, answer } = next;
       try {
-        const told = await signalChain(client, requester, async (handle) => handle.signal(mergeOutcomeSignal, answer));
-        if (!told) log?.info({ requester, answer: answer.id }, 'the requester has ended, so its answer is dropped');
+        const delivered = await signalChain(client, requester, async (handle) =>
+          handle.signal(mergeOutcomeSignal, answer),
+        );
+        if (!delivered)
+          log?.info({ requester, answer: answer.id }, 'the requester has ended, so its answer is dropped');
       } catch (error) {
         failures.push(error);
       }
@@ -38,23 +39,6 @@ export async function answerRequesters(client: Client, request: AnswerRequest, l
     throw new Error(`${failures.length} of ${request.answers.length} requesters could not be answered`, {
       cause: failures[0],
     });
-  }
-}
-
-/**
- * A parent that has closed cannot be told; the task's outcome and result say the same.
- * @param tries so often, by attempts of the activity, one is tried that cannot be told for another reason than its end.
- */
-export async function tellParent(
-  client: Client,
-  { parent, message }: { parent: Chain; message: HandoffMessage },
-  { tries, log }: { tries: number; log?: Log | undefined },
-): Promise<void> {
-  try {
-    await client.workflow.getHandle(parent.workflowId).signal(handoffSignal, message);
-  } catch (error) {
-    if (!(error instanceof WorkflowNotFoundError) && activityInfo().attempt < tries) throw error;
-    log?.warn({ parent, task: message.sender, error: String(error) }, 'a handoff could not be told');
   }
 }
 

@@ -36,12 +36,12 @@ export async function contents(
   signal?: AbortSignal,
 ): Promise<(side: Side) => string | undefined> {
   const isBlob = ({ mode, object }: Side): boolean => !NO_FILE.test(object) && mode !== '160000';
-  const wanted = [...new Set(sides.filter(isBlob).map(({ object }) => object))];
+  const blobs = [...new Set(sides.filter(isBlob).map(({ object }) => object))];
   const texts = new Map<string, string>();
-  if (wanted.length > 0) {
-    const check = { stdin: `${wanted.join('\n')}\n`, signal };
+  if (blobs.length > 0) {
+    const check = { stdin: `${blobs.join('\n')}\n`, signal };
     const sizes = (await mirror.git(['cat-file', '--batch-check=%(objectsize)'], check)).stdout.toString().split('\n');
-    const small = wanted.filter((_, i) => Number(sizes[i]) <= MAX_BLOB_BYTES);
+    const small = blobs.filter((_, i) => Number(sizes[i]) <= MAX_BLOB_BYTES);
     const { stdout } = await mirror.git(['cat-file', '--batch'], { stdin: `${small.join('\n')}\n`, signal });
     let at = 0;
     for (const object of small) {

@@ -41,19 +41,19 @@ export async function differsWithinConflicts(
 export function keepsWhatMerged(merged: string, result: string, { ours, theirs }: Sides): boolean {
   const begins = new RegExp(`^<{7,} ${ours}`);
   const ends = new RegExp(`^>{7,} ${theirs}`);
-  const kept: string[] = [''];
+  const outside: string[] = [''];
   let inside = false;
   for (const line of merged.split(/(?<=\n)/)) {
     if (!inside && begins.test(line)) {
       inside = true;
-      kept.push('');
+      outside.push('');
     } else if (inside) {
       inside = !ends.test(line);
     } else {
-      kept[kept.length - 1] += line;
+      outside[outside.length - 1] += line;
     }
   }
-  const [first = '', ...others] = kept;
+  const [first = '', ...others] = outside;
   const last = others.pop();
   if (inside) return false;
   if (last === undefined) return true;

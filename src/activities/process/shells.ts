@@ -229,9 +229,9 @@ class Shell {
 
   private takeStatus(chunk: Buffer): void {
     this.said += chunk.toString('latin1');
-    const lines = this.said.split('\n');
-    this.said = lines.pop() ?? '';
-    for (const line of lines) {
+    const statusLines = this.said.split('\n');
+    this.said = statusLines.pop() ?? '';
+    for (const line of statusLines) {
       if (this.running === undefined) return;
       if (line === BEGUN) this.running.begun = true;
       else this.running.status = Number(line);

@@ -31,11 +31,11 @@ export function createBriefPlanner({ mirrors, prompts }: Deps): RunActivities['b
     const documents = await readDocuments(mirror, run, spec, tip);
     const tree = renderTree(await listFiles(mirror, tip), TREE_BYTES);
     const commits = await recentCommits(mirror, tip, { limit: NEWEST });
-    const place =
+    const section =
       `Run \`${escapeControls(run.root.workflowId)}\` on ${escapeControls(run.repo.key)}. Work lands on \`${run.target}\`, ` +
       `whose tip is ${tip.slice(0, 10)}. At most ${run.settings.maxWorkers} tasks run at once; ` +
       `each is tried up to ${run.settings.maxAttempts} times.`;
-    const opening = division === undefined ? place : `${place}\n\n${divisionText(run, division)}`;
+    const opening = division === undefined ? section : `${section}\n\n${divisionText(run, division)}`;
     const text = assemble(
       [
         ...documents.filter(({ spec: is }) => is).map((document) => documentSection(document, 'Spec')),

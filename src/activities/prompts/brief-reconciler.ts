@@ -47,8 +47,8 @@ export function createBriefReconciler(deps: {
 }
 
 function errorLine({ check, file, line, column, code, message }: CheckError, i: number): string {
-  const place = file === undefined ? '' : ` ${[file, line, column].filter((part) => part !== undefined).join(':')}`;
-  return `${i + 1}. [${escapeControls(check)}]${escapeControls(place)}${code === undefined ? '' : ` ${escapeControls(code)}`}: ${escapeControls(message)}`;
+  const location = file === undefined ? '' : ` ${[file, line, column].filter((part) => part !== undefined).join(':')}`;
+  return `${i + 1}. [${escapeControls(check)}]${escapeControls(location)}${code === undefined ? '' : ` ${escapeControls(code)}`}: ${escapeControls(message)}`;
 }
 
 const triedLine = ({ id, open, outcome }: TriedFix): string => `- ${id}: ${open ? 'at work' : indentRest(outcome)}`;

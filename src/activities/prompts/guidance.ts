@@ -28,12 +28,12 @@ export function repositoryGuidance(mirror: Mirror, tip: CommitSha): Promise<stri
 }
 
 async function readGuidance(mirror: Mirror, tip: CommitSha): Promise<string[]> {
-  const told: string[] = [];
+  const sections: string[] = [];
   const blocks: string[] = [];
   for (const name of GUIDANCE) {
     const text = (await readText(mirror, tip, name))?.trim() ?? '';
-    if (text === '' || told.includes(text)) continue;
-    told.push(text);
+    if (text === '' || sections.includes(text)) continue;
+    sections.push(text);
     blocks.push(data(name, cutEnd(text, GUIDANCE_BYTES)));
   }
   return blocks.length === 0 ? [] : ['## How this repository wants to be worked on', ...blocks];

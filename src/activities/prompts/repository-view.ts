@@ -84,9 +84,9 @@ export function changedDocuments(
 export async function changedPaths(mirror: Mirror, from: CommitSha, to: CommitSha): Promise<string> {
   const { stdout } = await mirror.git(['diff-tree', '-r', '-z', '--name-status', '--no-renames', from, to]);
   const fields = stdout.toString().split('\0');
-  const lines: string[] = [];
-  for (let i = 0; i + 1 < fields.length; i += 2) lines.push(`${fields[i]} ${escapeControls(fields[i + 1] ?? '')}`);
-  return capLines(lines, CHANGES_BYTES);
+  const rows: string[] = [];
+  for (let i = 0; i + 1 < fields.length; i += 2) rows.push(`${fields[i]} ${escapeControls(fields[i + 1] ?? '')}`);
+  return capLines(rows, CHANGES_BYTES);
 }
 
 /** What `to` has and `from` has not, newest first; '' when there is none. */

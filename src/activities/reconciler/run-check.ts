@@ -37,7 +37,7 @@ export async function runCheck(
   const passed = result.reason === 'exit' && result.exitCode === 0;
   const tests = parseTests(output);
   const notes = [...(result.limits ?? []), ...(result.refused ?? [])];
-  const kept = passed ? KEPT_CHARS.passed : KEPT_CHARS.failed;
+  const maxChars = passed ? KEPT_CHARS.passed : KEPT_CHARS.failed;
   return {
     name,
     command,
@@ -46,7 +46,7 @@ export async function runCheck(
     durationMs: Date.now() - startedAt,
     errors: passed ? [] : errorsOf(check, result, output, sandbox.workspace),
     ...(tests === undefined ? {} : { tests }),
-    tail: [output.trimEnd(), ...notes.map((note) => `[${note}]`)].join('\n').slice(-kept),
+    tail: [output.trimEnd(), ...notes.map((note) => `[${note}]`)].join('\n').slice(-maxChars),
   };
 }
 

@@ -67,17 +67,17 @@ class Run {
   async run(): Promise<ChecksResult> {
     const { mirror, signal, request } = this;
     const { commit, since } = request;
-    const wanted = request.checks === 'detect' ? detectChecks(await readRootFiles(mirror, commit)) : request.checks;
+    const checks = request.checks === 'detect' ? detectChecks(await readRootFiles(mirror, commit)) : request.checks;
     this.checks.push(await checkMarkers(mirror, commit, since, signal));
-    if (wanted.length === 0) return this.end(this.failed ? 'failed' : 'none');
+    if (checks.length === 0) return this.end(this.failed ? 'failed' : 'none');
     if (this.failed && request.first === true) return this.end('failed');
     this.beat({ doing: 'setup' });
     const prepared = await this.prepare();
     if ('verdict' in prepared) return prepared;
-    return await this.inSandbox(wanted, prepared.setup);
+    return await this.inSandbox(checks, prepared.setup);
   }
 
-  private async inSandbox(wanted: readonly Check[], prepared: SetupResult | undefined): Promise<ChecksResult> {
+  private async inSandbox(checks: readonly Check[], prepared: SetupResult | undefined): Promise<ChecksResult> {
     const { mirror, signal, request } = this;
     this.beat({ doing: 'checking out' });
     const { workflowExecution } = Context.current().info;
@@ -87,7 +87,7 @@ class Run {
     };
     try {
       return await this.scratch.open({ mirror, commit: request.commit, prepared, holder, signal }, async (sandbox) => {
-        for (const check of wanted) {
+        for (const check of checks) {
           this.beat({ doing: check.name });
           const ran = await runCheck(sandbox, check, signal);
           if ('missing' in ran) return this.couldNotRun(MISSING(check, ran.missing));

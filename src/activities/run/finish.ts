@@ -9,11 +9,11 @@ export function createFinishRun({ mirrors, log }: { mirrors: Mirrors; log: Log }
   return async ({ run, keep }) => {
     const mirror = await mirrors.open(run.repo);
     const refs = [...(await mirror.listRemoteRefs(runRefPrefix(run.root.workflowId))).keys()];
-    const wanted = new Set(keep);
-    const gone = refs.filter((ref) => !wanted.has(ref));
+    const retained = new Set(keep);
+    const gone = refs.filter((ref) => !retained.has(ref));
     await mirror.deleteRemoteRefs(gone);
     log.info({ run: run.root.workflowId, deleted: gone.length, kept: refs.length - gone.length }, 'refs of the run');
     const tip = await mirror.readRemoteRef(`refs/heads/${run.target}`);
-    return { tip, kept: refs.filter((ref) => wanted.has(ref)) };
+    return { tip, kept: refs.filter((ref) => retained.has(ref)) };
   };
 }

@@ -100,18 +100,18 @@ async function read(
   if (entry.mode === '120000') return `(symbolic link to ${escapeControls(bytes.toString())})`;
   if (isBinary(bytes)) throw new ToolMistake(`"${path}" is binary (${entry.size} bytes).`);
   if (bytes.length === 0) return '(empty file)';
-  const lines = bytes.toString().replace(/\n$/, '').split('\n');
+  const rows = bytes.toString().replace(/\n$/, '').split('\n');
   const from = (args.offset ?? 1) - 1;
-  if (from >= lines.length)
-    throw new ToolMistake(`"${path}" has ${lines.length} lines; offset ${from + 1} is behind them.`);
-  return page(lines, from, args.limit ?? READ_LINES);
+  if (from >= rows.length)
+    throw new ToolMistake(`"${path}" has ${rows.length} lines; offset ${from + 1} is behind them.`);
+  return page(rows, from, args.limit ?? READ_LINES);
 }
 
 /** As many whole lines as were asked for and fit, with a note of where to go on. */
-function page(lines: readonly string[], from: number, limit: number): string {
+function page(rows: readonly string[], from: number, limit: number): string {
   const shown: string[] = [];
   let bytes = 0;
-  for (const [i, line] of lines.slice(from, from + limit).entries()) {
+  for (const [i, line] of rows.slice(from, from + limit).entries()) {
     const cut = headBytes(line, LINE_BYTES);
     const numbered = `${from + i + 1}\t${cut}${cut.length < line.length ? ' [line cut]' : ''}`;
     bytes += Buffer.byteLength(numbered) + 1;
@@ -119,7 +119,7 @@ function page(lines: readonly string[], from: number, limit: number): string {
     shown.push(numbered);
   }
   const next = from + shown.length;
-  if (next < lines.length) shown.push(`[${lines.length} lines in all; go on with offset ${next + 1}]`);
+  if (next < rows.length) shown.push(`[${rows.length} lines in all; go on with offset ${next + 1}]`);
   return shown.join('\n');
 }
 
@@ -143,9 +143,9 @@ async function find(
     throw new ToolMistake(`There is no folder "${folder}" at ${commit.slice(0, 10)}.`);
   const matching = files.filter((file) => matchesGlob(pattern, file.slice(prefix.length)));
   if (matching.length === 0) return `No file below ${folder || '/'} matches ${pattern}.`;
-  const lines = matching.slice(0, MAX_FOUND).map(escapeControls);
-  if (matching.length > MAX_FOUND) lines.push(`[… ${matching.length - MAX_FOUND} more files]`);
-  return lines.join('\n');
+  const rows = matching.slice(0, MAX_FOUND).map(escapeControls);
+  if (matching.length > MAX_FOUND) rows.push(`[… ${matching.length - MAX_FOUND} more files]`);
+  return rows.join('\n');
 }
 
 async function ls(
@@ -158,11 +158,11 @@ async function ls(
     throw new ToolMistake(`There is no "${path}" at ${commit.slice(0, 10)}: list the folder above it.`);
   if (entry.mode !== '040000') throw new ToolMistake(`"${path}" is not a folder: use read.`);
   const entries = await listFolder(mirror, commit, path);
-  const lines = entries.map(({ path: name, mode }) => {
+  const rows = entries.map(({ path: name, mode }) => {
     const own = escapeControls(path === '' ? name : name.slice(path.length + 1));
     return mode === '040000' ? `${own}/` : mode === '160000' ? `${own} (submodule)` : own;
   });
-  return lines.length === 0 ? '(empty)' : lines.join('\n');
+  return rows.length === 0 ? '(empty)' : rows.join('\n');
 }
 
 async function log(
@@ -170,6 +170,6 @@ async function log(
   args: ToolArguments<'log'>,
 ): Promise<string> {
   const path = pathOf(args.path);
-  const lines = await recentCommits(mirror, commit, { limit: args.limit ?? NEWEST, path });
-  return lines.length === 0 ? `No commit${path === '' ? '' : ` touches ${path}`}.` : lines.join('\n');
+  const rows = await recentCommits(mirror, commit, { limit: args.limit ?? NEWEST, path });
+  return rows.length === 0 ? `No commit${path === '' ? '' : ` touches ${path}`}.` : rows.join('\n');
 }

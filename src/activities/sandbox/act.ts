@@ -8,7 +8,8 @@ import type { ActRequest, ActResult, Checkpoint, ToolCall, ToolResult } from '..
 import type { SandboxLimits } from '../../shared/config/worker-config.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../support/log.ts';
-import { type CheckpointWriter, remoteCheckpointRef } from './checkpoints/checkpoint.ts';
+import { remoteCheckpointRef } from './checkpoints/checkpoint.ts';
+import type { CheckpointWriter } from './checkpoints/contract.ts';
 import { CheckpointError } from './checkpoints/checkpoint-git.ts';
 import type { CheckpointStore } from './checkpoints/checkpoint-store.ts';
 import type { CheckpointPushes } from './checkpoints/pushes.ts';

@@ -76,8 +76,8 @@ export async function exchangeSetup(
     await writeInstalled(provider, id, { ...before, key: null });
     await runIn(provider, id, before.folder, REMOVE, signal, 'deleting what an earlier setup made from');
   }
-  const lines = result.exclude.map((line) => `${line}\n`).join('');
-  const options = { stdin: lines, timeoutMs: TIMEOUT_MS, signal };
+  const excludeLines = result.exclude.map((line) => `${line}\n`).join('');
+  const options = { stdin: excludeLines, timeoutMs: TIMEOUT_MS, signal };
   expectGood(
     await checkpointExec(provider, id, EXCLUDE, [], options),
     id,

@@ -40,7 +40,7 @@ export async function tell<Said>(
   { client }: Session,
   planner: string,
   update: UpdateDefinition<string, [Said]>,
-  said: Said,
+  message: Said,
 ): Promise<string> {
-  return await client.workflow.getHandle(planner).executeUpdate(update, { args: [said] });
+  return await client.workflow.getHandle(planner).executeUpdate(update, { args: [message] });
 }

@@ -41,13 +41,13 @@ const POLL_MS = 300;
 /** Runs the embedded server of a state folder, or joins the process that does. */
 export async function openHost(stateDir: string, dependencies: HostDependencies): Promise<Host> {
   const deadline = Date.now() + STARTING_DEADLINE_MS;
-  for (let told = false; ; told = true) {
+  for (let reported = false; ; reported = true) {
     const lock = trySupervisorLock(statePaths(stateDir).lock);
     if (lock !== null) return asHost(stateDir, await own(stateDir, lock, dependencies), dependencies);
     const state = readServerState(stateDir);
     if (state?.pid !== undefined && isAlive(state.pid)) return asHost(stateDir, null, dependencies);
     if (Date.now() > deadline) throw new CliError(cliText.holderSilent(stateDir, STARTING_DEADLINE_MS));
-    if (!told) dependencies.say(cliText.waitingForHolder(stateDir));
+    if (!reported) dependencies.say(cliText.waitingForHolder(stateDir));
     await delay(POLL_MS);
   }
 }

@@ -20,8 +20,8 @@ export type Ports = { port: number; uiPort: number };
 /** The ports of last time where they are free, else Temporal's usual ones, else any. */
 export async function choosePorts(stateDir: string): Promise<Ports> {
   const last = readServerState(stateDir);
-  const wanted = [...(last === null ? [] : [{ port: last.port, uiPort: last.uiPort }]), USUAL_PORTS];
-  for (const ports of wanted) {
+  const candidates = [...(last === null ? [] : [{ port: last.port, uiPort: last.uiPort }]), USUAL_PORTS];
+  for (const ports of candidates) {
     if (await areFree(ports)) return ports;
   }
   const port = await freePort(0);

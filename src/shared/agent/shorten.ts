@@ -7,17 +7,17 @@ const TEXT_CHARS = 4_000;
 const MESSAGES = 80;
 
 /**
- * @param kept messages at the start that stay whole: system prompt and brief.
+ * @param opening messages at the start that stay whole: system prompt and brief.
  * @param harder 1 or more; each step halves what is left of texts and of old messages.
  */
-export function shortened(messages: readonly Message[], kept: number, harder: number): Message[] {
+export function shortened(messages: readonly Message[], opening: number, harder: number): Message[] {
   const factor = 2 ** (harder - 1);
   const chars = Math.max(100, Math.floor(TEXT_CHARS / factor));
   const newest = Math.max(4, Math.floor(MESSAGES / factor));
-  const rest = messages.slice(kept).slice(-newest);
+  const rest = messages.slice(opening).slice(-newest);
   // Results without their calls have no place in a conversation.
   while (rest[0]?.role === 'tool') rest.shift();
-  return [...messages.slice(0, kept), ...rest.map((message) => cut(message, chars))];
+  return [...messages.slice(0, opening), ...rest.map((message) => cut(message, chars))];
 }
 
 function cut(message: Message, chars: number): Message {

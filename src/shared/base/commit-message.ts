@@ -29,14 +29,14 @@ export function landingMessage(parts: {
 }
 
 function withoutSwarmLines(text: string): string {
-  const kept: string[] = [];
+  const bodyLines: string[] = [];
   let dropping = false;
   for (const line of text.replace(/\r\n?/g, '\n').replace(UNSEEN, '').split('\n')) {
     const continues: boolean = dropping && /^\s+\S/.test(line);
     dropping = continues || SWARM_LINE.test(line);
-    if (!dropping) kept.push(line.trimEnd());
+    if (!dropping) bodyLines.push(line.trimEnd());
   }
-  return kept.join('\n');
+  return bodyLines.join('\n');
 }
 
 /** A trailer has a value, and ends with its line. */

@@ -21,7 +21,7 @@ export function keepGate(
   run: RunSettingsInput | undefined,
   repository: RunSettingsInput | undefined,
 ): { settings: RunSettingsInput | undefined; note?: string } {
-  const kept = repository?.merge?.gate ?? 'none';
-  if (run?.merge?.gate !== 'none' || kept === 'none') return { settings: run };
-  return { settings: { ...run, merge: { ...run.merge, gate: kept } }, note: MERGE_TEXT.gateKept(kept) };
+  const gate = repository?.merge?.gate ?? 'none';
+  if (run?.merge?.gate !== 'none' || gate === 'none') return { settings: run };
+  return { settings: { ...run, merge: { ...run.merge, gate } }, note: MERGE_TEXT.gateKept(gate) };
 }

@@ -221,11 +221,11 @@ export class Gate {
   private nextToLand(situation: Situation): string[] | undefined {
     const { passed } = this.state;
     const may = new Set(situation.entries.map(({ id }) => id));
-    const lines = passed.filter((line) => line.every((id) => may.has(id))).sort((a, b) => b.length - a.length);
+    const passedLines = passed.filter((line) => line.every((id) => may.has(id))).sort((a, b) => b.length - a.length);
     const suspects = new Set(suspectGroups(situation).flatMap(({ line }) => line));
     const main = mainLine(situation, suspects);
     const inFlight = situation.running.filter((line) => line.length > 0 && startsWith(main, line));
-    return lines.find((line) => inFlight.every((other) => startsWith(other, line) || startsWith(line, other)));
+    return passedLines.find((line) => inFlight.every((other) => startsWith(other, line) || startsWith(line, other)));
   }
 
   private schedule(situation: Situation): Decision[] {

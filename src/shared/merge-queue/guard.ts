@@ -19,7 +19,7 @@ export type GuardedFile = {
 };
 
 /** Lines of one file, as they stood on the branch, each as often as it is lost. */
-export type LostFile = { path: string; lines: string[] };
+export type LostFile = { path: string; lostLines: string[] };
 
 /** @param files all that the landing changes: a line may have moved to any of them. */
 export function linesLost(files: readonly GuardedFile[]): LostFile[] {
@@ -32,7 +32,7 @@ export function linesLost(files: readonly GuardedFile[]): LostFile[] {
   for (const { path, since, before, after } of files) {
     const atStart = countLines(since);
     const left = countLines(after);
-    const lines: string[] = [];
+    const lostLines: string[] = [];
     // How often others made a line that is not there as often any more.
     const missing = new Map<string, number>();
     for (const [key, times] of countLines(before)) {
@@ -47,9 +47,9 @@ export function linesLost(files: readonly GuardedFile[]): LostFile[] {
       missing.set(key, still - 1);
       const elsewhere = gained.get(key) ?? 0;
       if (elsewhere > 0) gained.set(key, elsewhere - 1);
-      else lines.push(line.trim());
+      else lostLines.push(line.trim());
     }
-    if (lines.length > 0) lost.push({ path, lines: lines.reverse() });
+    if (lostLines.length > 0) lost.push({ path, lostLines: lostLines.reverse() });
   }
   return lost;
 }

@@ -46,12 +46,12 @@ export function boundedOutcome(outcome: MergeOutcome, maxBytes: number): MergeOu
     case 'conflicted': {
       const { files, conflicts = [], ...rest } = outcome;
       const named = fitting(files, room * 0.6, (path) => pathEnd(path, room * 0.6));
-      const told = fitting(conflicts, room - bytesOf(named));
+      const fittingConflicts = fitting(conflicts, room - bytesOf(named));
       return {
         ...rest,
         files: named,
         ...moreOf(outcome, files, named),
-        ...(told.length > 0 ? { conflicts: told } : {}),
+        ...(fittingConflicts.length > 0 ? { conflicts: fittingConflicts } : {}),
       };
     }
     case 'landed':
@@ -87,9 +87,9 @@ const moreOf = (
 function fitting<T>(items: readonly T[], maxBytes: number, shortest?: (item: T) => T): T[] {
   let left = maxBytes - 2;
   const end = items.findIndex((item) => (left -= bytesOf(item) + 1) < 0);
-  const kept = end === -1 ? [...items] : items.slice(0, end);
+  const fittingItems = end === -1 ? [...items] : items.slice(0, end);
   const [first] = items;
-  return kept.length === 0 && first !== undefined && shortest !== undefined ? [shortest(first)] : kept;
+  return fittingItems.length === 0 && first !== undefined && shortest !== undefined ? [shortest(first)] : fittingItems;
 }
 
 /** The end of a path says more than its beginning. */

@@ -63,7 +63,7 @@ export function aggregateHandoff(parts: readonly Part[], metrics: AgentMetrics, 
   const left = undone(parts.map(({ report }) => report));
   const open = parts.filter(({ report }) => left.includes(report));
   const status = stopped === undefined && open.length === 0 ? 'complete' : done.length === 0 ? 'failed' : 'partial';
-  const lines = parts.map(({ report: { id, status: how, branch, reason } }) =>
+  const partLines = parts.map(({ report: { id, status: how, branch, reason } }) =>
     [`${id}: ${how}${branch === 'landed' ? ', landed' : ''}`, ...(reason === undefined ? [] : [reason])].join(': '),
   );
   const concerns = [
@@ -73,7 +73,7 @@ export function aggregateHandoff(parts: readonly Part[], metrics: AgentMetrics, 
   ];
   return {
     status,
-    summary: [`Divided into ${parts.length} subtasks, ${done.length} done.`, ...lines].join('\n'),
+    summary: [`Divided into ${parts.length} subtasks, ${done.length} done.`, ...partLines].join('\n'),
     concerns: [...new Set(concerns)],
     suggestions: [...new Set(parts.flatMap((part) => part.suggestions))],
     filesChanged: [...new Set(parts.flatMap((part) => part.files))].sort(),

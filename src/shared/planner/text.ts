@@ -58,11 +58,11 @@ export const RUN_TEXT = {
   notDivided: (id: string): string => `Task ${id} was not worth dividing: one agent does it.`,
   blocked: (id: string): string => `Task ${id} is blocked; see its handoff. It is not tried again by itself.`,
   conflicted: (id: string, files: readonly string[], conflicts: readonly Conflict[] = [], more = 0): string => {
-    const told = conflicts.slice(0, 10).map(conflictWords);
-    const others = files.filter((file) => !conflicts.some(({ path }) => path === file)).slice(0, 10 - told.length);
-    const left = Math.max(0, files.length - told.length - others.length) + more;
+    const described = conflicts.slice(0, 10).map(conflictWords);
+    const others = files.filter((file) => !conflicts.some(({ path }) => path === file)).slice(0, 10 - described.length);
+    const left = Math.max(0, files.length - described.length - others.length) + more;
     const rest = left === 0 ? '' : ` and ${left} more files`;
-    return `Task ${id} conflicts with what has landed in ${[...told, ...others].join(', ')}${rest}, and nobody could resolve it. Its work did not land.`;
+    return `Task ${id} conflicts with what has landed in ${[...described, ...others].join(', ')}${rest}, and nobody could resolve it. Its work did not land.`;
   },
   ejected: (id: string, reason: string): string => `Task ${id} did not land: ${reason.slice(0, 1_500)}`,
   cancelled: (id: string, because: string): string =>
@@ -183,14 +183,14 @@ export const PLANNER_TEXT = {
   notPaused: 'The run is not paused.',
   details: (snapshot: RunSnapshot): string => {
     const { counts, scratchpad } = snapshot;
-    const lines = snapshot.tasks.map(
+    const rows = snapshot.tasks.map(
       ({ id, status, branch, attempts }) => `| ${id} | ${status} | ${branch} | ${attempts} |`,
     );
     return [
       `**${snapshot.phase}**${snapshot.paused === undefined ? '' : ` (paused: ${snapshot.paused.reason})`}; waits for ${snapshot.waitingFor}`,
       `${counts.running + counts.assigned} at work, ${counts.pending} pending, ${snapshot.queued} to land, ${snapshot.landed} landed`,
       `### Scratchpad\n**Goals** ${scratchpad.goals}\n\n**State** ${scratchpad.state}\n\n**Reasoning** ${scratchpad.reasoning}\n\n**Intelligence** ${scratchpad.intelligence}`,
-      ['| task | status | branch | attempt |', '|---|---|---|---|', ...lines.slice(-100)].join('\n'),
+      ['| task | status | branch | attempt |', '|---|---|---|---|', ...rows.slice(-100)].join('\n'),
     ]
       .join('\n\n')
       .slice(0, 18_000);

@@ -85,7 +85,7 @@ export function failuresText(results: readonly CheckResult[], left: number): str
 }
 
 /** What is kept of the results: criteria without a command are told as unchecked. */
-export function kept(task: Pick<TaskSpec, 'acceptance'>, results: readonly CheckResult[]): CheckResult[] {
+export function retained(task: Pick<TaskSpec, 'acceptance'>, results: readonly CheckResult[]): CheckResult[] {
   const unchecked = task.acceptance
     .filter(({ command }) => command === undefined)
     .map(({ text }) => ({ name: text.slice(0, MAX_NAME_CHARS), status: 'unchecked' as const }));

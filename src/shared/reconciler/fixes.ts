@@ -90,9 +90,9 @@ export function plainFixes(
 
 /** @param passing checks that this task alone has to make pass. */
 function asFix(task: TaskSpec, errors: readonly CheckError[], passing: readonly CheckRun[]): TaskSpec {
-  const told = errors.slice(0, ERRORS_TOLD).map((error) => `- ${errorText(error)}`);
-  const more = errors.length > told.length ? [`- and ${errors.length - told.length} more`] : [];
-  const list = told.length === 0 ? [] : ['What the checks say:', [...told, ...more].join('\n')];
+  const listed = errors.slice(0, ERRORS_TOLD).map((error) => `- ${errorText(error)}`);
+  const more = errors.length > listed.length ? [`- and ${errors.length - listed.length} more`] : [];
+  const list = listed.length === 0 ? [] : ['What the checks say:', [...listed, ...more].join('\n')];
   const commands = new Set(task.acceptance.map(({ command }) => command));
   const added = passing.flatMap(({ name, command }): AcceptanceCriterion[] =>
     command === undefined || commands.has(command) ? [] : [{ text: `The check "${name}" passes.`, command }],
@@ -108,8 +108,10 @@ function asFix(task: TaskSpec, errors: readonly CheckError[], passing: readonly 
 
 /** `src/a.ts:3:7 TS2322: …`. */
 export function errorText({ file, line, column, code, message }: CheckError): string {
-  const place = [file, line, column].filter((part) => part !== undefined).join(':');
-  return [`${place}${code === undefined ? '' : ` ${code}`}`.trim(), message].filter((part) => part !== '').join(': ');
+  const location = [file, line, column].filter((part) => part !== undefined).join(':');
+  return [`${location}${code === undefined ? '' : ` ${code}`}`.trim(), message]
+    .filter((part) => part !== '')
+    .join(': ');
 }
 
 const failing = (checks: readonly CheckRun[]): CheckRun[] => checks.filter(({ status }) => status !== 'passed');
@@ -117,8 +119,8 @@ const failing = (checks: readonly CheckRun[]): CheckRun[] => checks.filter(({ st
 const isIn = ({ file }: CheckError, scope: readonly string[]): boolean =>
   file !== undefined && scope.some((path) => (path.endsWith('/') ? file.startsWith(path) : file === path));
 
-function freeId(wanted: string, taken: readonly string[]): string {
-  let id = wanted;
-  for (let n = 2; taken.includes(id); n++) id = `${wanted}-${n}`;
+function freeId(baseId: string, taken: readonly string[]): string {
+  let id = baseId;
+  for (let n = 2; taken.includes(id); n++) id = `${baseId}-${n}`;
   return TaskId.parse(id);
 }

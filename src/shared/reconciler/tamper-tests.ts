@@ -29,10 +29,10 @@ const IDLE =
   /^(?:it|test|describe|if|for|while|switch|catch|return|function|async|await|log|info|debug|print|println|printf|Number|String|Boolean|Array|Object|Promise|resolve|sleep|setTimeout|noop|def|fn|func|void)$/;
 
 /** The lines that are no comments. A block comment is one that begins and ends with its lines. */
-export function codeLines(lines: readonly string[]): string[] {
+export function codeLines(codeOrTestLines: readonly string[]): string[] {
   const code: string[] = [];
   let inComment = false;
-  for (const line of lines) {
+  for (const line of codeOrTestLines) {
     const begins: boolean = inComment || /^\s*\/\*/.test(line);
     if (begins) inComment = !line.includes('*/');
     if (!begins && !COMMENT.test(line)) code.push(line);
@@ -51,14 +51,14 @@ export function countTests({ before, after }: WholeFile): { before: TestCounts; 
 }
 
 /** @param known what was called before: a call that is new may be of a helper that asserts. */
-function countsOf(lines: readonly string[], known: ReadonlySet<string>): TestCounts {
-  const helpers = definitionsIn(lines);
+function countsOf(codeOrTestLines: readonly string[], known: ReadonlySet<string>): TestCounts {
+  const helpers = definitionsIn(codeOrTestLines);
   const asserting = assertingAmong(helpers);
   const counts = { declared: 0, asserting: 0 };
-  for (const [i, line] of lines.entries()) {
+  for (const [i, line] of codeOrTestLines.entries()) {
     if (!DECLARED.test(line)) continue;
     counts.declared += 1;
-    const body = untilReturn(blockAt(lines, i));
+    const body = untilReturn(blockAt(codeOrTestLines, i));
     const isNew = (name: string): boolean =>
       known.size > 0 && !known.has(name) && !helpers.has(name) && !IDLE.test(name);
     const calls = body.filter((each) => !TRIVIAL.test(each)).flatMap(callsIn);
@@ -80,11 +80,11 @@ const callsIn = (line: string): string[] => [...withoutTitle(line).matchAll(CALL
 const indentOf = (line: string): number => /^\s*/.exec(line)?.[0].length ?? 0;
 
 /** The line with all that stands deeper behind it, to what closes it; of an attribute, with what it is about. */
-function blockAt(lines: readonly string[], from: number): string[] {
-  const first = lines[from] ?? '';
+function blockAt(codeOrTestLines: readonly string[], from: number): string[] {
+  const first = codeOrTestLines[from] ?? '';
   const block = [first];
   const depth = indentOf(first);
-  for (const line of lines.slice(from + 1)) {
+  for (const line of codeOrTestLines.slice(from + 1)) {
     const text = line.trim();
     if (text === '') continue;
     if (indentOf(line) > depth) {
@@ -111,13 +111,14 @@ function untilReturn(block: readonly string[]): readonly string[] {
   return end === -1 ? block : block.slice(0, end);
 }
 
-function definitionsIn(lines: readonly string[]): Map<string, string[]> {
+function definitionsIn(codeOrTestLines: readonly string[]): Map<string, string[]> {
   const found = new Map<string, string[]>();
-  for (const [i, line] of lines.entries()) {
+  for (const [i, line] of codeOrTestLines.entries()) {
     const name = DEFINES.exec(line)
       ?.slice(1)
       .find((each) => each !== undefined);
-    if (name !== undefined && !DECLARED.test(line)) found.set(name, [...(found.get(name) ?? []), ...blockAt(lines, i)]);
+    if (name !== undefined && !DECLARED.test(line))
+      found.set(name, [...(found.get(name) ?? []), ...blockAt(codeOrTestLines, i)]);
   }
   return found;
 }

@@ -80,7 +80,7 @@ export function tamperEvidence(files: readonly FileDiff[], rules: TamperRules): 
 }
 
 function net(files: readonly FileDiff[], pattern: RegExp): number {
-  const count = (lines: readonly string[]) => lines.filter((line) => pattern.test(line)).length;
+  const count = (fileLines: readonly string[]) => fileLines.filter((line) => pattern.test(line)).length;
   return files.reduce((sum, { added, removed }) => sum + count(added) - count(removed), 0);
 }
 
@@ -106,7 +106,7 @@ function emptied(tests: readonly FileDiff[]): string[] {
   });
 }
 
-const hasText = (lines: readonly string[]): boolean => codeLines(lines).some((line) => line.trim() !== '');
+const hasText = (fileLines: readonly string[]): boolean => codeLines(fileLines).some((line) => line.trim() !== '');
 
 const named = (counted: readonly Counted[]): string => few(counted.map(({ file }) => file.path));
 
@@ -129,30 +129,32 @@ function loosened({ path, added, removed }: FileDiff): string[] {
   };
   compare(FLOOR, (before, now) => now < before);
   compare(CEILING, (before, now) => now > before);
-  const options = (lines: readonly string[]) =>
+  const options = (fileLines: readonly string[]) =>
     new Map(
-      lines.flatMap((line) => [...line.matchAll(STRICT_OPTION)].map((match) => [match[1] ?? '', match[2] === 'true'])),
+      fileLines.flatMap((line) =>
+        [...line.matchAll(STRICT_OPTION)].map((match) => [match[1] ?? '', match[2] === 'true']),
+      ),
     );
   const now = options(added);
   for (const [key, was] of options(removed)) if (was && now.get(key) !== true) evidence.push(`${path}: ${key} is off`);
-  const loose = (lines: readonly string[]) => lines.filter((line) => LOOSE_OPTION.test(line)).length;
+  const loose = (fileLines: readonly string[]) => fileLines.filter((line) => LOOSE_OPTION.test(line)).length;
   if (loose(added) > loose(removed))
     evidence.push(`${path}: ${LOOSE_OPTION.exec(added.join('\n'))?.[0] ?? 'an option'} lets less be found`);
   return evidence;
 }
 
 /** Values by key; of a key that occurs more than once, the last. */
-function numbers(lines: readonly string[], pattern: RegExp): Map<string, number> {
+function numbers(fileLines: readonly string[], pattern: RegExp): Map<string, number> {
   return new Map(
-    lines.flatMap((line) => [...line.matchAll(pattern)].map((match) => [match[1] ?? '', Number(match[2])])),
+    fileLines.flatMap((line) => [...line.matchAll(pattern)].map((match) => [match[1] ?? '', Number(match[2])])),
   );
 }
 
 function scripts({ path, added, removed }: FileDiff, { strict }: TamperRules): string[] {
   if (!path.endsWith('package.json')) return [];
-  const of = (lines: readonly string[]) =>
+  const of = (fileLines: readonly string[]) =>
     new Map(
-      lines.flatMap((line) => {
+      fileLines.flatMap((line) => {
         const [, name, command] = SCRIPT.exec(line) ?? [];
         return name === undefined ? [] : [[name, command ?? '']];
       }),

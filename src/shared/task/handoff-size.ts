@@ -9,13 +9,13 @@ const MAX_POINT_CHARS = 4_000;
 /** The first paths that fit into `maxChars` together; none is cut. */
 export function boundedPaths(paths: readonly string[], maxChars: number): string[] {
   let left = maxChars;
-  const kept: string[] = [];
+  const fitting: string[] = [];
   for (const path of paths) {
     left -= path.length;
     if (left < 0) break;
-    kept.push(path);
+    fitting.push(path);
   }
-  return kept;
+  return fitting;
 }
 
 /**
@@ -27,15 +27,15 @@ export function boundedHandoff(handoff: Handoff, maxChars: number): Handoff {
   let left = maxChars - summary.length;
   const points = (texts: readonly string[], share: number): string[] => {
     let room = Math.floor(left * share);
-    const kept: string[] = [];
+    const fitting: string[] = [];
     for (const text of texts) {
       const cut = text.slice(0, Math.min(room, MAX_POINT_CHARS));
       if (cut === '' && text !== '') break;
-      kept.push(cut);
+      fitting.push(cut);
       room -= cut.length;
       left -= cut.length;
     }
-    return kept;
+    return fitting;
   };
   const concerns = points(handoff.concerns, 0.5);
   const suggestions = points(handoff.suggestions, 0.6);

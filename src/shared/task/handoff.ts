@@ -21,14 +21,14 @@ export const workedOn = ({ handoff, metrics, checks }: AgentSaid): Omit<Handoff,
   ...(checks === undefined ? {} : { checks }),
 });
 
-/** @param said of the work, be it by an agent or of one that failed. @returns the handoff, in bounds. */
+/** @param claimed of the work, be it by an agent or of one that failed. @returns the handoff, in bounds. */
 export function finishedHandoff(
-  said: Omit<Handoff, 'filesChanged'>,
+  claimed: Omit<Handoff, 'filesChanged'>,
   { run, task }: { run: Pick<RunContext, 'settings'>; task: Pick<TaskSpec, 'weakensTests'> },
   work: Collected,
 ): Handoff {
   const { commit, filesChanged } = work;
-  const handoff = { ...said, filesChanged, ...(commit === undefined ? {} : { commit }) };
+  const handoff = { ...claimed, filesChanged, ...(commit === undefined ? {} : { commit }) };
   const holds = run.settings.tamper === 'hold' && task.weakensTests !== true;
   return boundedHandoff(guarded(handoff, work, holds), MAX_HANDOFF_CHARS);
 }

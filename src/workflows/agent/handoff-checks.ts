@@ -12,7 +12,7 @@ import {
   concernOf,
   failuresText,
   isFailed,
-  kept,
+  retained,
   MAX_CHECK_ROUNDS,
   resultOf,
 } from '../../shared/reconciler/check-errors.ts';
@@ -60,7 +60,7 @@ export class HandoffChecks {
     this.results = undefined;
     if (handoff.status !== 'complete') return handoff;
     const results = await this.run();
-    this.results = kept(this.task, results);
+    this.results = retained(this.task, results);
     const failed = results.filter(isFailed);
     if (failed.length === 0) return handoff;
     if (!last && this.rounds < MAX_CHECK_ROUNDS) {

@@ -2,23 +2,17 @@
  * A planner for one large task: divides it, sees its subtasks landed, and hands off to its parent as a task does,
  * once, also when it is cancelled. It continues as new as the root does; its parent knows it by its first run.
  */
-import {
-  continueAsNew,
-  getExternalWorkflowHandle,
-  isCancellation,
-  log,
-  setCurrentDetails,
-  setHandler,
-} from '@temporalio/workflow';
+import { continueAsNew, getExternalWorkflowHandle, setCurrentDetails, setHandler } from '@temporalio/workflow';
 import { z } from 'zod';
 import { type ApprovalRequest, Verdict } from '../../shared/contracts/people.ts';
 import { type Handoff, NO_METRICS, TaskInput, type TaskResult } from '../../shared/contracts/task.ts';
 import { aggregateHandoff } from '../../shared/planner/division.ts';
 import { boundedHandoff, MAX_HANDOFF_CHARS } from '../../shared/task/handoff-size.ts';
-import { FailureType, rootMessage, terminal } from '../../shared/base/failures.ts';
-import { handoffSignal, verdictSignal, workersSignal } from '../../shared/messages.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import { verdictSignal, workersSignal } from '../../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../../shared/planner/text.ts';
 import { askRoot } from '../support/approval.ts';
+import { handOff } from '../support/hand-off.ts';
 import { parseInput, parseSignal } from '../support/input.ts';
 import { endedAncestor } from '../support/orphans.ts';
 import { quietly } from './children.ts';
@@ -86,14 +80,7 @@ class Subplanner extends PlanningWorkflow {
     const { task, attempt, parent } = this.input;
     const id = `${this.chain.firstRunId}/handoff`;
     const message = { id, sender: this.chain, taskId: task.id, attempt, handoff, queued: false };
-    try {
-      const above = getExternalWorkflowHandle(parent.workflowId);
-      await above.signal(handoffSignal, direct ? { ...message, direct } : message);
-    } catch (error) {
-      if (isCancellation(error)) throw error;
-      // A parent that has closed cannot be told; the result of this workflow says the same.
-      log.warn('the parent could not be told', { parent: parent.workflowId, reason: rootMessage(error) });
-    }
+    await handOff({ parent, message: direct ? { ...message, direct } : message });
   }
 
   protected get repo(): string {

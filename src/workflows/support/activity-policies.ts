@@ -7,7 +7,6 @@ import type {
   CheckActivities,
   CommandActivities,
   DeliverActivities,
-  FinishActivities,
   LlmActivities,
   MergeActivities,
   NotifyActivities,
@@ -58,7 +57,7 @@ export const llmActivities = proxyActivities<LlmActivities>(thinkOptions);
 
 /** A remote that is away delays landings and fails none: retried for as long as the queue lives. */
 export const mergeActivities = proxyActivities<
-  Omit<MergeActivities, 'enqueueMerge' | 'tellHealth' | 'answerRequesters'>
+  Omit<MergeActivities, 'handOff' | 'enqueueMerge' | 'tellHealth' | 'answerRequesters'>
 >({
   startToCloseTimeout: '30m',
   heartbeatTimeout: '20s',
@@ -66,7 +65,7 @@ export const mergeActivities = proxyActivities<
 });
 
 /** A queue that cannot be reached in some ten minutes of tries is an error of ours: the task fails and says so. */
-export const enqueueActivities = proxyActivities<Pick<MergeActivities, 'enqueueMerge' | 'tellHealth'>>({
+export const enqueueActivities = proxyActivities<Pick<MergeActivities, 'handOff' | 'enqueueMerge' | 'tellHealth'>>({
   startToCloseTimeout: '1m',
   retry: { ...RETRY, maximumAttempts: 25 },
 });
@@ -133,10 +132,6 @@ export const turnActivities = (queue: string, options: ActivityOptions): TurnAct
 
 export const sandboxActivities = (queue: string, options: ActivityOptions): SandboxActivities =>
   proxyActivities<SandboxActivities>({ ...options, taskQueue: queue });
-
-/** The remote's push and the signals are inside; a worker that dies is noticed by its heartbeats. */
-export const finishActivities = (queue: string): FinishActivities =>
-  proxyActivities<FinishActivities>({ ...actOptions, summary: 'collect and queue the work', taskQueue: queue });
 
 /** An external agent: bounded by its own limit of minutes; a worker that dies is noticed by its heartbeats. */
 export const commandActivities = (queue: string, options: ActivityOptions): CommandActivities =>

@@ -1,7 +1,7 @@
 /** A task's branch, from its commit on the remote to its end: approved, queued, its conflicts resolved by agents. */
 import { isCancellation, log } from '@temporalio/workflow';
 import { usedBefore } from '../../shared/agent/failure.ts';
-import type { EnqueueRequest } from '../../shared/contracts/activities.ts';
+import type { HandOffRequest } from '../../shared/contracts/activities.ts';
 import { bodyOf, subjectOf } from '../../shared/task/commit-text.ts';
 import type { MergeAnswer, MergeOutcome } from '../../shared/contracts/merge.ts';
 import type { Verdict } from '../../shared/contracts/people.ts';
@@ -26,9 +26,6 @@ import type { SandboxWork } from './sandbox-work.ts';
 
 /** Work that is on the remote, with what it is measured against: the parent of its commit. */
 type WorkAt = { commit: string; base: string; ref: string };
-
-/** Of the handoff: what is told before the branch is queued, or that both have been done. */
-type Begun = Pick<EnqueueRequest, 'handoff'> & { enqueued?: boolean };
 
 /** `used` by conflict agents. */
 export type Landed = { outcome: BranchOutcome; used: Used; conflicts: number };
@@ -71,8 +68,15 @@ export class Branch {
     this.landing.answered(answer);
   }
 
-  /** Queue, wait, resolve conflicts with an agent of their own, until the branch has landed or cannot. */
-  async land(handoff: Handoff, { commit, base }: Pick<WorkAt, 'commit' | 'base'>, begun: Begun): Promise<Landed> {
+  /**
+   * Queue, wait, resolve conflicts with an agent of their own, until the branch has landed or cannot.
+   * @param handOff goes out with the first request, where the planner has not been told of the handoff yet.
+   */
+  async land(
+    handoff: Handoff,
+    { commit, base }: Pick<WorkAt, 'commit' | 'base'>,
+    handOff?: Omit<HandOffRequest, 'merge'>,
+  ): Promise<Landed> {
     const { settings } = this.input.run;
     const body = bodyOf(handoff.summary);
     const { release } = this.input;
@@ -87,7 +91,7 @@ export class Branch {
       const held = heldWork('guard', at, handoff, base);
       const outcome = await this.landing.land(
         { ...workAt(at), ...since, ...released, attempt, subject: this.subject, body },
-        attempt === 1 ? begun : {},
+        attempt === 1 ? handOff : undefined,
       );
       const fate = landedWeaker(fateOf(outcome, held, this.ref), weaker);
       if (outcome.kind !== 'conflicted') return this.ended(fate);
@@ -156,7 +160,6 @@ export class Branch {
         queue: queueNames().reserved,
         ref,
         keepsFailed: false,
-        queues: false,
         subject: this.subject,
         body: (text) => bodyOf(`${bodyOf(handoff.summary, 0.5)}\n\nConflicts resolved: ${text}`),
         budget: this.input.budget === undefined ? undefined : leftBy(addUsed(handoff, this.used), this.input.budget),

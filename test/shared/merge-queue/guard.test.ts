@@ -63,7 +63,9 @@ test('no more lines are told than others added, and each is one that stood on th
   fc.assert(
     fc.property(LINES, LINES, LINES, (since, others, after) => {
       const before = [...others, ...since];
-      const lost = linesLost([file(text(...since), text(...before), text(...after))]).flatMap(({ lines }) => lines);
+      const lost = linesLost([file(text(...since), text(...before), text(...after))]).flatMap(
+        ({ lostLines: lines }) => lines,
+      );
       expect(lost.length).toBeLessThanOrEqual(others.length);
       for (const line of lost) expect(before.map((each) => each.trim())).toContain(line);
     }),

@@ -5,7 +5,7 @@ import {
   commandsOf,
   concernOf,
   failuresText,
-  kept,
+  retained,
   resultOf,
 } from '../../../src/shared/reconciler/check-errors.ts';
 import { Check } from '../../../src/shared/contracts/check-settings.ts';
@@ -86,7 +86,7 @@ it('a handoff with all that may be kept of its checks fits its schema', () => {
     status: 'failed' as const,
     output: 'z'.repeat(30_000),
   }));
-  const known = kept({ acceptance }, results);
+  const known = retained({ acceptance }, results);
   expect(known.at(-1)).toEqual({ name: 'It is documented', status: 'unchecked' });
   expect(JSON.stringify(known).length).toBeLessThan(200_000);
   const concerns = results.slice(0, 50).map(concernOf);

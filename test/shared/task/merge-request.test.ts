@@ -1,58 +1,48 @@
 /** What a task hands off and asks for, of what was collected. */
 import { describe, expect, test } from 'vitest';
-import type { FinishedWork } from '../../../src/shared/contracts/activities.ts';
+import type { AgentResult } from '../../../src/shared/contracts/agent-run.ts';
 import { MergeRequest } from '../../../src/shared/contracts/merge.ts';
 import type { CollectResult } from '../../../src/shared/contracts/sandbox.ts';
 import { HandoffMessage, NO_METRICS, type TaskSpec } from '../../../src/shared/contracts/task.ts';
-import { askForFinished } from '../../../src/shared/task/merge-request.ts';
-import { finishedHandoff, isToLand, workedOn } from '../../../src/shared/task/handoff.ts';
+import { askToLand } from '../../../src/shared/task/merge-request.ts';
+import { bodyOf } from '../../../src/shared/task/commit-text.ts';
+import { finishedHandoff, handoffMessage, isToLand, workedOn } from '../../../src/shared/task/handoff.ts';
 import { DEFAULT_RUN_SETTINGS, type RunSettings } from '../../../src/shared/contracts/run-settings.ts';
 import { runContext } from '../../support/run-context.ts';
 
-const [LEASED, OLDER, WORK] = ['a', 'b', 'c'].map((digit) => digit.repeat(40)) as [string, string, string];
+const [LEASED, WORK] = ['a', 'c'].map((digit) => digit.repeat(40)) as [string, string];
 const REF = 'refs/agentswarm/runs/run-1/alpha.1';
 const COLLECTED: CollectResult = { base: LEASED, commit: WORK, filesChanged: ['a.ts'], unresolved: [] };
 const WEAKER: CollectResult = { ...COLLECTED, tamper: ['test/a.test.ts is deleted'] };
 
-type More = {
-  task?: Partial<TaskSpec>;
-  settings?: Partial<RunSettings>;
-  collect?: Partial<FinishedWork['collect']>;
-  handoff?: Partial<FinishedWork['agent']['handoff']>;
-};
+const CHAIN = { workflowId: 'run-1/alpha.3', firstRunId: 'chain' };
 
-const finished = ({ task, settings, collect, handoff }: More = {}): FinishedWork => ({
-  parent: { workflowId: 'run-1', firstRunId: 'parent' },
-  attempt: 3,
-  agent: {
+type More = { task?: Partial<TaskSpec>; settings?: Partial<RunSettings>; handoff?: Partial<AgentResult['handoff']> };
+
+/** A task whose agent has ended, and whose work is collected. */
+function ended({ task, settings, handoff }: More = {}, collected = COLLECTED) {
+  const run = runContext('/x', LEASED, { settings: { ...DEFAULT_RUN_SETTINGS, ...settings } });
+  const spec = { id: 'alpha', description: 'do it', scope: [], acceptance: [], priority: 2, dependsOn: [], ...task };
+  const agent: Pick<AgentResult, 'handoff' | 'metrics'> = {
     handoff: { status: 'complete', summary: 'Done.', concerns: ['one'], suggestions: [], ...handoff },
     metrics: { ...NO_METRICS, turns: 4 },
-  },
-  collect: {
-    run: runContext('/x', LEASED, { settings: { ...DEFAULT_RUN_SETTINGS, ...settings } }),
-    sandbox: { id: 's', epoch: 1, queue: 'host' },
-    base: LEASED,
-    task: { id: 'alpha', description: 'do it', scope: [], acceptance: [], priority: 2, dependsOn: [], ...task },
-    change: { workflowId: 'run-1/alpha.3', firstRunId: 'chain' },
-    ref: REF,
-    subject: 'alpha: do it',
-    body: 'Done.',
-    ...collect,
-  },
-});
+  };
+  const work = { ...collected, base: collected.base ?? LEASED, ref: REF };
+  return { run, task: spec, handoff: finishedHandoff(workedOn(agent), { run, task: spec }, work) };
+}
 
 describe('of work that is to land', () => {
-  test('the planner is told that it is queued, and the queue is asked for the same commit', () => {
-    const asked = askForFinished(finished({ collect: { fix: true } }), COLLECTED);
-    const { message, parent } = asked?.handoff ?? expect.fail('nothing is told');
-    expect(parent).toEqual({ workflowId: 'run-1', firstRunId: 'parent' });
-    expect(HandoffMessage.parse(message)).toMatchObject({
+  test('the planner hears that it is queued, and the queue is asked for the same commit', () => {
+    const { run, task, handoff } = ended();
+    expect(isToLand(handoff)).toBe(true);
+    expect(HandoffMessage.parse(handoffMessage({ chain: CHAIN, task, attempt: 3 }, handoff, true))).toMatchObject({
       id: 'chain/handoff',
       attempt: 3,
       queued: true,
       handoff: { status: 'complete', commit: WORK, filesChanged: ['a.ts'], concerns: ['one'], metrics: { turns: 4 } },
     });
-    expect(MergeRequest.parse(asked?.entry)).toMatchObject({
+    const at = { commit: WORK, base: LEASED, ref: REF, attempt: 1, subject: 'alpha: do it', body: 'Done.' };
+    expect(MergeRequest.parse(askToLand({ run, task, fix: true, chain: CHAIN }, at).entry)).toMatchObject({
       id: 'chain/1',
       commit: WORK,
       base: LEASED,
@@ -62,34 +52,27 @@ describe('of work that is to land', () => {
     });
   });
 
-  test('it is measured against what its sandbox was restored to', () => {
-    expect(askForFinished(finished(), { ...COLLECTED, base: OLDER })?.entry.base).toBe(OLDER);
-    expect(askForFinished(finished(), { ...COLLECTED, base: undefined })?.entry.base).toBe(LEASED);
-  });
-
   test('texts are cut to what a queue and a planner carry', () => {
     const long = { summary: 'x'.repeat(8_000), concerns: Array.from({ length: 50 }, () => 'y'.repeat(4_000)) };
-    const asked = askForFinished(finished({ handoff: long }), COLLECTED);
-    expect(asked?.entry.body).toHaveLength(4_000);
-    expect(JSON.stringify(asked?.handoff).length).toBeLessThan(62_000);
+    const { task, handoff } = ended({ handoff: long });
+    expect(bodyOf(handoff.summary)).toHaveLength(4_000);
+    const message = handoffMessage({ chain: CHAIN, task, attempt: 3 }, handoff, true);
+    expect(JSON.stringify(message).length).toBeLessThan(62_000);
   });
 });
 
-describe('nothing is asked for work', () => {
-  test.each<[string, FinishedWork, CollectResult]>([
-    ['that changes nothing', finished(), { ...COLLECTED, commit: undefined }],
-    ['that is not complete', finished({ handoff: { status: 'partial' } }), COLLECTED],
-    ['that makes tests weaker', finished({ settings: { tamper: 'hold' } }), WEAKER],
-  ])('%s', (_, work, collected) => {
-    expect(askForFinished(work, collected)).toBeUndefined();
+describe('nothing lands of work', () => {
+  test.each<[string, More, CollectResult]>([
+    ['that changes nothing', {}, { ...COLLECTED, commit: undefined }],
+    ['that is not complete', { handoff: { status: 'partial' } }, COLLECTED],
+    ['that makes tests weaker', { settings: { tamper: 'hold' } }, WEAKER],
+  ])('%s', (_, more, collected) => {
+    expect(isToLand(ended(more, collected).handoff)).toBe(false);
   });
 });
 
 describe('work that makes tests weaker', () => {
-  const handoffOf = (more: More) => {
-    const { collect, agent } = finished(more);
-    return finishedHandoff(workedOn(agent), collect, { ...WEAKER, base: LEASED, ref: REF });
-  };
+  const handoffOf = (more: More) => ended(more, WEAKER).handoff;
 
   test('is held with all that landing it takes, and says why before what the agent says', () => {
     const handoff = handoffOf({ settings: { tamper: 'hold' } });

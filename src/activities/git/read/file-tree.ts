@@ -20,9 +20,9 @@ export function renderTree(paths: readonly string[], maxBytes: number): string {
     open.add(folder);
     waiting.push(...folder.folders.values());
   }
-  const lines: string[] = [];
-  render(root, open, lines);
-  return capLines(lines, maxBytes);
+  const rows: string[] = [];
+  render(root, open, rows);
+  return capLines(rows, maxBytes);
 }
 
 function build(paths: readonly string[]): Folder {
@@ -52,22 +52,22 @@ const indent = (depth: number): string => '  '.repeat(depth);
 const cost = (folder: Folder): number =>
   [...folder.files, ...folder.folders.keys()].reduce((sum, name) => sum + byteLength(name) + 2 * folder.depth + 20, 0);
 
-function render(folder: Folder, open: ReadonlySet<Folder>, lines: string[]): void {
+function render(folder: Folder, open: ReadonlySet<Folder>, rows: string[]): void {
   const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
   for (const sub of [...folder.folders.values()].sort(byName)) {
     const folded = open.has(sub) ? '' : ` (${sub.count} ${sub.count === 1 ? 'file' : 'files'}, folded)`;
-    lines.push(`${indent(sub.depth)}${escapeControls(sub.name)}/${folded}`);
-    if (open.has(sub)) render(sub, open, lines);
+    rows.push(`${indent(sub.depth)}${escapeControls(sub.name)}/${folded}`);
+    if (open.has(sub)) render(sub, open, rows);
   }
-  for (const file of [...folder.files].sort()) lines.push(`${indent(folder.depth + 1)}${escapeControls(file)}`);
+  for (const file of [...folder.files].sort()) rows.push(`${indent(folder.depth + 1)}${escapeControls(file)}`);
 }
 
 /** As many lines as fit, with a note of how many do not. */
-export function capLines(lines: readonly string[], maxBytes: number): string {
+export function capLines(rows: readonly string[], maxBytes: number): string {
   let bytes = 0;
-  for (const [i, line] of lines.entries()) {
+  for (const [i, line] of rows.entries()) {
     bytes += byteLength(line) + 1;
-    if (bytes > maxBytes) return [...lines.slice(0, i), `[… ${lines.length - i} more lines]`].join('\n');
+    if (bytes > maxBytes) return [...rows.slice(0, i), `[… ${rows.length - i} more lines]`].join('\n');
   }
-  return lines.join('\n');
+  return rows.join('\n');
 }

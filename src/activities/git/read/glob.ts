@@ -5,10 +5,11 @@
 
 /** A pattern without `/` is matched against the last component, any other against the whole path. */
 export function matchesGlob(pattern: string, path: string): boolean {
-  const wanted = pattern.replace(/^\.?\/+/, '').split('/');
+  const patternParts = pattern.replace(/^\.?\/+/, '').split('/');
   const parts = path.split('/');
-  if (wanted.length === 1 && wanted[0] !== '**') return matchesPart(wanted[0] ?? '', parts.at(-1) ?? '');
-  return matchList(wanted, parts, (part) => part === '**', matchesPart);
+  if (patternParts.length === 1 && patternParts[0] !== '**')
+    return matchesPart(patternParts[0] ?? '', parts.at(-1) ?? '');
+  return matchList(patternParts, parts, (part) => part === '**', matchesPart);
 }
 
 const matchesPart = (pattern: string, text: string): boolean =>

@@ -33,18 +33,20 @@ export async function grep(
       ok: [0, 1],
       signal,
     });
-    const lines = parseMatches(matches.stdout, commit).slice(0, MAX_MATCHES);
-    const left = total - lines.length;
+    const matchingLines = parseMatches(matches.stdout, commit).slice(0, MAX_MATCHES);
+    const left = total - matchingLines.length;
     if (left > 0)
-      lines.push(`[${left} more matches; ${total} in ${counts.length} files: narrow the pattern, path or glob]`);
-    return { ok: true, text: lines.join('\n') };
+      matchingLines.push(
+        `[${left} more matches; ${total} in ${counts.length} files: narrow the pattern, path or glob]`,
+      );
+    return { ok: true, text: matchingLines.join('\n') };
   } catch (error) {
     if (!(error instanceof GitError)) throw error;
     if (signal.aborted)
       return { ok: false, error: `The search took longer than ${DEADLINE_MS / 1_000} s: narrow the pattern.` };
     if (error.code !== 128) throw error;
-    const said = error.output.trim().split('\n').at(-1) ?? '';
-    return { ok: false, error: `git grep -E does not take this pattern: ${said}` };
+    const reason = error.output.trim().split('\n').at(-1) ?? '';
+    return { ok: false, error: `git grep -E does not take this pattern: ${reason}` };
   }
 }
 

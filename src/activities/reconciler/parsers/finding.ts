@@ -9,7 +9,7 @@ export type Finding = {
 };
 
 /** Takes lines without colours; gives what it recognizes, in their order. What is not its tool's gives nothing. */
-export type Parser = (lines: readonly string[]) => Finding[];
+export type Parser = (outputLines: readonly string[]) => Finding[];
 
 type Groups = Partial<Record<'file' | 'line' | 'column' | 'code' | 'message', string>>;
 
@@ -28,20 +28,20 @@ export function findingOf(groups: Groups | undefined, message = groups?.message 
 /** One finding for each line that fits. */
 export const eachLine =
   (pattern: RegExp): Parser =>
-  (lines) =>
-    lines.flatMap((line) => {
+  (outputLines) =>
+    outputLines.flatMap((line) => {
       const groups = pattern.exec(line)?.groups as Groups | undefined;
       return groups === undefined ? [] : [findingOf(groups)];
     });
 
 /** The first line from `from` that fits, at most `within` lines on and before `until`. */
 export function lookAhead(
-  lines: readonly string[],
+  outputLines: readonly string[],
   from: number,
   pattern: RegExp,
   { within = 40, until }: { within?: number; until?: RegExp } = {},
 ): RegExpExecArray | null {
-  for (const line of lines.slice(from, from + within)) {
+  for (const line of outputLines.slice(from, from + within)) {
     if (until?.test(line) === true) return null;
     const match = pattern.exec(line);
     if (match !== null) return match;

@@ -17,10 +17,10 @@ const COLOURS = /\u001b\[[0-9;]*[A-Za-z]|\\x1b\[[0-9;]*[A-Za-z]/g;
  * @returns the errors in the order of the output, each signature once. Empty where nothing is recognized.
  */
 export function parseErrors(check: string, output: string, workspace: string): CheckError[] {
-  const lines = plain(output).split(/\r?\n/);
+  const outputLines = plain(output).split(/\r?\n/);
   const errors = new Map<string, CheckError>();
   for (const parser of [...COMPILERS, ...TEST_RUNNERS]) {
-    for (const finding of parser(lines)) {
+    for (const finding of parser(outputLines)) {
       const error = errorOf(check, finding, workspace);
       if (error.message !== '' && !errors.has(error.signature)) errors.set(error.signature, error);
     }

@@ -6,27 +6,27 @@ const failing = (name: string, why: string | undefined): string =>
   [name.trim(), why?.trim() ?? ''].filter((part) => part !== '').join(': ');
 
 /** `test at test/x.test.mjs:4:1` above `✖ subtracts (1.2ms)`: node --test, at the end of its output. */
-const nodeSpec: Parser = (lines) =>
-  lines.flatMap((line, i) => {
+const nodeSpec: Parser = (outputLines) =>
+  outputLines.flatMap((line, i) => {
     const at = /^\s*test at (?<file>.+):(?<line>\d+):(?<column>\d+)$/.exec(line);
-    const [, name] = /^\s*✖ (.*?)(?: \([\d.]+ms\))?$/.exec(lines[i + 1] ?? '') ?? [];
+    const [, name] = /^\s*✖ (.*?)(?: \([\d.]+ms\))?$/.exec(outputLines[i + 1] ?? '') ?? [];
     if (at === null || name === undefined) return [];
-    return [findingOf(at.groups, failing(name, assertion(lines, i + 2)))];
+    return [findingOf(at.groups, failing(name, assertion(outputLines, i + 2)))];
   });
 
 /** `AssertionError [ERR_ASSERTION]: Expected values to be strictly equal:`, and `2 !== 1` below it. */
-function assertion(lines: readonly string[], from: number): string | undefined {
-  const [first = '', ...rest] = lines.slice(from, from + 5).map((line) => line.trim());
+function assertion(outputLines: readonly string[], from: number): string | undefined {
+  const [first = '', ...rest] = outputLines.slice(from, from + 5).map((line) => line.trim());
   const compared = rest.find((line) => /^\S.* !== \S/.test(line));
   return compared === undefined ? first : `${first} ${compared}`;
 }
 
 /** `not ok 2 - subtracts` with a YAML block below it; suites that only repeat what is below them are left out. */
-const tap: Parser = (lines) =>
-  lines.flatMap((line, i): Finding[] => {
+const tap: Parser = (outputLines) =>
+  outputLines.flatMap((line, i): Finding[] => {
     const [, name] = /^\s*not ok \d+(?: - (.*?))?(?: # time=\S+)?$/.exec(line) ?? [];
     if (name === undefined || / # (?:TODO|SKIP)/i.test(line)) return [];
-    const block = lines.slice(i + 1, i + 40);
+    const block = outputLines.slice(i + 1, i + 40);
     const end = block.findIndex((each) => each.trim() === '...');
     const yaml = block.slice(0, end === -1 ? 0 : end);
     if (yaml.some((each) => each.trim() === "failureType: 'subtestsFailed'")) return [];
@@ -38,16 +38,16 @@ const tap: Parser = (lines) =>
   });
 
 /** `  ● sums › subtracts`, the reason below it, then `at … (j/x.test.js:1:105)`: jest. */
-const jest: Parser = (lines) => {
+const jest: Parser = (outputLines) => {
   let suite: string | undefined;
-  return lines.flatMap((line, i): Finding[] => {
+  return outputLines.flatMap((line, i): Finding[] => {
     suite = /^FAIL (\S+)/.exec(line)?.[1] ?? suite;
     const [, name] = /^ {2}● (.*)$/.exec(line) ?? [];
     if (name === undefined || suite === undefined) return [];
     const until = /^(?: {2}● |FAIL |PASS |Test Suites:)/;
-    const why = lookAhead(lines, i + 1, /^ {4}(\S.*)$/, { until })?.[1];
+    const why = lookAhead(outputLines, i + 1, /^ {4}(\S.*)$/, { until })?.[1];
     const at = lookAhead(
-      lines,
+      outputLines,
       i + 1,
       /^ {6}at (?:.*? \()?(?<file>(?!node_modules\/|node:)[^\s()]+):(?<line>\d+):(?<column>\d+)\)?$/,
       {
@@ -59,28 +59,28 @@ const jest: Parser = (lines) => {
 };
 
 /** ` FAIL  v/x.test.ts > sums > subtracts`, the reason, then ` ❯ v/x.test.ts:3:17`: vitest. */
-const vitest: Parser = (lines) =>
-  lines.flatMap((line, i) => {
+const vitest: Parser = (outputLines) =>
+  outputLines.flatMap((line, i) => {
     const [, file, name] = /^ FAIL {2}(?:\|[^|]+\| )?(\S+?)(?: > (.*)| \[.*\])?$/.exec(line) ?? [];
     if (file === undefined) return [];
     const until = /^ FAIL {2}/;
-    const why = lookAhead(lines, i + 1, /^(\S.*)$/, { within: 3, until })?.[1];
-    const at = lookAhead(lines, i + 1, /^ ❯ (?:\S+ )?(?<file>[^\s:]+):(?<line>\d+):(?<column>\d+)$/, { until });
+    const why = lookAhead(outputLines, i + 1, /^(\S.*)$/, { within: 3, until })?.[1];
+    const at = lookAhead(outputLines, i + 1, /^ ❯ (?:\S+ )?(?<file>[^\s:]+):(?<line>\d+):(?<column>\d+)$/, { until });
     return [{ ...findingOf(at?.groups, failing(name ?? 'could not be run', why)), file: at?.groups?.file ?? file }];
   });
 
 /** `  1) sums`, `       subtracts:`, the reason, then `at … (m/x.js:2:93)`: mocha, after its counts. */
-const mocha: Parser = (lines) => {
-  const from = lines.findIndex((line) => /^ {2}\d+ failing$/.test(line));
+const mocha: Parser = (outputLines) => {
+  const from = outputLines.findIndex((line) => /^ {2}\d+ failing$/.test(line));
   if (from === -1) return [];
-  return lines.flatMap((line, i) => {
+  return outputLines.flatMap((line, i) => {
     const [, group] = /^ {2}\d+\) (.*)$/.exec(line) ?? [];
     if (group === undefined || i < from) return [];
     const until = /^ {2}\d+\) /;
-    const name = lookAhead(lines, i + 1, /^ {7}(\S.*):$/, { until })?.[1] ?? '';
-    const why = lookAhead(lines, i + 1, /^ {5,6}([A-Z]\w*(?:Error|Exception).*)$/, { until })?.[1];
+    const name = lookAhead(outputLines, i + 1, /^ {7}(\S.*):$/, { until })?.[1] ?? '';
+    const why = lookAhead(outputLines, i + 1, /^ {5,6}([A-Z]\w*(?:Error|Exception).*)$/, { until })?.[1];
     const at = lookAhead(
-      lines,
+      outputLines,
       i + 1,
       /^ {6}at (?:.*? \()?(?<file>(?!node:|node_modules\/)[^\s()]+):(?<line>\d+):(?<column>\d+)\)?$/,
       {
@@ -92,83 +92,87 @@ const mocha: Parser = (lines) => {
 };
 
 /** `FAILED tests/test_a.py::test_add - assert …`, `ERROR tests/test_b.py`, with lines from the report above. */
-const pytest: Parser = (lines) =>
-  lines.flatMap((line) => {
+const pytest: Parser = (outputLines) =>
+  outputLines.flatMap((line) => {
     const [, kind, file = '', name, why] =
       /^(FAILED|ERROR) ([^\s:]+\.py)(?:::(\S+(?:\[.*?\])?))?(?: - (.*))?$/.exec(line) ?? [];
     if (kind === undefined) return [];
-    const at = name === undefined ? collecting(lines, file) : reported(lines, name, file);
+    const at = name === undefined ? collecting(outputLines, file) : reported(outputLines, name, file);
     return [{ file, line: at.line, message: failing(name ?? 'could not be collected', why ?? at.why) }];
   });
 
 /** Where a test's report says that it failed. */
-function reported(lines: readonly string[], name: string, file: string): { line?: number; why?: string } {
+function reported(outputLines: readonly string[], name: string, file: string): { line?: number; why?: string } {
   const title = name.replaceAll('::', '.').replace(/\[.*$/, '');
-  const from = lines.findIndex((line) => /^_{3,} /.test(line) && line.includes(title));
-  const at = lookAhead(lines, from + 1, /^(?<file>[^\s:]+):(?<line>\d+): \S/, { within: 200, until: /^(?:_{3,} |=)/ });
+  const from = outputLines.findIndex((line) => /^_{3,} /.test(line) && line.includes(title));
+  const at = lookAhead(outputLines, from + 1, /^(?<file>[^\s:]+):(?<line>\d+): \S/, {
+    within: 200,
+    until: /^(?:_{3,} |=)/,
+  });
   return from === -1 || at?.groups?.file !== file ? {} : { line: Number(at.groups.line) };
 }
 
-function collecting(lines: readonly string[], file: string): { line?: number; why?: string } {
-  const from = lines.findIndex((line) => /^_{3,} ERROR /.test(line) && line.includes(file));
+function collecting(outputLines: readonly string[], file: string): { line?: number; why?: string } {
+  const from = outputLines.findIndex((line) => /^_{3,} ERROR /.test(line) && line.includes(file));
   if (from === -1) return {};
   const until = /^(?:_{3,} |=)/;
-  const at = lookAhead(lines, from + 1, new RegExp(`(?:^|/)${escaped(file)}(?::|", line )(\\d+)`), {
+  const at = lookAhead(outputLines, from + 1, new RegExp(`(?:^|/)${escaped(file)}(?::|", line )(\\d+)`), {
     within: 200,
     until,
   });
-  const why = lookAhead(lines, from + 1, /^E\s+(\w*(?:Error|Exception|Warning): .*)$/, { within: 200, until });
+  const why = lookAhead(outputLines, from + 1, /^E\s+(\w*(?:Error|Exception|Warning): .*)$/, { within: 200, until });
   return { ...(at === null ? {} : { line: Number(at[1]) }), ...(why?.[1] === undefined ? {} : { why: why[1] }) };
 }
 
 const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 /** `FAIL: test_add (…)`, the traceback, then `AssertionError: 2 != 3`: unittest. */
-const unittest: Parser = (lines) =>
-  lines.flatMap((line, i) => {
+const unittest: Parser = (outputLines) =>
+  outputLines.flatMap((line, i) => {
     const [, name] = /^(?:FAIL|ERROR): (\S+ \(.*\))$/.exec(line) ?? [];
     if (name === undefined) return [];
     const until = /^={10,}$/;
-    const block = lines.slice(i + 1).slice(
+    const block = outputLines.slice(i + 1).slice(
       0,
       Math.max(
         0,
-        lines.slice(i + 1).findIndex((each) => until.test(each)),
+        outputLines.slice(i + 1).findIndex((each) => until.test(each)),
       ),
     );
-    const rest = block.length > 0 ? block : lines.slice(i + 1);
+    const rest = block.length > 0 ? block : outputLines.slice(i + 1);
     const at = rest
       .map((each) => /^ {2}File "(?<file>[^"]+)", line (?<line>\d+)/.exec(each))
       .findLast((m) => m !== null);
-    const why = lookAhead(lines, i + 1, /^(\w[\w.]*(?:Error|Exception).*)$/, { until });
+    const why = lookAhead(outputLines, i + 1, /^(\w[\w.]*(?:Error|Exception).*)$/, { until });
     return [findingOf(at?.groups, failing(name, why?.[1]))];
   });
 
 /** `--- FAIL: TestAdd`, with `    x_test.go:7: …` above it (-v) or below it; a panic says where in its trace. */
-const goTest: Parser = (lines) =>
-  lines.flatMap((line, i) => {
+const goTest: Parser = (outputLines) =>
+  outputLines.flatMap((line, i) => {
     const [, name = ''] = /^\s*--- FAIL: (\S+) /.exec(line) ?? [];
     if (name === '') return [];
-    const said = /^\s+(?<file>[^\s:]+_test\.go):(?<line>\d+): (?<message>.*)$/;
-    const begun = lines.slice(0, i).findLastIndex((each) => /^=== (?:RUN|CONT)\s/.test(each));
-    const before = begun === -1 ? [] : lines.slice(begun, i);
-    const at = lookAhead(before, 0, said) ?? lookAhead(lines, i + 1, said, { until: /^(?:\s*--- |===|FAIL|ok)/ });
+    const message = /^\s+(?<file>[^\s:]+_test\.go):(?<line>\d+): (?<message>.*)$/;
+    const begun = outputLines.slice(0, i).findLastIndex((each) => /^=== (?:RUN|CONT)\s/.test(each));
+    const before = begun === -1 ? [] : outputLines.slice(begun, i);
+    const at =
+      lookAhead(before, 0, message) ?? lookAhead(outputLines, i + 1, message, { until: /^(?:\s*--- |===|FAIL|ok)/ });
     if (at !== null) return [findingOf(at.groups, failing(name, at.groups?.message))];
-    const panic = lookAhead(lines, i + 1, /^(panic: .*?)(?: \[recovered.*)?$/, { within: 2 })?.[1];
-    const where = panic === undefined ? null : lookAhead(lines, i + 1, /^\t(?<file>\S+_test\.go):(?<line>\d+) /);
+    const panic = lookAhead(outputLines, i + 1, /^(panic: .*?)(?: \[recovered.*)?$/, { within: 2 })?.[1];
+    const where = panic === undefined ? null : lookAhead(outputLines, i + 1, /^\t(?<file>\S+_test\.go):(?<line>\d+) /);
     // A test whose subtests failed says nothing of its own.
     return [findingOf(where?.groups, failing(name, panic))];
   });
 
 /** `thread 'tests::adds' (8977) panicked at src/lib.rs:7:9:`, with the reason below it: cargo test. */
-const cargoTest: Parser = (lines) =>
-  lines.flatMap((line, i) => {
+const cargoTest: Parser = (outputLines) =>
+  outputLines.flatMap((line, i) => {
     const at = /^thread '(?<name>[^']+)'(?: \(\d+\))? panicked at (?<file>[^\s:]+):(?<line>\d+):(?<column>\d+):$/.exec(
       line,
     );
     if (at === null) return [];
-    const values = lines.slice(i + 2, i + 4).filter((each) => /^ {1,2}(?:left|right): /.test(each));
-    const why = [lines[i + 1] ?? '', ...values.map((each) => each.trim())].join(' ');
+    const values = outputLines.slice(i + 2, i + 4).filter((each) => /^ {1,2}(?:left|right): /.test(each));
+    const why = [outputLines[i + 1] ?? '', ...values.map((each) => each.trim())].join(' ');
     return [findingOf(at.groups, failing(at.groups?.name ?? '', why))];
   });
 

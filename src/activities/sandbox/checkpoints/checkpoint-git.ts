@@ -36,13 +36,13 @@ export class CheckpointError extends Error {
   override readonly name = 'CheckpointError';
   readonly kind: 'full' | 'too-large' | 'other';
   constructor(id: string, what: string, result: Pick<ExecResult, 'reason' | 'exitCode' | 'stderr'>) {
-    const said = result.stderr.trim().slice(-2_000);
-    super(`${what} of sandbox ${id} ended by ${result.reason} with ${result.exitCode}: ${said}`);
-    this.kind = /No space left|Disk quota/i.test(said)
+    const words = result.stderr.trim().slice(-2_000);
+    super(`${what} of sandbox ${id} ended by ${result.reason} with ${result.exitCode}: ${words}`);
+    this.kind = /No space left|Disk quota/i.test(words)
       ? 'full'
       : result.reason === 'output-limit' ||
           result.exitCode === 128 + 25 ||
-          /File too large|File size limit exceeded/i.test(said)
+          /File too large|File size limit exceeded/i.test(words)
         ? 'too-large'
         : 'other';
   }

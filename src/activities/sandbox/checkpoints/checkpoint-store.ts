@@ -19,7 +19,7 @@ export interface CheckpointStore {
   /** In place of what was kept of this sandbox before. */
   keep(id: string, pack: CheckpointPack): Promise<void>;
   /** Likewise, of a tree that was made in a git folder with these objects. @see storeObjects */
-  keepTree(id: string, objects: string, kept: NewTree, maxBytes: number): Promise<{ commit: CommitSha; bytes: number }>;
+  keepTree(id: string, objects: string, tree: NewTree, maxBytes: number): Promise<{ commit: CommitSha; bytes: number }>;
   /**
    * Into the mirror, if it was kept here; whether it was. @param by the sandbox that is looked at first.
    * @throws GitError when the mirror does not take it.
@@ -71,7 +71,7 @@ export function createCheckpointStore(dir: string): CheckpointStore {
       writeFileSync(join(folder, name), pack.pack);
       for (const old of before) if (old !== name) rmSync(join(folder, old), { force: true });
     },
-    keepTree: (id, objects, kept, maxBytes) => storeObjects(join(dir, id), objects, kept, maxBytes),
+    keepTree: (id, objects, tree, maxBytes) => storeObjects(join(dir, id), objects, tree, maxBytes),
     async take(mirror, commit, by) {
       if (by !== undefined && (await takeFrom(by, mirror, commit))) return true;
       for (const id of await names(dir)) if (id !== by && (await takeFrom(id, mirror, commit))) return true;

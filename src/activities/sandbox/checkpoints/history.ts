@@ -30,13 +30,13 @@ export async function packHistory(
   for (const [commit, above] of parents) if (above.some((parent) => !parents.has(parent))) cut.add(commit);
   const shallow = [...cut];
   // What the sandbox has ends where it was cut: the histories below are not there to stand on.
-  const lines = [
+  const revisions = [
     ...[...new Set([...shallow, ...have])].map((commit) => `--shallow ${commit}`),
     ...commits,
     ...have.map((commit) => `^${commit}`),
   ];
   const argv = ['pack-objects', '--revs', '--shallow', '--stdout', '-q', '--delta-base-offset'];
-  return { pack: (await git(argv, `${lines.join('\n')}\n`)).stdout, shallow };
+  return { pack: (await git(argv, `${revisions.join('\n')}\n`)).stdout, shallow };
 }
 
 /** All of the best, as a merge of criss-crossed histories wants them; none: their histories are strangers. */

@@ -2,11 +2,7 @@
  * The plain way of a checkpoint: git alone, inside the sandbox, and a pack of what is new on its standard output. It
  * works wherever the sandbox is, on this host or not.
  */
-import type { Log } from '../../support/log.ts';
-import type { SandboxProvider } from '../provider.ts';
-import type { Records } from '../state/lease-file.ts';
-import type { CheckpointStore } from './checkpoint-store.ts';
-import type { CheckpointRequest, CheckpointWriter } from './checkpoint.ts';
+import type { CheckpointDeps, CheckpointRequest, CheckpointWriter } from './contract.ts';
 import { takePack } from './checkpoint-pack.ts';
 import { KEYS, STAGE, scriptOptions, scriptRunner, TREE, takeLine } from './stage-script.ts';
 
@@ -26,8 +22,6 @@ const NONE = '-';
 
 /** A pack that is larger goes into the mirror, so that the next one need not hold the same again. */
 const STORED_PACK_BYTES = 4 * 1024 * 1024;
-
-export type CheckpointDeps = { provider: SandboxProvider; records: Records; store: CheckpointStore; log: Log };
 
 export function createPlainCheckpoints({ provider, records, store, log }: CheckpointDeps): CheckpointWriter {
   return {

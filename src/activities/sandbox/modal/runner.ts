@@ -134,13 +134,13 @@ export class RunnerAnswer {
     if (fatal !== undefined) throw new RunnerError(fatal.message, fatal.code);
     // As when execve itself refuses: what is too long for Linux is the caller's to know.
     if (failure?.code === 'E2BIG') throw new RunnerError(failure.message, failure.code);
-    const said = Buffer.from(stderr, 'base64').toString('utf8');
+    const words = Buffer.from(stderr, 'base64').toString('utf8');
     return {
       stdout: Buffer.concat(this.head),
       tail: this.tail,
       bytes,
       truncated,
-      stderr: failure === undefined ? said : `${said}${failure.message}\n`,
+      stderr: failure === undefined ? words : `${words}${failure.message}\n`,
       exitCode,
       reason,
       ...(held === undefined ? {} : { held }),

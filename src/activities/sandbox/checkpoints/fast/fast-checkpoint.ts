@@ -10,9 +10,8 @@ import { commitContent } from '../../../git/commit-object.ts';
 import type { TreeContent } from '../../../git/contract.ts';
 import { GitError } from '../../../git/errors.ts';
 import type { TreeRecord } from '../../state/lease-file.ts';
-import type { Checkpoint, CheckpointRequest, CheckpointWriter } from '../checkpoint.ts';
 import { CHECKPOINT_AUTHOR, CheckpointError, checkpointExec } from '../checkpoint-git.ts';
-import type { CheckpointDeps } from '../plain-checkpoint.ts';
+import type { Checkpoint, CheckpointDeps, CheckpointRequest, CheckpointWriter } from '../contract.ts';
 import {
   KEYS,
   MAX_PACK_BYTES,
@@ -110,8 +109,8 @@ async function stage(
     }
     // From the start: what mends an index forgets what was put into it.
   }
-  const [tree, said] = takeLine((await run(BY_GIT, 'look')).stdout, 'tree');
-  const keys = keyFiles.length === 0 || tree === before.tree ? {} : { keys: takeLine(said, 'keys')[0] };
+  const [tree, rest] = takeLine((await run(BY_GIT, 'look')).stdout, 'tree');
+  const keys = keyFiles.length === 0 || tree === before.tree ? {} : { keys: takeLine(rest, 'keys')[0] };
   return { objects, tree, ...keys };
 }
 
@@ -128,7 +127,7 @@ async function storeStaged(
   if (changed || anew) {
     const content = checkpointContent(tree, before.base);
     const known = made && base?.objects;
-    const kept = await store
+    const stored = await store
       .keepTree(
         id,
         objects,
@@ -139,8 +138,8 @@ async function storeStaged(
         if (!(error instanceof TooLarge)) throw error;
         throw new CheckpointError(id, 'checkpoint', { reason: 'exit', exitCode: 1, stderr: error.message });
       });
-    const keptBytes = (before.keptBytes ?? 0) + kept.bytes;
-    now = { ...before, commit: kept.commit, tree: CommitSha.parse(tree), turn, inMirror: false, keptBytes };
+    const keptBytes = (before.keptBytes ?? 0) + stored.bytes;
+    now = { ...before, commit: stored.commit, tree: CommitSha.parse(tree), turn, inMirror: false, keptBytes };
     if (keys !== undefined) now = { ...now, keys };
   }
   const { commit, keptBytes = 0 } = now;

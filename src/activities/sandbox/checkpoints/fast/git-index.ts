@@ -135,7 +135,7 @@ export function treesOf(
 /** Names the content of some paths: files, or all below directories. Changes when it does. */
 export function digestOfPaths({ entries }: GitIndex, paths: readonly string[]): string {
   const hash = createHash('sha1');
-  const wanted = paths.map((path) =>
+  const prefixes = paths.map((path) =>
     Buffer.from(
       normalize(path)
         .replace(/^\.?\/|\/$/g, '')
@@ -145,7 +145,7 @@ export function digestOfPaths({ entries }: GitIndex, paths: readonly string[]): 
   for (const { path, mode, name } of entries) {
     const isIn = (each: Buffer): boolean =>
       each.length === 0 || (startsWith(path, each) && (path.length === each.length || path[each.length] === SLASH));
-    if (!wanted.some(isIn)) continue;
+    if (!prefixes.some(isIn)) continue;
     hash
       .update(`${mode.toString(8)} `)
       .update(name)

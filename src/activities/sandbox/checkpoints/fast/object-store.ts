@@ -68,7 +68,7 @@ const tooLarge = (maxBytes: number) => new TooLarge(`File too large: more than $
 export async function storeObjects(
   folder: string,
   objects: string,
-  kept: NewTree,
+  next: NewTree,
   maxBytes: number,
 ): Promise<{ commit: CommitSha; bytes: number }> {
   const [to, taken] = [join(folder, NEW), join(folder, TAKEN)];
@@ -76,10 +76,10 @@ export async function storeObjects(
   let seen = 0;
   let bytes = 0;
   const keep = async (name: string, isTree: boolean): Promise<void> => {
-    if (kept.known?.has(name) === true || trees.has(name)) return;
+    if (next.known?.has(name) === true || trees.has(name)) return;
     const file = join(to, name);
     if (hasLoose(file) || hasLoose(join(taken, name))) return;
-    const made = isTree ? kept.made?.get(name) : undefined;
+    const made = isTree ? next.made?.get(name) : undefined;
     // What is in none of these folders is in the mirror, on which the git folder stands.
     const from = looseFile(objects, name);
     if (made === undefined && !hasLoose(from)) return;
@@ -89,15 +89,15 @@ export async function storeObjects(
     if (made !== undefined) trees.set(name, made);
     if (isTree) {
       const data = made ?? (await readLoose(from, maxBytes)).data;
-      for (const entry of entriesOf(data, bytesOf(kept.tree))) await keep(entry.name, entry.isTree);
+      for (const entry of entriesOf(data, bytesOf(next.tree))) await keep(entry.name, entry.isTree);
     }
     if (made === undefined) link(from, file);
   };
   mkdirSync(to, { recursive: true, mode: 0o700 });
-  await keep(kept.tree, true);
-  const commit = nameOfCommit(kept);
-  const place = kept.before !== undefined && commitIn(join(folder, SLOTS[0])) === kept.before ? 1 : 0;
-  overwrite(join(folder, SLOTS[place]), encodeSlot(commit, kept.content, trees));
+  await keep(next.tree, true);
+  const commit = nameOfCommit(next);
+  const slot = next.before !== undefined && commitIn(join(folder, SLOTS[0])) === next.before ? 1 : 0;
+  overwrite(join(folder, SLOTS[slot]), encodeSlot(commit, next.content, trees));
   return { commit, bytes };
 }
 
@@ -109,9 +109,9 @@ export async function packTree(
   folder: string,
   commit: CommitSha,
 ): Promise<{ packed: CheckpointPack; names: readonly string[] } | null> {
-  const place = SLOTS.map((name) => join(folder, name)).find((file) => commitIn(file) === commit);
-  if (place === undefined) return null;
-  const { content, trees } = readSlot(place);
+  const slot = SLOTS.map((name) => join(folder, name)).find((file) => commitIn(file) === commit);
+  if (slot === undefined) return null;
+  const { content, trees } = readSlot(slot);
   const [, tree = ''] = /^tree ([0-9a-f]+)\n/.exec(content.toString('latin1')) ?? [];
   if (tree === '' || nameOfCommit({ content, tree }) !== commit)
     throw new CheckpointLost(`${folder} does not keep commit ${commit} whole`);
