@@ -112,7 +112,8 @@ class Shell {
   private readonly onGone: () => void;
   private running: Running | undefined;
   private idle: NodeJS.Timeout | undefined;
-  private said = '';
+  /** Of the status pipe, the text after its last complete line. */
+  private statusText = '';
   private dead = false;
 
   constructor(spec: ShellSpec, onGone: () => void) {
@@ -228,9 +229,9 @@ class Shell {
   }
 
   private takeStatus(chunk: Buffer): void {
-    this.said += chunk.toString('latin1');
-    const statusLines = this.said.split('\n');
-    this.said = statusLines.pop() ?? '';
+    this.statusText += chunk.toString('latin1');
+    const statusLines = this.statusText.split('\n');
+    this.statusText = statusLines.pop() ?? '';
     for (const line of statusLines) {
       if (this.running === undefined) return;
       if (line === BEGUN) this.running.begun = true;
