@@ -11,6 +11,7 @@ export type Recorded = {
   path: string;
   idempotencyKey: string | undefined;
   authorization: string | undefined;
+  headers: IncomingMessage['headers'];
   model: string;
   /** The body as it was sent. */
   body: Record<string, unknown>;
@@ -20,6 +21,8 @@ export type Recorded = {
 
 export type ScriptedAnswer = {
   text?: string;
+  /** Opaque to clients: a signed block of Anthropic's; of OpenAI's, further fields of the message and its calls. */
+  thinking?: { text: string; signature: string };
   toolCalls?: { id?: string; name: string; arguments: string }[];
   usage?: { input: number; output: number; cached?: number; cacheWrite?: number } | null;
   /** As OpenAI names it; default stop or tool_calls. */
@@ -121,6 +124,7 @@ async function handle(
     path,
     idempotencyKey: Array.isArray(key) ? key[0] : key,
     authorization,
+    headers: request.headers,
     model: String(body['model']),
     body,
     outcome: 'open',
@@ -258,11 +262,14 @@ function openAiEvents(answer: ScriptedAnswer, model: string): Event[] {
   });
   const calls = answer.toolCalls ?? [];
   const list: object[] = [chunk({ role: 'assistant', content: '' })];
+  const { thinking } = answer;
+  for (const reasoning_content of pieces(thinking?.text ?? '', answer.chunkSize))
+    list.push(chunk({ reasoning_content }));
+  const more = thinking && { extra_content: { google: { thought_signature: thinking.signature } } };
   for (const content of pieces(answer.text ?? '', answer.chunkSize)) list.push(chunk({ content }));
   for (const [index, call] of calls.entries()) {
-    list.push(
-      chunk({ tool_calls: [{ index, id: call.id, type: 'function', function: { name: call.name, arguments: '' } }] }),
-    );
+    const begun = { index, id: call.id, type: 'function', function: { name: call.name, arguments: '' }, ...more };
+    list.push(chunk({ tool_calls: [begun] }));
   }
   // Pieces of parallel calls come interleaved: the index tells them apart.
   const queues = calls.map((call) => pieces(call.arguments, answer.chunkSize));
@@ -302,6 +309,15 @@ function anthropicEvents(answer: ScriptedAnswer, model: string): Event[] {
   const message = { id: 'm1', type: 'message', role: 'assistant', model, content: [] };
   list.push({ type: 'message_start', message: { ...message, usage: { ...input, output_tokens: 1 } } });
   let index = 0;
+  if (answer.thinking) {
+    const { text, signature } = answer.thinking;
+    list.push({ type: 'content_block_start', index, content_block: { type: 'thinking', thinking: '', signature: '' } });
+    for (const thinking of pieces(text, answer.chunkSize)) {
+      list.push({ type: 'content_block_delta', index, delta: { type: 'thinking_delta', thinking } });
+    }
+    list.push({ type: 'content_block_delta', index, delta: { type: 'signature_delta', signature } });
+    list.push({ type: 'content_block_stop', index: index++ });
+  }
   if (answer.text) {
     list.push({ type: 'content_block_start', index, content_block: { type: 'text', text: '' } });
     list.push({ type: 'ping' });

@@ -33,6 +33,8 @@ export type SwarmOptions = {
   env?: NodeJS.ProcessEnv;
   /** Instead of a key made up: the model checks it. */
   apiKey?: string;
+  /** Which of its protocols the scripted model is asked in. Default: openai. */
+  provider?: 'openai' | 'anthropic';
   /** A given endpoint list instead of the scripted model's. */
   endpoints?: string;
 };
@@ -102,7 +104,7 @@ export class Swarm {
 
   /** Resolves when it polls; rejects with what it said when it ends before. */
   async startWorker(): Promise<void> {
-    const { address, taskQueue, config, env, apiKey, endpoints } = this.begun.options;
+    const { address, taskQueue, config, env, apiKey, endpoints, provider = 'openai' } = this.begun.options;
     const configFile = join(this.dir, 'temporal.config.mjs');
     writeFileSync(configFile, `export default ${JSON.stringify({ ...config, taskQueue })};\n`);
     const log = openSync(this.logFile, 'a');
@@ -116,7 +118,7 @@ export class Swarm {
           JSON.stringify([
             {
               name: 'scripted',
-              provider: 'openai',
+              provider,
               baseUrl: `${this.model.url}/v1`,
               apiKey: apiKey ?? 'test-key',
               models: { default: 'scripted-1' },

@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { stripVTControlCharacters } from 'node:util';
 import { Context } from '@temporalio/activity';
 import type { CommandActivities } from '../../shared/contracts/activities.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
@@ -26,6 +27,8 @@ const PORT = 3100;
 /** The router chooses: any name is taken, and this one is told. */
 const MODEL = 'agentswarm';
 const OUTPUT_BYTES = 24_000;
+/** Of an answer: more than a commit's body takes. */
+const SAID_CHARS = 8_000;
 const PAUSE_CHECK_MS = 3_000;
 const HEARTBEAT_MS = 1_000;
 
@@ -90,7 +93,8 @@ export function createCommandActivities({ exec, models, chains, inbox, log }: Co
         throw isTerminal(error) ? agentFailure(error, gateway.metrics) : error;
       } finally {
         clearInterval(beat);
-        log.info({ workflowId: asked.agent.workflowId, calls, ...gateway.metrics }, 'external agent');
+        const translatedFor = [...gateway.translatedFor.values()];
+        log.info({ workflowId: asked.agent.workflowId, calls, translatedFor, ...gateway.metrics }, 'external agent');
       }
     },
   };
@@ -133,14 +137,16 @@ export function createCommandActivities({ exec, models, chains, inbox, log }: Co
       result.reason === 'timeout'
         ? LOOP_TEXT.limitReached({ what: 'minutes', used: limits.minutes, limit: limits.minutes })
         : gateway.reached;
-    const said = [
-      (result.tail.length > 0 ? result.tail : result.stdout).toString('utf8'),
-      ...(result.limits ?? []),
-      ...(result.refused ?? []),
-    ];
+    const { answered, said, unanswered } = gateway.lastCall;
+    const clean = (text: string): string => stripVTControlCharacters(text).replaceAll(token, '[token]').trim();
+    const notes = [...(result.limits ?? []), ...(result.refused ?? [])].map(clean);
     return {
       exitCode: result.reason === 'exit' ? result.exitCode : null,
-      output: said.join('\n').replaceAll(token, '[token]').trim(),
+      output: clean((result.tail.length > 0 ? result.tail : result.stdout).toString('utf8')),
+      answered,
+      ...(said === undefined ? {} : { said: clean(said).slice(0, SAID_CHARS) }),
+      ...(unanswered === undefined ? {} : { unanswered: clean(unanswered).slice(0, SAID_CHARS) }),
+      ...(notes.length === 0 ? {} : { notes }),
       metrics: gateway.metrics,
       told: [...gateway.told],
       ...(reached === undefined ? {} : { reached }),

@@ -25,8 +25,11 @@ export const LOOP_TEXT = {
   externalLast: (why: string): string =>
     `${why} Bring what you have into a state worth keeping, and end with your summary.`,
   budgetNearlySpent: 'The budget of this work is nearly spent.',
-  externalFailed: (code: number | null): string =>
-    code === null ? 'The external agent was stopped.' : `The external agent ended with code ${code}.`,
+  externalFailed: (code: number | null, output: string): string =>
+    `${code === null ? 'The external agent was stopped.' : `The external agent ended with code ${code}.`}` +
+    (output === '' ? '' : ` The end of what it wrote:\n${output}`),
+  lastCallUnanswered: (why: string): string =>
+    `The external agent ended as if all were well, but its last call of a model was not answered, so that its work may be half done: ${why}`,
   askedNothing: 'The external agent ended without one answered call of a model: see what it wrote.',
   saidNothing: 'The external agent wrote nothing.',
   callATool: (closing: string): string =>

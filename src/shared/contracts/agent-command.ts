@@ -28,8 +28,16 @@ export type CommandRequest = z.infer<typeof CommandRequest>;
 export const CommandResult = z.object({
   /** null: it was stopped. */
   exitCode: z.number().int().nullable(),
-  /** The end of what it wrote. */
+  /** The end of what it wrote to its terminal. */
   output: z.string(),
+  /** Calls of this program that a model answered. Absent: recorded by a version that did not count them. */
+  answered: z.number().int().nonnegative().optional(),
+  /** The newest answer of a model to it that says something. */
+  said: z.string().optional(),
+  /** Why its last call has no answer, as a sentence. */
+  unanswered: z.string().optional(),
+  /** What the sandbox refused it and which of its limits were met, as sentences. */
+  notes: z.array(z.string()).optional(),
   /** All of its calls, `used` included. */
   metrics: AgentMetrics,
   /** Ids of what people said to it that it was told. */

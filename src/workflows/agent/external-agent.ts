@@ -8,6 +8,7 @@ import type { AgentHandoff } from '../../shared/contracts/agent.ts';
 import type { AgentInput } from '../../shared/contracts/agent-run.ts';
 import type { CommandResult } from '../../shared/contracts/agent-command.ts';
 import { AgentMetrics, type Used } from '../../shared/contracts/task.ts';
+import { externalHandoff } from '../../shared/agent/external-handoff.ts';
 import { rootMessage } from '../../shared/base/failures.ts';
 import { LOOP_TEXT } from '../../shared/agent/text.ts';
 import { commandActivities } from '../support/activity-policies.ts';
@@ -18,7 +19,6 @@ import type { AgentInbox } from './inbox.ts';
 import type { AgentSandbox } from './sandbox.ts';
 
 const CHECKPOINT_EVERY = '1m';
-const SUMMARY_CHARS = 4_000;
 
 type External = {
   input: AgentInput;
@@ -56,7 +56,7 @@ export async function runExternal(external: External): Promise<AgentHandoff> {
       more = texts;
       continue;
     }
-    const checked = await checks.checked(handoffOf(result), isLast);
+    const checked = await checks.checked(externalHandoff(result), isLast);
     if (typeof checked !== 'string') return checked;
     more = [checked];
   }
@@ -125,15 +125,4 @@ async function checkpoints(sandbox: AgentSandbox, talk: Conversation): Promise<v
       log.warn('no checkpoint of an external agent', { reason: rootMessage(error) });
     }
   }
-}
-
-/** It says only how it ended: what it did is measured, and judged by the checks. */
-function handoffOf({ exitCode, output, metrics, reached }: CommandResult): AgentHandoff {
-  const summary = output.slice(-SUMMARY_CHARS).trim() || LOOP_TEXT.saidNothing;
-  const base = { summary, suggestions: [] };
-  if (reached !== undefined) return { ...base, status: 'partial', concerns: [reached] };
-  if (exitCode !== 0) return { ...base, status: 'failed', concerns: [LOOP_TEXT.externalFailed(exitCode)] };
-  // Some agents end well although no model answered them.
-  if (metrics.turns === 0) return { ...base, status: 'failed', concerns: [LOOP_TEXT.askedNothing] };
-  return { ...base, status: 'complete', concerns: [] };
 }

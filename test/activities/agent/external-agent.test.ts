@@ -10,6 +10,7 @@ import type { Sandboxes } from '../../../src/activities/sandbox/index.ts';
 import { usedBefore } from '../../../src/shared/agent/failure.ts';
 import type { CommandRequest } from '../../../src/shared/contracts/agent-command.ts';
 import { NO_METRICS } from '../../../src/shared/contracts/task.ts';
+import { FailureType, terminal } from '../../../src/shared/base/failures.ts';
 import { createTestLog } from '../../support/log.ts';
 
 const MAX_OUTPUT = 5_000;
@@ -33,17 +34,15 @@ const ANSWER = {
   durationMs: 5,
 } as unknown as ModelAnswer;
 
-/** An agent that asks `calls` times, one after the other; its model answers the first `answered` of them. */
-async function cancelledInCall({ calls, answered }: { calls: number; answered: number }): Promise<unknown> {
-  const environment = new MockActivityEnvironment();
-  let asked = 0;
-  const complete: Models['complete'] = async ({ signal }) => {
-    asked += 1;
-    if (asked <= answered) return ANSWER;
-    environment.cancel();
-    await once(signal, 'abort');
-    throw signal.reason;
-  };
+type Result = Awaited<ReturnType<Sandboxes['exec']>>;
+type Post = (path: string, body: string) => Promise<unknown>;
+
+/** The activity over an agent that is what `agent` does, with its models behind a real server. */
+async function runAgent(
+  complete: Models['complete'],
+  agent: (post: Post, env: Record<string, string>) => Promise<Partial<Result>>,
+  environment = new MockActivityEnvironment(),
+): Promise<unknown> {
   const exec: Sandboxes['exec'] = async (_, argv, { service, env, signal }) => {
     const result = { stdout: Buffer.from('/tmp/task.md'), tail: Buffer.alloc(0), reason: 'exit', exitCode: 0 };
     if (argv[0] !== 'an-agent') return result as never;
@@ -51,17 +50,17 @@ async function cancelledInCall({ calls, answered }: { calls: number; answered: n
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     try {
-      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/chat/completions`;
-      for (let call = 0; call < calls; call++) {
-        await fetch(url, {
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const post: Post = (path, body) =>
+        fetch(`${url}${path}`, {
           method: 'POST',
           headers: { authorization: `Bearer ${env?.OPENAI_API_KEY}`, 'content-type': 'application/json' },
-          body: JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'What now?' }] }),
+          body,
           ...(signal === undefined ? {} : { signal }),
-        }).catch(() => undefined);
-      }
-      if (calls === answered) environment.cancel();
-      return { ...result, reason: 'aborted' } as never;
+        })
+          .then((response) => response.text())
+          .catch(() => undefined);
+      return { ...result, ...(await agent(post, env as Record<string, string>)) } as never;
     } finally {
       server.closeAllConnections();
       server.close();
@@ -74,11 +73,67 @@ async function cancelledInCall({ calls, answered }: { calls: number; answered: n
     inbox: { said: () => Promise.resolve([]) },
     log: createTestLog(),
   });
-  return await environment.run(runCommand, REQUEST).then(
+  return await environment.run(runCommand, REQUEST);
+}
+
+const QUESTION = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'What now?' }] });
+
+/** An agent that asks `calls` times, one after the other; its model answers the first `answered` of them. */
+async function cancelledInCall({ calls, answered }: { calls: number; answered: number }): Promise<unknown> {
+  const environment = new MockActivityEnvironment();
+  let asked = 0;
+  const complete: Models['complete'] = async ({ signal }) => {
+    asked += 1;
+    if (asked <= answered) return ANSWER;
+    environment.cancel();
+    await once(signal, 'abort');
+    throw signal.reason;
+  };
+  const agent = async (post: Post): Promise<Partial<Result>> => {
+    for (let call = 0; call < calls; call++) await post('/v1/chat/completions', QUESTION);
+    if (calls === answered) environment.cancel();
+    return { reason: 'aborted' };
+  };
+  return await runAgent(complete, agent, environment).then(
     () => 'it ended',
     (error: unknown) => error,
   );
 }
+
+describe('an external agent that ends', () => {
+  const saying = (text: string) => ({ ...ANSWER, completion: { ...ANSWER.completion, text } });
+
+  test("is told by its model's words, and what it was refused by the network apart", async () => {
+    const result = await runAgent(
+      () => Promise.resolve(saying('The greeting is there.')),
+      async (post, env) => {
+        await post('/v1/chat/completions', QUESTION);
+        return { tail: Buffer.from(`\u001b[0m> build\u001b[31m ${env['OPENAI_API_KEY']}\n`), refused: ['No way out.'] };
+      },
+    );
+    expect(result).toMatchObject({
+      exitCode: 0,
+      output: '> build [token]',
+      said: 'The greeting is there.',
+      answered: 1,
+      notes: ['No way out.'],
+    });
+    expect(result).not.toHaveProperty('unanswered');
+  });
+
+  test('is known to have had no answer to its last call, whatever its exit code', async () => {
+    const refused = terminal(FailureType.RequestRefused, 'The provider refuses this request: no such field.');
+    const answers = [() => Promise.resolve(saying('I begin.')), () => Promise.reject(refused)];
+    const result = await runAgent(
+      () => (answers.shift() as () => Promise<ModelAnswer>)(),
+      async (post) => {
+        for (let call = 0; call < 2; call++) await post('/v1/chat/completions', QUESTION);
+        return {};
+      },
+    );
+    expect(result).toMatchObject({ exitCode: 0, answered: 1, said: 'I begin.', unanswered: refused.message });
+  });
+});
 
 describe('an external agent that is cancelled', () => {
   test('says what it has used, and the most that the call may cost which is not answered', async () => {

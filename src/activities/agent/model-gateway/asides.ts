@@ -3,8 +3,6 @@
  * of these, so that each request gets them anew, at the place where the first one had them: what a provider has
  * cached of the conversation stays in use.
  */
-import type { Message } from '../../../shared/contracts/agent.ts';
-
 export class Asides {
   /** `after`: so many of the client's messages stand before it. */
   private readonly told: { text: string; after: number }[] = [];
@@ -14,19 +12,16 @@ export class Asides {
     this.untold.push(text);
   }
 
-  /** The client's messages with what is told; new words at their end. */
-  weave(messages: readonly Message[]): Message[] {
+  /**
+   * The client's messages, in either protocol, with what is told; new words at their end.
+   * `takesBefore`: whether something may stand before a message.
+   */
+  weave(messages: readonly unknown[], takesBefore: (message: unknown) => boolean): unknown[] {
     for (const text of this.untold.splice(0)) this.told.push({ text, after: messages.length });
-    const woven: Message[] = [];
+    const woven: unknown[] = [];
     const waiting = this.told.toSorted((a, b) => a.after - b.after);
     for (const [i, message] of messages.entries()) {
-      // Results stand right behind their calls, in both protocols.
-      while (
-        waiting[0] !== undefined &&
-        waiting[0].after <= i &&
-        message.role !== 'tool' &&
-        message.role !== 'system'
-      ) {
+      while (waiting[0] !== undefined && waiting[0].after <= i && takesBefore(message)) {
         woven.push(said(waiting.shift()));
       }
       woven.push(message);
@@ -36,4 +31,5 @@ export class Asides {
   }
 }
 
-const said = (aside: { text: string } | undefined): Message => ({ role: 'user', text: aside?.text ?? '' });
+/** Both protocols have this form. */
+const said = (aside: { text: string } | undefined) => ({ role: 'user', content: aside?.text ?? '' });

@@ -16,11 +16,13 @@ import { FailureType, failureTypeOf, rootMessage } from '../../../shared/base/fa
 import { estimateTokens } from '../../../shared/agent/usage.ts';
 import { LOOP_TEXT } from '../../../shared/agent/text.ts';
 import type { ModelAnswer } from '../../llm/models.ts';
+import type { NativeRequest } from '../../llm/providers/native.ts';
 import { Allowance } from './allowance.ts';
 import { anthropic } from './anthropic.ts';
 import { Asides } from './asides.ts';
+import { LastCall } from './last-call.ts';
 import { openai } from './openai.ts';
-import { type GatewayAnswer, GatewayRefusal, type GatewayRequest, type Protocol, sendJson } from './wire.ts';
+import { type Body, type GatewayAnswer, GatewayRefusal, type GatewayRequest, type Protocol, sendJson } from './wire.ts';
 
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
 const KEEP_ALIVE_MS = 10_000;
@@ -38,7 +40,9 @@ export type ModelGatewayOptions = {
   budget?: Budget | undefined;
   /** What people have said to it, told or not; asked before each call. */
   said?: () => Promise<readonly AgentMessage[]>;
-  ask(request: Omit<GatewayRequest, 'stream'> & { maxOutputTokens: number; signal: AbortSignal }): Promise<ModelAnswer>;
+  ask(
+    request: Omit<GatewayRequest, 'stream'> & { maxOutputTokens: number; native: NativeRequest; signal: AbortSignal },
+  ): Promise<ModelAnswer>;
 };
 
 export type ModelGateway = {
@@ -51,6 +55,10 @@ export type ModelGateway = {
   readonly reached: string | undefined;
   /** Ids of what people said, as far as it was told. */
   readonly told: readonly string[];
+  /** What this program's calls came to; those of earlier attempts are not known. */
+  readonly lastCall: Pick<LastCall, 'answered' | 'said' | 'unanswered'>;
+  /** Endpoints, with the words in which they refused a body as the agent wrote it, and were asked with ours. */
+  readonly translatedFor: ReadonlyMap<string, string>;
 };
 
 export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
@@ -62,6 +70,8 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
   });
   const asides = new Asides();
   const told: string[] = [];
+  const lastCall = new LastCall();
+  const translatedFor = new Map<string, string>();
 
   /** Who cannot be asked what people say is asked again before the next call. */
   async function listen(): Promise<void> {
@@ -75,19 +85,30 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
     }
   }
 
-  async function complete(request: GatewayRequest & { model: string }, signal: AbortSignal): Promise<GatewayAnswer> {
+  /** Refuses what is over a limit; counts what is answered. */
+  async function complete(asking: Asking): Promise<GatewayAnswer> {
+    const { protocol, body, signal } = asking;
     await listen();
-    const maxOutputTokens = Math.min(request.maxOutputTokens ?? options.maxOutputTokens, options.maxOutputTokens);
-    const size = JSON.stringify(request.messages).length + JSON.stringify(request.tools).length;
+    const asked = protocol.read(body);
+    const maxOutputTokens = Math.min(asked.maxOutputTokens ?? options.maxOutputTokens, options.maxOutputTokens);
+    const size = JSON.stringify(asked.messages).length + JSON.stringify(asked.tools).length;
     const call = allowance.begin(estimateTokens(size), maxOutputTokens);
     if (call.kind === 'refused') {
       throw new GatewayRefusal('limit', `${call.why} No further call is made for this task.`);
     }
     if (call.warning !== undefined) asides.add(call.warning);
-    const messages = asides.weave(request.messages);
     let used: AgentMetrics | undefined;
     try {
-      const given = await options.ask({ ...request, messages, maxOutputTokens, signal });
+      const woven = { ...body, messages: asides.weave(body['messages'] as unknown[], protocol.takesBefore) };
+      const native: NativeRequest = {
+        protocol: protocol.name,
+        body: protocol.native(woven, maxOutputTokens),
+        maxOutputTokens,
+        headers: asking.headers,
+        refusedBy: translatedFor,
+      };
+      const { messages, tools } = protocol.read(woven);
+      const given = await options.ask({ messages, tools, native, maxOutputTokens, signal });
       const { completion, tokens, costUsd, durationMs } = given;
       const { inputTokens, cachedInputTokens, outputTokens } = tokens;
       const toolCalls = completion.toolCalls.length;
@@ -96,24 +117,59 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
         ...each,
         id: each.id === '' ? `call_${randomUUID()}` : each.id,
       }));
-      return { id: randomUUID(), model: request.model, text: completion.text, calls, stop: completion.stop, tokens };
+      const { text, stop } = completion;
+      return { id: randomUUID(), model: asked.model, text, calls, stop, tokens, native: completion.native };
     } finally {
       allowance.end(call.estimate, used);
     }
   }
 
+  /** The same, kept in mind: how the agent's last call ended is how far its own end can be believed. */
+  async function remembered(asking: Asking): Promise<GatewayAnswer> {
+    const call = lastCall.begin(asking.offersTools);
+    try {
+      const answer = await complete(asking);
+      if (asking.signal.aborted) call.failed(undefined);
+      else call.answered(answer.text, answer.calls.length);
+      return answer;
+    } catch (error) {
+      call.failed(asking.signal.aborted ? undefined : asRefusal(error).message);
+      throw error;
+    }
+  }
+
+  async function received(protocol: Protocol, request: IncomingMessage) {
+    try {
+      const body = await readJson(request);
+      return { body, ...protocol.read(body) };
+    } catch (error) {
+      lastCall.begin(undefined).failed(asRefusal(error).message);
+      throw error;
+    }
+  }
+
   async function answer(protocol: Protocol, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body = await readJson(request);
-    const asked = protocol.read(body);
+    const { body, stream, tools, model } = await received(protocol, request);
     const gone = new AbortController();
     response.once('close', () => gone.abort(new Error('the client has gone')));
-    const timer = asked.stream
+    const timer = stream
       ? setInterval(() => beginStream(response).write(protocol.keepAlive), KEEP_ALIVE_MS)
       : undefined;
+    const id = randomUUID();
+    const unavailable = protocol.unavailable?.(body, id);
     try {
-      const given = await complete(asked, gone.signal);
+      const given =
+        unavailable === undefined
+          ? await remembered({
+              protocol,
+              body,
+              headers: betas(request),
+              offersTools: tools.length > 0,
+              signal: gone.signal,
+            })
+          : { id, model, text: '', calls: [], stop: 'end' as const, tokens: NO_TOKENS, native: unavailable };
       if (response.destroyed) return;
-      if (!asked.stream) return sendJson(response, 200, protocol.whole(given));
+      if (!stream) return sendJson(response, 200, await protocol.whole(given));
       beginStream(response).end(protocol.events(given, body).join(''));
     } finally {
       clearInterval(timer);
@@ -131,11 +187,17 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
       return allowance.reached;
     },
     told,
+    lastCall,
+    translatedFor,
     async handle(request, response) {
       const path = (request.url ?? '/').split('?')[0] ?? '/';
       const protocol =
         path.startsWith('/v1/messages') || request.headers['x-api-key'] !== undefined ? anthropic : openai;
       try {
+        // Asked before anything else whether there is a server, without a key; it says nothing of this task.
+        if (path === '/api/hello' && (request.method === 'HEAD' || request.method === 'GET')) {
+          return sendJson(response, 200, {});
+        }
         if (!timingSafeEqual(digest(keyOf(request)), token)) {
           throw new GatewayRefusal('unauthorized', 'This is not the token of this task.');
         }
@@ -144,8 +206,9 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
           return await answer(openai, request, response);
         if (request.method === 'POST' && path === '/v1/messages') return await answer(anthropic, request, response);
         if (request.method === 'POST' && path === '/v1/messages/count_tokens') {
-          const text = JSON.stringify(await readJson(request));
-          return sendJson(response, 200, { input_tokens: estimateTokens(text.length) });
+          const { messages, tools } = anthropic.read(await readJson(request));
+          const size = JSON.stringify(messages).length + JSON.stringify(tools).length;
+          return sendJson(response, 200, { input_tokens: estimateTokens(size) });
         }
         throw new GatewayRefusal(
           'not-found',
@@ -162,10 +225,28 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
   };
 }
 
+type Asking = {
+  protocol: Protocol;
+  body: Body;
+  headers: Record<string, string>;
+  offersTools: boolean;
+  /** Aborted when the client has gone. */
+  signal: AbortSignal;
+};
+
+const NO_TOKENS = { inputTokens: 0, cachedInputTokens: 0, cacheWriteInputTokens: 0, outputTokens: 0 };
+
+/** What a body of Anthropic's protocol may have in it that is not in the version yet. */
+function betas({ headers }: IncomingMessage): Record<string, string> {
+  const given = headers['anthropic-beta'];
+  return given === undefined ? {} : { 'anthropic-beta': Array.isArray(given) ? given.join(',') : given };
+}
+
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 function keyOf({ headers }: IncomingMessage): string {
-  const key = headers['x-api-key'] ?? headers.authorization?.replace(/^Bearer /i, '') ?? '';
+  const key =
+    headers['x-api-key'] ?? headers['x-goog-api-key'] ?? headers.authorization?.replace(/^Bearer /i, '') ?? '';
   return Array.isArray(key) ? (key[0] ?? '') : key;
 }
 
@@ -176,7 +257,7 @@ function beginStream(response: ServerResponse): ServerResponse {
   return response;
 }
 
-async function readJson(request: IncomingMessage): Promise<unknown> {
+async function readJson(request: IncomingMessage): Promise<Body> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -185,11 +266,16 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
       throw new GatewayRefusal('too-long', `The request has more than ${MAX_BODY_BYTES} bytes.`);
     chunks.push(chunk);
   }
+  let json: unknown;
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown;
+    json = JSON.parse(Buffer.concat(chunks).toString('utf8'));
   } catch (error) {
     throw new GatewayRefusal('invalid', `The request is not JSON: ${(error as Error).message}`);
   }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+    throw new GatewayRefusal('invalid', 'The request is no JSON object.');
+  }
+  return json as Body;
 }
 
 const modelList = (id: string): object => ({

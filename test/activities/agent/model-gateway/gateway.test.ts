@@ -1,20 +1,11 @@
 /** The gateway as clients see it: both vendors' own SDKs talk to it, and it to real servers of both protocols. */
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
-import { afterEach, describe, expect, it } from 'vitest';
-import { createModelGateway, type ModelGateway } from '../../../../src/activities/agent/model-gateway/gateway.ts';
-import { createModels } from '../../../../src/activities/llm/models.ts';
-import type { Limits } from '../../../../src/shared/contracts/agent.ts';
+import { describe, expect, it } from 'vitest';
 import type { AgentMessage } from '../../../../src/shared/contracts/agent-run.ts';
-import type { Budget } from '../../../../src/shared/contracts/budget.ts';
-import { type LlmServer, type Recorded, type ScriptedAnswer, startLlmServer } from '../../../support/llm-server.ts';
-import { createTestLog } from '../../../support/log.ts';
-import { endpointTo } from '../../llm/support.ts';
+import type { ScriptedAnswer } from '../../../support/llm-server.ts';
+import { asked, LIMITS, setUp, TOKEN } from './support.ts';
 
-const TOKEN = 'token-of-this-task';
-const LIMITS: Limits = { turns: 10, tokens: 1_000_000, minutes: 10 };
 const CALLING: ScriptedAnswer = {
   text: 'I look.',
   toolCalls: [
@@ -24,59 +15,6 @@ const CALLING: ScriptedAnswer = {
   usage: { input: 120, output: 30, cached: 100 },
 };
 
-const closing: (() => void)[] = [];
-afterEach(() => {
-  for (const close of closing.splice(0)) close();
-});
-
-async function setUp(
-  behind: 'openai' | 'anthropic',
-  answer: ScriptedAnswer,
-  options: { limits?: Limits; budget?: Budget; said?: () => Promise<AgentMessage[]> } = {},
-): Promise<{ provider: LlmServer; gateway: ModelGateway; openai: OpenAI; anthropic: Anthropic; url: string }> {
-  const provider = await startLlmServer({ answer: () => answer });
-  const models = createModels({
-    endpoints: [endpointTo(provider, behind)],
-    config: { idleSeconds: 5, firstTokenSeconds: 5 },
-    log: createTestLog(),
-  });
-  const gateway = createModelGateway({
-    token: TOKEN,
-    model: 'agentswarm',
-    maxOutputTokens: 2_000,
-    limits: options.limits ?? LIMITS,
-    budget: options.budget,
-    ...(options.said === undefined ? {} : { said: options.said }),
-    ask: (request) =>
-      models.complete({
-        ...request,
-        role: 'worker',
-        run: { workflowId: 'run', firstRunId: 'root-1' },
-        conversation: 'c',
-        idempotencyKey: 'k',
-        abandoned: new AbortController().signal,
-        gate: () => Promise.resolve(),
-      }),
-  });
-  const server: Server = createServer((request, response) => void gateway.handle(request, response));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing.push(() => {
-    server.close();
-    server.closeAllConnections();
-    void provider.close();
-  });
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const client = { apiKey: TOKEN, maxRetries: 0 };
-  return {
-    provider,
-    gateway,
-    url,
-    openai: new OpenAI({ ...client, baseURL: `${url}/v1` }),
-    anthropic: new Anthropic({ ...client, baseURL: url }),
-  };
-}
-
-const asked = (provider: LlmServer): Recorded['body'] => provider.requests.at(-1)?.body ?? {};
 const PARAMETERS = { type: 'object' as const, properties: { path: { type: 'string' } }, required: ['path'] };
 
 describe.each(['openai', 'anthropic'] as const)('before a provider that speaks %s', (behind) => {
@@ -121,7 +59,8 @@ describe.each(['openai', 'anthropic'] as const)('before a provider that speaks %
     expect(cachedInputTokens).toBe(100);
     expect(costUsd).toBeGreaterThan(0);
     const said = JSON.stringify(asked(provider));
-    for (const text of ['Be brief.', 'Look at a and b.', '"look"', 'Looks.', 'model-a']) expect(said).toContain(text);
+    for (const text of ['Be brief.', 'Look at a ', 'and b.', '"look"', 'Looks.', 'model-a'])
+      expect(said).toContain(text);
     expect(said).not.toContain('whatever');
   });
 
@@ -210,20 +149,26 @@ it('a context that is too long is said as each protocol says it, so that the age
   });
 });
 
-it('what cannot be passed on is refused by name, and nothing is asked', async () => {
-  const { openai, url, provider } = await setUp('openai', { text: 'yes' });
-  const image = { type: 'image_url' as const, image_url: { url: 'data:image/png;base64,AA' } };
-  await expect(
-    openai.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: [image] }] }),
-  ).rejects.toThrow(/image_url.*text only/);
+it('what is no request is refused by name, and nothing is asked', async () => {
+  const { openai, url, provider, gateway } = await setUp('openai', { text: 'yes' });
+  const post = (path: string, body: string, headers: Record<string, string> = { authorization: `Bearer ${TOKEN}` }) =>
+    fetch(`${url}${path}`, { method: 'POST', headers, body });
   await expect(openai.responses.create({ model: 'm', input: 'hi' })).rejects.toBeInstanceOf(OpenAI.NotFoundError);
-  const broken = await fetch(`${url}/v1/chat/completions`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${TOKEN}` },
-    body: '{"model":',
-  });
-  expect(broken.status).toBe(400);
+  const gemini = await post('/v1beta/models/m:streamGenerateContent', '{}', { 'x-goog-api-key': TOKEN });
+  expect([gemini.status, await gemini.text()]).toEqual([404, expect.stringContaining('There is no POST /v1beta')]);
+  expect(gateway.lastCall.unanswered).toBeUndefined();
+  for (const body of ['{"model":', '[]', '{"model":"m"}', '{"messages":"hi"}']) {
+    const refused = await post('/v1/chat/completions', body);
+    expect([body, refused.status]).toEqual([body, 400]);
+  }
+  expect(gateway.lastCall.unanswered).toContain('messages');
   expect(provider.requests).toEqual([]);
+});
+
+it('says that it is there to whoever asks, and nothing else without the token', async () => {
+  const { url } = await setUp('openai', { text: 'yes' });
+  expect((await fetch(`${url}/api/hello`, { method: 'HEAD' })).status).toBe(200);
+  expect((await fetch(`${url}/v1/models`)).status).toBe(401);
 });
 
 it('refuses the call that the budget of the run does not have room for, before it is made', async () => {
