@@ -167,7 +167,10 @@ class TaskModelGateway implements ModelGateway {
     }
   }
 
-  private async read(protocol: Protocol, request: IncomingMessage): Promise<{ body: Body } & ReturnType<Protocol['read']>> {
+  private async read(
+    protocol: Protocol,
+    request: IncomingMessage,
+  ): Promise<{ body: Body } & ReturnType<Protocol['read']>> {
     try {
       const body = await readJson(request);
       return { body, ...protocol.read(body) };
