@@ -4,12 +4,12 @@
  * 2. Nothing is rejected by time unless the run's rules say so.
  */
 import type { ApprovalRules } from '../../../shared/config/approval-settings.ts';
-import type { ApprovalRequest, Notice, Verdict } from '../../../shared/contracts/people.ts';
+import type { ApprovalRequest, Notice, ApprovalVerdict } from '../../../shared/contracts/people.ts';
 import { PLANNER_TEXT } from '../../../shared/planner/text.ts';
 
 /** `since` and `remindedAt` in ms since the epoch. */
 export type Waiting = ApprovalRequest & { since: number; reminders: number; remindedAt?: number };
-export type CarriedDesk = { waiting: Waiting[]; verdicts: Verdict[] };
+export type CarriedDesk = { waiting: Waiting[]; verdicts: ApprovalVerdict[] };
 
 /** Whoever finds no room here asks again. */
 const MAX_WAITING = 200;
@@ -20,7 +20,7 @@ const DAY_MS = 24 * 3_600_000;
 
 export class ApprovalDesk {
   private waitingNow: Waiting[];
-  private verdicts: Verdict[];
+  private verdicts: ApprovalVerdict[];
 
   constructor(carried?: CarriedDesk) {
     this.waitingNow = [...(carried?.waiting ?? [])];
@@ -37,7 +37,7 @@ export class ApprovalDesk {
   }
 
   /** Takes a request. Returns its verdict where there is one already. */
-  ask(request: ApprovalRequest, now: number): Verdict | undefined {
+  ask(request: ApprovalRequest, now: number): ApprovalVerdict | undefined {
     const decided = this.verdicts.find(({ id }) => id === request.id);
     if (decided !== undefined) return decided;
     if (this.waitingNow.some(({ id }) => id === request.id)) return undefined;
@@ -58,7 +58,7 @@ export class ApprovalDesk {
   }
 
   /** The verdict is to be told to its sender. */
-  decide(waiting: Waiting, approved: boolean, reason: string): Verdict {
+  decide(waiting: Waiting, approved: boolean, reason: string): ApprovalVerdict {
     const verdict = { id: waiting.id, approved, reason };
     this.waitingNow = this.waitingNow.filter(({ id }) => id !== waiting.id);
     this.verdicts = [...this.verdicts, verdict].slice(-MAX_VERDICTS);
