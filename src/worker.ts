@@ -44,7 +44,7 @@ import { checkModels } from './doctor/preflight.ts';
 import { installRuntime } from './host/runtime.ts';
 import type { Config } from './shared/config/worker-config.ts';
 import { modelWaitSignal } from './shared/messages.ts';
-import { trustedRegistries } from './shared/sandbox/network.ts';
+import { trustedRegistries } from './shared/contracts/network.ts';
 import { hostQueue, reservedQueue, sandboxQueue } from './shared/queues.ts';
 import { startTracing } from './host/tracing.ts';
 import { workflowBundle } from './host/workflow-source.ts';

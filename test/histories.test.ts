@@ -13,7 +13,11 @@ const recorded = recordedHistories();
 
 /** Two activities change places in each kind of workflow. */
 const SWAPS: { type: string; file: string; swap: [string, string] }[] = [
-  { type: 'planner', file: 'planner/planning-round.ts', swap: ['runActivities.briefPlanner', 'runActivities.briefReplan'] },
+  {
+    type: 'planner',
+    file: 'planner/planning-round.ts',
+    swap: ['runActivities.briefPlanner', 'runActivities.briefReplan'],
+  },
   { type: 'task', file: 'task/sandbox-lease.ts', swap: ['.holdSandbox', '.adoptSandbox'] },
   { type: 'agent', file: 'agent/opening.ts', swap: ['openingActivities.briefAndThink', 'runActivities.briefWorker'] },
   {

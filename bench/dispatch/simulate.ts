@@ -6,7 +6,7 @@ import { isFinished, shouldPlan } from '../../src/shared/planner/dispatch.ts';
 import { scopesOverlap } from '../../src/shared/planner/scopes.ts';
 import { NO_METRICS } from '../../src/shared/contracts/task.ts';
 import { TaskSpec } from '../../src/shared/contracts/task.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../src/shared/config/run-settings.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../src/shared/contracts/run-settings.ts';
 import { PlannerState } from '../../src/workflows/planner/state/planner-state.ts';
 import type { Job } from './workload.ts';
 

@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Config } from '../shared/config/worker-config.ts';
-import { describeIssues } from '../shared/config/run-settings.ts';
+import { describeIssues } from '../shared/contracts/run-settings.ts';
 
 /** Names that are looked for in the current folder, in this order. */
 const CONFIG_NAMES = ['temporal.config.ts', 'temporal.config.mts', 'temporal.config.js', 'temporal.config.mjs'];

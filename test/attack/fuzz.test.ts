@@ -10,7 +10,7 @@ import { createGit } from '../../src/activities/git/run-git.ts';
 import { runProcess } from '../../src/activities/process/run-process.ts';
 import { chooseTarget } from '../../src/activities/run/target.ts';
 import { CommitSha, defaultBranch, refComponent, TaskId, taskRef } from '../../src/shared/base/ids.ts';
-import { NetworkSetting, RegistryUrl } from '../../src/shared/sandbox/network.ts';
+import { NetworkSetting, RegistryUrl } from '../../src/shared/contracts/network.ts';
 import { parseArguments } from '../../src/shared/agent/tools.ts';
 
 const RUNS = 10_000;

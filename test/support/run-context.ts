@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { RunContext } from '../../src/shared/contracts/run.ts';
 import { repositoryKey } from '../../src/shared/base/ids.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../src/shared/config/run-settings.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../src/shared/contracts/run-settings.ts';
 
 export const PROMPTS_DIR = join(import.meta.dirname, '..', '..', 'prompts');
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MergeActivities, RunActivities } from '../../src/shared/contracts/activities.ts';
 import type { MergeAnswer } from '../../src/shared/contracts/merge.ts';
 import { FailureType, failureTypeOf, terminal } from '../../src/shared/base/failures.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../src/shared/config/run-settings.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../src/shared/contracts/run-settings.ts';
 import { steerUpdate } from '../../src/shared/messages.ts';
 import { mergeRequest, SHA } from '../support/merge-requests.ts';
 import { temporal, type TestTemporal } from '../support/temporal.ts';

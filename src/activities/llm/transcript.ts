@@ -1,8 +1,7 @@
 /** What a call is about: the conversation, which lives in the workflow's history and is read by a query. */
 import type { Client } from '@temporalio/client';
 import { z } from 'zod';
-import { Message, type TranscriptRange } from '../../shared/contracts/agent.ts';
-import { tailDigest } from '../../shared/base/digest.ts';
+import { Message, tailDigest, type TranscriptRange } from '../../shared/contracts/agent.ts';
 import { transcriptQuery } from '../../shared/messages.ts';
 
 const DEADLINE_MS = 15_000;

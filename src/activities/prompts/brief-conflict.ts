@@ -8,7 +8,8 @@ import { repositoryGuidance } from './guidance.ts';
 import { assignment, handoffLines, items } from './handoff-text.ts';
 import { type ReadLandedWork, taskOfCommit } from './landed-work.ts';
 import type { Prompts } from './prompts.ts';
-import { cutEnd, data, oneLine } from './text.ts';
+import { data } from './text.ts';
+import { cutEnd, escapeControls } from '../support/text.ts';
 
 const COMMITS_SHOWN = 50;
 const MESSAGE_BYTES = 4_000;
@@ -33,7 +34,7 @@ export function createBriefConflict({ mirrors, prompts, landedWork }: Deps): Run
       .join('\n\n');
     const parts = [
       `Task: ${task.id}`,
-      `Conflicted files:\n${shown.map((file) => `- ${oneLine(file)}`).join('\n')}`,
+      `Conflicted files:\n${shown.map((file) => `- ${escapeControls(file)}`).join('\n')}`,
       ...(files.length > shown.length
         ? [`and ${files.length - shown.length} more: \`git diff --name-only --diff-filter=U\``]
         : []),
@@ -60,7 +61,7 @@ export function createBriefConflict({ mirrors, prompts, landedWork }: Deps): Run
 }
 
 const howItConflicts = ({ path, kind, detail }: Conflict): string =>
-  `${oneLine(path)}: ${kind}${detail === undefined ? '' : `: ${oneLine(detail)}`}`;
+  `${escapeControls(path)}: ${kind}${detail === undefined ? '' : `: ${escapeControls(detail)}`}`;
 
 /** The tasks whose commits these are, as far as that can be known. */
 async function otherSide(

@@ -8,7 +8,8 @@ import { renderTree } from '../git/read/file-tree.ts';
 import { assignment, handoffBlocks, items, openTasks } from './handoff-text.ts';
 import type { Prompts } from './prompts.ts';
 import { changedDocuments, changedPaths, type Document, newCommits, readDocuments, viewOf } from './repository-view.ts';
-import { assemble, cutEnd, data, oneLine, type Section } from './text.ts';
+import { assemble, data, type Section } from './text.ts';
+import { cutEnd, escapeControls } from '../support/text.ts';
 
 /** Limits of the sections add up to less, with the 270 kB of documents: none starves another. */
 const BRIEF_BYTES = 390_000;
@@ -31,7 +32,7 @@ export function createBriefPlanner({ mirrors, prompts }: Deps): RunActivities['b
     const tree = renderTree(await listFiles(mirror, tip), TREE_BYTES);
     const commits = await recentCommits(mirror, tip, { limit: NEWEST });
     const place =
-      `Run \`${oneLine(run.root.workflowId)}\` on ${oneLine(run.repo.key)}. Work lands on \`${run.target}\`, ` +
+      `Run \`${escapeControls(run.root.workflowId)}\` on ${escapeControls(run.repo.key)}. Work lands on \`${run.target}\`, ` +
       `whose tip is ${tip.slice(0, 10)}. At most ${run.settings.maxWorkers} tasks run at once; ` +
       `each is tried up to ${run.settings.maxAttempts} times.`;
     const opening = division === undefined ? place : `${place}\n\n${divisionText(run, division)}`;
@@ -75,7 +76,7 @@ function divisionText(run: RunContext, { task, attempt, previous, guidance }: Di
 }
 
 const documentSection = ({ name, text, maxBytes }: Document, what: string) => ({
-  heading: `### ${what}: ${oneLine(name)}`,
+  heading: `### ${what}: ${escapeControls(name)}`,
   body: text,
   maxBytes,
   source: name,
@@ -85,7 +86,7 @@ const documentSection = ({ name, text, maxBytes }: Document, what: string) => ({
 function resumeSections({ scratchpad, tasks, older = 0 }: Resume): (Section & { source: string })[] {
   const memory = Object.entries(scratchpad).map(([part, text]) => `${part}:\n${text}`);
   const known = tasks.map(
-    ({ id, status, branch, description }) => `- ${id} (${status}, branch ${branch}): ${oneLine(description)}`,
+    ({ id, status, branch, description }) => `- ${id} (${status}, branch ${branch}): ${escapeControls(description)}`,
   );
   if (older > 0) known.unshift(`(${older} further tasks are done: what still matters of them is in your scratchpad.)`);
   return [

@@ -5,7 +5,8 @@ import type { TriedFix } from '../../shared/contracts/sweep.ts';
 import type { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror, Mirrors } from '../git/contract.ts';
 import type { Prompts } from './prompts.ts';
-import { cutEnd, data, indentRest, oneLine } from './text.ts';
+import { data, indentRest } from './text.ts';
+import { cutEnd, escapeControls } from '../support/text.ts';
 
 const ERRORS_BYTES = 30_000;
 const OUTPUT_BYTES = 6_000;
@@ -47,7 +48,7 @@ export function createBriefReconciler(deps: {
 
 function errorLine({ check, file, line, column, code, message }: CheckError, i: number): string {
   const place = file === undefined ? '' : ` ${[file, line, column].filter((part) => part !== undefined).join(':')}`;
-  return `${i + 1}. [${oneLine(check)}]${oneLine(place)}${code === undefined ? '' : ` ${oneLine(code)}`}: ${oneLine(message)}`;
+  return `${i + 1}. [${escapeControls(check)}]${escapeControls(place)}${code === undefined ? '' : ` ${escapeControls(code)}`}: ${escapeControls(message)}`;
 }
 
 const triedLine = ({ id, open, outcome }: TriedFix): string => `- ${id}: ${open ? 'at work' : indentRest(outcome)}`;

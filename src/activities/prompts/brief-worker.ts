@@ -4,7 +4,8 @@ import type { Mirrors } from '../git/contract.ts';
 import { repositoryGuidance } from './guidance.ts';
 import { assignment, items } from './handoff-text.ts';
 import type { Prompts } from './prompts.ts';
-import { cutEnd, data } from './text.ts';
+import { data } from './text.ts';
+import { cutEnd } from '../support/text.ts';
 
 const SUMMARY_BYTES = 20_000;
 const STEERING_BYTES = 20_000;

@@ -2,7 +2,8 @@
 import type { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import { readText } from '../git/read/commit-files.ts';
-import { cutEnd, data } from './text.ts';
+import { data } from './text.ts';
+import { cutEnd } from '../support/text.ts';
 
 /** Of the repository's own words to whoever works in it; each is cut by itself. */
 const GUIDANCE = ['AGENTS.md', 'CLAUDE.md', 'DECISIONS.md'];

@@ -1,7 +1,8 @@
 /** Handoffs, events and tasks as agents are told of them. Lines that others wrote are indented or escaped. Pure. */
 import type { PlanningNews } from '../../shared/contracts/activities.ts';
 import type { Handoff, TaskSpec } from '../../shared/contracts/task.ts';
-import { cutEnd, data, indentRest, oneLine } from './text.ts';
+import { data, indentRest } from './text.ts';
+import { cutEnd, escapeControls } from '../support/text.ts';
 
 const POINT_BYTES = 1_500;
 const HANDOFF_BYTES = 12_000;
@@ -23,7 +24,7 @@ export function handoffBlocks(handoffs: PlanningNews['handoffs']): string {
 export function handoffLines(handoff: Handoff): string {
   const { summary, concerns, suggestions, filesChanged, metrics, checks } = handoff;
   const point = (text: string): string => indentRest(cutEnd(text, POINT_BYTES));
-  const shown = filesChanged.slice(0, FILES_SHOWN).map(oneLine);
+  const shown = filesChanged.slice(0, FILES_SHOWN).map(escapeControls);
   const more = filesChanged.length > shown.length ? ` and ${filesChanged.length - shown.length} more` : '';
   return [
     `summary: ${indentRest(summary)}`,
@@ -42,7 +43,7 @@ export const openTasks = (open: PlanningNews['open']): string =>
   open
     .map(
       ({ id, status, scope }) =>
-        `- ${id} (${status}): ${scope.length === 0 ? 'no scope' : scope.map(oneLine).join(', ')}`,
+        `- ${id} (${status}): ${scope.length === 0 ? 'no scope' : scope.map(escapeControls).join(', ')}`,
     )
     .join('\n');
 
@@ -58,6 +59,6 @@ export function assignment(task: TaskSpec): string {
       ? 'None was given: what the assignment says, shown by tests.'
       : data('the planner', criteria.join('\n')),
     '## Scope',
-    task.scope.length === 0 ? 'None was given.' : task.scope.map((path) => `- ${oneLine(path)}`).join('\n'),
+    task.scope.length === 0 ? 'None was given.' : task.scope.map((path) => `- ${escapeControls(path)}`).join('\n'),
   ].join('\n\n');
 }

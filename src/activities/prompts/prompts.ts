@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Role } from '../../shared/contracts/agent.ts';
-import type { NetworkSetting } from '../../shared/sandbox/network.ts';
+import type { NetworkSetting } from '../../shared/contracts/network.ts';
 
 export const PROMPT_FILES: Readonly<Record<Role, string>> = {
   planner: 'root-planner.md',

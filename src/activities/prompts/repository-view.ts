@@ -7,9 +7,9 @@ import type { Mirror } from '../git/contract.ts';
 import { readText } from '../git/read/commit-files.ts';
 import { recentCommits } from '../git/read/commits.ts';
 import { capLines } from '../git/read/file-tree.ts';
-import { SPEC_LIMITS } from '../../shared/planner/spec-files.ts';
+import { SPEC_LIMITS } from '../../shared/base/spec-files.ts';
 import { readSpecFiles } from './spec.ts';
-import { byteLength, oneLine } from './text.ts';
+import { byteLength, escapeControls } from '../support/text.ts';
 
 /** A document that planners get in full, as the target's tip has it. */
 export type Document = { name: string; text: string; maxBytes: number; spec: boolean };
@@ -85,7 +85,7 @@ export async function changedPaths(mirror: Mirror, from: CommitSha, to: CommitSh
   const { stdout } = await mirror.git(['diff-tree', '-r', '-z', '--name-status', '--no-renames', from, to]);
   const fields = stdout.toString().split('\0');
   const lines: string[] = [];
-  for (let i = 0; i + 1 < fields.length; i += 2) lines.push(`${fields[i]} ${oneLine(fields[i + 1] ?? '')}`);
+  for (let i = 0; i + 1 < fields.length; i += 2) lines.push(`${fields[i]} ${escapeControls(fields[i + 1] ?? '')}`);
   return capLines(lines, CHANGES_BYTES);
 }
 

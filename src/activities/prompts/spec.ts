@@ -2,11 +2,11 @@
 import type { SpecSource } from '../../shared/contracts/run.ts';
 import { FailureType, terminal } from '../../shared/base/failures.ts';
 import type { CommitSha } from '../../shared/base/ids.ts';
-import { bySpecOrder, isBinary, SPEC_LIMITS } from '../../shared/planner/spec-files.ts';
+import { bySpecOrder, isBinary, SPEC_LIMITS } from '../../shared/base/spec-files.ts';
 import type { Mirror } from '../git/contract.ts';
 import { nearestFirst } from '../git/refs.ts';
 import { entryAt, listEntries, listFiles, readBlob, repositoryPath } from '../git/read/commit-files.ts';
-import { byteLength, oneLine } from './text.ts';
+import { byteLength, escapeControls } from '../support/text.ts';
 
 const { files: MAX_FILES, fileBytes: MAX_BYTES } = SPEC_LIMITS;
 const SIMILAR = 5;
@@ -69,7 +69,7 @@ const FOLDER = '040000';
 
 async function checkFolder(mirror: Mirror, base: CommitSha, path: string, where: string): Promise<void> {
   const wrong = (why: string, remedy: string) =>
-    terminal(FailureType.BadInput, `the spec "${oneLine(path) || '.'}" at ${where} is a folder ${why}`, remedy);
+    terminal(FailureType.BadInput, `the spec "${escapeControls(path) || '.'}" at ${where} is a folder ${why}`, remedy);
   const { length } = await listFiles(mirror, base, path);
   if (length > MAX_FILES)
     throw wrong(`of ${length} files; at most ${MAX_FILES} are read`, 'Name a smaller folder, or one file.');
@@ -82,11 +82,11 @@ async function missing(mirror: Mirror, base: CommitSha, path: string, where: str
   const texts = files.filter((file) => /\.(?:md|mdx|txt|rst|adoc|org)$/i.test(file) || !file.includes('.'));
   const near = nearestFirst(path, texts.length > 0 ? texts : files)
     .slice(0, SIMILAR)
-    .map(oneLine);
+    .map(escapeControls);
   const similar = near.length === 0 ? 'It has no file at all.' : `Similar files there: ${near.join(', ')}.`;
   return terminal(
     FailureType.RepositoryUnusable,
-    `the spec "${oneLine(path)}" is not in commit ${where}`,
+    `the spec "${escapeControls(path)}" is not in commit ${where}`,
     `${similar} Only what is committed counts; a spec can also be given as text.`,
   );
 }

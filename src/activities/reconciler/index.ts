@@ -1,6 +1,6 @@
 /** The checks of one commit, the ref that names the newest which passed, and what their agent begins with. */
 import type { CheckActivities, SweepActivities } from '../../shared/contracts/activities.ts';
-import type { NetworkSetting } from '../../shared/sandbox/network.ts';
+import type { NetworkSetting } from '../../shared/contracts/network.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../support/log.ts';
 import { loadPrompts } from '../prompts/prompts.ts';

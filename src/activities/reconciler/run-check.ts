@@ -1,5 +1,5 @@
 /** One check in a sandbox: its command run to its end, and what its output says. */
-import type { Check } from '../../shared/config/check-settings.ts';
+import type { Check } from '../../shared/contracts/check-settings.ts';
 import type { CheckError, CheckRun } from '../../shared/contracts/checks.ts';
 import type { ScratchSandbox } from '../sandbox/scratch.ts';
 import type { SandboxResult } from '../sandbox/provider.ts';

@@ -4,7 +4,7 @@
  * 2. What is the machine's fault or the network's is `could-not-run` or a failure of the activity, never `failed`.
  */
 import { Context } from '@temporalio/activity';
-import type { Check } from '../../shared/config/check-settings.ts';
+import type { Check } from '../../shared/contracts/check-settings.ts';
 import type { CheckActivities } from '../../shared/contracts/activities.ts';
 import type { CheckRun, ChecksRequest, ChecksResult } from '../../shared/contracts/checks.ts';
 import { detectChecks } from '../../shared/reconciler/detect-checks.ts';

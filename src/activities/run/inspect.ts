@@ -5,14 +5,14 @@
 import type { ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
 import type { RunActivities } from '../../shared/contracts/activities.ts';
 import type { CommitSha } from '../../shared/base/ids.ts';
-import { isBinary } from '../../shared/planner/spec-files.ts';
+import { isBinary } from '../../shared/base/spec-files.ts';
 import { parseArguments, ROLE_TOOLS, type ToolArguments } from '../../shared/agent/tools.ts';
 import type { Mirror, Mirrors } from '../git/contract.ts';
 import type { Log } from '../support/log.ts';
 import { entryAt, listFiles, listFolder, readBlob, repositoryPath } from '../git/read/commit-files.ts';
 import { matchesGlob } from '../git/read/glob.ts';
 import { grep } from '../git/read/grep.ts';
-import { cutMiddle, headBytes, oneLine } from '../prompts/text.ts';
+import { cutMiddle, headBytes, escapeControls } from '../support/text.ts';
 import { NEWEST, recentCommits } from '../git/read/commits.ts';
 
 const OUTPUT_BYTES = 30_000;
@@ -51,7 +51,10 @@ async function answer(call: ToolCall, at: { mirror: Mirror; commit: CommitSha },
   const name = READ_ONLY.find((tool) => tool === call.name);
   if (name === undefined) {
     const offered = ROLE_TOOLS.planner.tools.join(', ');
-    return result('error', `There is no tool "${oneLine(headBytes(call.name, 100))}" here. Offered: ${offered}.`);
+    return result(
+      'error',
+      `There is no tool "${escapeControls(headBytes(call.name, 100))}" here. Offered: ${offered}.`,
+    );
   }
   try {
     const output = await runTool(name, call.arguments, at);
@@ -94,7 +97,7 @@ async function read(
   if (entry.size > MAX_FILE_BYTES)
     throw new ToolMistake(`"${path}" has ${entry.size} bytes, too many to read (at most ${MAX_FILE_BYTES}): use grep.`);
   const bytes = await readBlob(mirror, entry.oid);
-  if (entry.mode === '120000') return `(symbolic link to ${oneLine(bytes.toString())})`;
+  if (entry.mode === '120000') return `(symbolic link to ${escapeControls(bytes.toString())})`;
   if (isBinary(bytes)) throw new ToolMistake(`"${path}" is binary (${entry.size} bytes).`);
   if (bytes.length === 0) return '(empty file)';
   const lines = bytes.toString().replace(/\n$/, '').split('\n');
@@ -140,7 +143,7 @@ async function find(
     throw new ToolMistake(`There is no folder "${folder}" at ${commit.slice(0, 10)}.`);
   const matching = files.filter((file) => matchesGlob(pattern, file.slice(prefix.length)));
   if (matching.length === 0) return `No file below ${folder || '/'} matches ${pattern}.`;
-  const lines = matching.slice(0, MAX_FOUND).map(oneLine);
+  const lines = matching.slice(0, MAX_FOUND).map(escapeControls);
   if (matching.length > MAX_FOUND) lines.push(`[… ${matching.length - MAX_FOUND} more files]`);
   return lines.join('\n');
 }
@@ -156,7 +159,7 @@ async function ls(
   if (entry.mode !== '040000') throw new ToolMistake(`"${path}" is not a folder: use read.`);
   const entries = await listFolder(mirror, commit, path);
   const lines = entries.map(({ path: name, mode }) => {
-    const own = oneLine(path === '' ? name : name.slice(path.length + 1));
+    const own = escapeControls(path === '' ? name : name.slice(path.length + 1));
     return mode === '040000' ? `${own}/` : mode === '160000' ? `${own} (submodule)` : own;
   });
   return lines.length === 0 ? '(empty)' : lines.join('\n');

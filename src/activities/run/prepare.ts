@@ -5,7 +5,7 @@ import type { RunContext } from '../../shared/contracts/run.ts';
 import { type CommitSha, runRefPrefix } from '../../shared/base/ids.ts';
 import { keepGate } from '../../shared/merge-queue/gate-terms.ts';
 import { completeSetup, detectSetup, setupNote } from '../../shared/sandbox/detect-setup.ts';
-import { layerRunSettings, RunSettings, type RunSettingsInput } from '../../shared/config/run-settings.ts';
+import { layerRunSettings, RunSettings, type RunSettingsInput } from '../../shared/contracts/run-settings.ts';
 import { FailureType, terminal } from '../../shared/base/failures.ts';
 import type { GitHub } from '../deliver/github.ts';
 import type { Mirror, Mirrors } from '../git/contract.ts';

@@ -1,7 +1,7 @@
 /** `agentswarm.json` of the repository, at the base commit: a task that changes it changes no rule of its own run. */
 import type { CommitSha } from '../../shared/base/ids.ts';
 import { FailureType, terminal } from '../../shared/base/failures.ts';
-import { describeIssues, RunSettingsInput } from '../../shared/config/run-settings.ts';
+import { describeIssues, RunSettingsInput } from '../../shared/contracts/run-settings.ts';
 import type { Mirror } from '../git/contract.ts';
 import { entryAt, readBlob } from '../git/read/commit-files.ts';
 

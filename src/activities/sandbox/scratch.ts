@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Chain, CommitSha } from '../../shared/base/ids.ts';
-import type { Setup } from '../../shared/config/run-settings.ts';
+import type { Setup } from '../../shared/contracts/run-settings.ts';
 import type { Mirror } from '../git/contract.ts';
 import type { Log } from '../support/log.ts';
 import { checkOut } from './checkpoints/checkout.ts';

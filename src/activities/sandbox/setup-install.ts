@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { Setup } from '../../shared/config/run-settings.ts';
+import { Setup } from '../../shared/contracts/run-settings.ts';
 import { checkpointExec } from './checkpoints/checkpoint-git.ts';
 import { gone } from './gone.ts';
 import type { SandboxProvider, SandboxResult } from './provider.ts';

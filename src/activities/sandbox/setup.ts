@@ -8,7 +8,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FailureType, failureTypeOf, rootMessage, terminal } from '../../shared/base/failures.ts';
 import type { CommitSha } from '../../shared/base/ids.ts';
-import type { Setup } from '../../shared/config/run-settings.ts';
+import type { Setup } from '../../shared/contracts/run-settings.ts';
 import type { Mirror } from '../git/contract.ts';
 import type { Log } from '../support/log.ts';
 import { checkOut } from './checkpoints/checkout.ts';

@@ -1,8 +1,8 @@
 /** The schema of `temporal.config.ts` (data only) and its defaults. Pure; loading is the CLI's and worker's. */
 import { z } from 'zod';
 import { ROLES } from '../contracts/agent.ts';
-import { AddressRange, NetworkSetting, RegistryUrl } from '../sandbox/network.ts';
-import { RunSettingsInput } from './run-settings.ts';
+import { AddressRange, NetworkSetting, RegistryUrl } from '../contracts/network.ts';
+import { RunSettingsInput } from '../contracts/run-settings.ts';
 
 /** USD per million tokens. */
 export const Price = z.strictObject({

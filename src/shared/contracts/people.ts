@@ -3,7 +3,7 @@
  * that carry them down the tree and back.
  */
 import { z } from 'zod';
-import { ApprovalKind } from '../config/approval-settings.ts';
+import { ApprovalKind } from './approval-settings.ts';
 import { Chain, CommitSha, TaskId } from '../base/ids.ts';
 import { Budget } from './budget.ts';
 import { AcceptanceCriterion, ScopePath } from './task.ts';

@@ -4,8 +4,8 @@ import { Chain, CommitSha } from '../base/ids.ts';
 import { Budget } from './budget.ts';
 import { PullRequest } from './deliver.ts';
 import { HeldBy } from './held.ts';
-import { RunSettings, RunSettingsInput } from '../config/run-settings.ts';
-import { SPEC_LIMITS } from '../planner/spec-files.ts';
+import { RunSettings, RunSettingsInput } from './run-settings.ts';
+import { SPEC_LIMITS } from '../base/spec-files.ts';
 import { Green } from './green.ts';
 
 const SpecFile = z.strictObject({

@@ -1,7 +1,7 @@
 /** How the work of a run is checked before it lands, from its settings. */
 import type { GateTerms } from '../contracts/gate.ts';
 import { MERGE_TEXT } from './text.ts';
-import type { RunSettings, RunSettingsInput } from '../config/run-settings.ts';
+import type { RunSettings, RunSettingsInput } from '../contracts/run-settings.ts';
 
 const DEFAULT_SLOTS = 4;
 

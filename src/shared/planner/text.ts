@@ -1,7 +1,6 @@
 import type { Budget, Spent } from '../contracts/budget.ts';
 import { type Conflict, conflictWords } from '../contracts/conflict.ts';
 import type { LostLines } from '../contracts/guard.ts';
-import type { HeldWork } from '../contracts/held.ts';
 import type { Refusal } from '../contracts/merge.ts';
 import type { RunSnapshot } from '../contracts/snapshot.ts';
 
@@ -51,13 +50,6 @@ export const RUN_TEXT = {
   landedOver: (id: string, warning: string): string =>
     `Task ${id}: ${warning}. Look whether that is wanted; plan a task that brings it back if not.`,
   nothingLeft: (id: string): string => `Task ${id}: the branch already had all that it changed.`,
-  weakened: (evidence: readonly string[]): string => `The work makes tests or checks weaker: ${evidence.join('; ')}`,
-  heldForTests: (evidence: readonly string[]): string =>
-    `Held, not landed, as it makes tests or checks weaker: ${evidence.join('; ')}. If that is wanted, plan it anew with "weakensTests": true and say why; else plan it so that they stay as they are.`,
-  resolvedWeaker: (evidence: readonly string[]): string =>
-    `what resolved its conflicts makes tests or checks weaker: ${evidence.join('; ')}`,
-  resolutionHeld: (evidence: readonly string[]): string =>
-    `held, as ${RUN_TEXT.resolvedWeaker(evidence)}. People may release it as it is; else plan it anew, with "weakensTests": true and why if that is wanted`,
   fixAdded: (id: string, description: string): string =>
     `The checks of the branch fail; task ${id} mends that and goes first: ${(description.trim().split('\n', 1)[0] ?? '').slice(0, 200)} It is not to be planned again.`,
   retried: (id: string, attempt: number): string => `Task ${id} is tried again (attempt ${attempt}).`,
@@ -80,8 +72,6 @@ export const RUN_TEXT = {
   retriedByPeople: (id: string, text: string | undefined, revived: readonly string[]): string =>
     `People have task ${id} tried again${text === undefined || text === '' ? '' : ` (${text.slice(0, 300)})`}` +
     `${revived.length === 0 ? '' : `, and what depends on it: ${revived.join(', ')}`}.`,
-  releasedByPeople: (by: HeldWork['by'], reason: string): string =>
-    `A person released this work, which was held as it ${by === 'tamper' ? 'makes tests or checks weaker' : 'removes what others have landed'}${reason === '' ? '' : `: ${reason.slice(0, 500)}`}`,
   released: (id: string, reason: string, revived: readonly string[]): string =>
     `People released task ${id}: its held work lands as it is${reason === '' ? '' : ` (${reason.slice(0, 300)})`}. It is not to be planned again` +
     `${revived.length === 0 ? '.' : `, and neither is what depends on it: ${revived.join(', ')}.`}`,

@@ -2,7 +2,7 @@
  * The commands that decide whether a task is complete: those of its acceptance criteria, and the repository's quick
  * checks. They run as `bash` calls in the agent's sandbox. What could not be run is not a pass. Pure.
  */
-import type { Check } from '../config/check-settings.ts';
+import type { Check } from '../contracts/check-settings.ts';
 import type { ToolCall, ToolResult } from '../contracts/agent.ts';
 import type { CheckResult, TaskSpec } from '../contracts/task.ts';
 

@@ -2,7 +2,7 @@
  * What a repository calls well, by the files at its root: scripts of package.json (npm, pnpm, yarn), tsc, cargo, go,
  * pytest, make. Pure. They run without network, over what `setup` has installed.
  */
-import type { Check } from '../config/check-settings.ts';
+import type { Check } from '../contracts/check-settings.ts';
 import type { RootFiles } from '../sandbox/detect-setup.ts';
 
 /** All that is found, in the order in which they are run: what fails soon first. */

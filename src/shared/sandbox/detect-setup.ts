@@ -2,9 +2,9 @@
  * How a repository's dependencies are installed, by the files at its root: npm, pnpm, yarn (by their lockfiles), uv,
  * pip, cargo, go. Pure. What needs no installing (no lockfile, no dependencies, vendored modules) is not detected.
  */
-import type { NetworkSetting } from './network.ts';
+import type { NetworkSetting } from '../contracts/network.ts';
 import { PUBLIC_REGISTRIES } from './public-registries.ts';
-import type { Setup, SetupFields } from '../config/run-settings.ts';
+import type { Setup, SetupFields } from '../contracts/run-settings.ts';
 
 export type DetectedSetup = {
   /** The files that told. */

@@ -5,7 +5,7 @@ import type { CollectResult } from '../contracts/sandbox.ts';
 import type { Handoff, HandoffMessage, TaskSpec } from '../contracts/task.ts';
 import { boundedHandoff, MAX_HANDOFF_CHARS } from './handoff-size.ts';
 import type { Chain, CommitSha } from '../base/ids.ts';
-import { RUN_TEXT } from '../planner/text.ts';
+import { TASK_TEXT } from './text.ts';
 import { heldWork } from './held-work.ts';
 
 /** What is known of an agent when it has ended. */
@@ -36,9 +36,9 @@ export function finishedHandoff(
 /** Work that makes tests or checks weaker is held for the planner and people, unless that was asked for. */
 function guarded(handoff: Handoff, { tamper: evidence = [], base, ref }: Collected, holds: boolean): Handoff {
   if (evidence.length === 0) return handoff;
-  const concerns = [RUN_TEXT.weakened(evidence), ...handoff.concerns];
+  const concerns = [TASK_TEXT.weakened(evidence), ...handoff.concerns];
   if (!holds || handoff.status !== 'complete') return { ...handoff, concerns };
-  const summary = `${RUN_TEXT.heldForTests(evidence)}\n\n${handoff.summary}`;
+  const summary = `${TASK_TEXT.heldForTests(evidence)}\n\n${handoff.summary}`;
   const { commit } = handoff;
   const work = commit === undefined ? {} : { held: heldWork('tamper', { commit, base, ref }, handoff) };
   return { ...handoff, status: 'blocked', summary, concerns, ...work };

@@ -2,7 +2,7 @@
 import type { HeldWork, Release } from '../contracts/held.ts';
 import { type Handoff, NO_METRICS } from '../contracts/task.ts';
 import { boundedPaths } from './handoff-size.ts';
-import { RUN_TEXT } from '../planner/text.ts';
+import { TASK_TEXT } from './text.ts';
 
 /** Planners carry them through continue-as-new. */
 const MAX_SUMMARY_CHARS = 1_000;
@@ -34,7 +34,7 @@ export function releasedWork({ reason, ...held }: Release): { handoff: Handoff; 
     handoff: {
       status: 'complete',
       summary: held.summary,
-      concerns: [RUN_TEXT.releasedByPeople(held.by, reason)],
+      concerns: [TASK_TEXT.releasedByPeople(held.by, reason)],
       suggestions: [],
       filesChanged: held.files,
       metrics: NO_METRICS,

@@ -1,5 +1,5 @@
 /** What a task asks of its merge queue: by itself, or in the activity that collects its work. Pure. */
-import { bodyOf } from '../base/commit-text.ts';
+import { bodyOf } from './commit-text.ts';
 import type { EnqueueRequest, FinishedWork } from '../contracts/activities.ts';
 import type { MergeRequest } from '../contracts/merge.ts';
 import type { RunContext } from '../contracts/run.ts';

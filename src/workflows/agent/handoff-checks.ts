@@ -17,7 +17,7 @@ import {
   resultOf,
 } from '../../shared/reconciler/check-errors.ts';
 import { LOOP_TEXT } from '../../shared/agent/text.ts';
-import type { RunSettings } from '../../shared/config/run-settings.ts';
+import type { RunSettings } from '../../shared/contracts/run-settings.ts';
 import { parseArguments } from '../../shared/agent/tools.ts';
 import type { Acted, ClosingTurn, Verdict } from './loop.ts';
 

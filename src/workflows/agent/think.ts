@@ -1,10 +1,9 @@
 /** One call of the model over the whole transcript. */
 import { isCancellation, workflowInfo } from '@temporalio/workflow';
-import type { Role, ThinkRequest, ThinkResult } from '../../shared/contracts/agent.ts';
+import { type Role, type ThinkRequest, type ThinkResult, tailDigest } from '../../shared/contracts/agent.ts';
 import { FailureType, failureTypeOf } from '../../shared/base/failures.ts';
 import type { Chain } from '../../shared/base/ids.ts';
 import type { ToolName } from '../../shared/agent/tools.ts';
-import { tailDigest } from '../../shared/base/digest.ts';
 import { llmActivities } from '../support/activity-policies.ts';
 import { type Conversation, count, isCompactable } from './conversation.ts';
 import { inFlight } from './limits.ts';

@@ -20,7 +20,7 @@ import '../../shared/contracts/run.ts';
 import '../../shared/contracts/sandbox.ts';
 import '../../shared/contracts/sweep.ts';
 import '../../shared/contracts/task.ts';
-import '../../shared/config/run-settings.ts';
+import '../../shared/contracts/run-settings.ts';
 import '../../shared/agent/tools.ts';
 
 declare const __webpack_modules__: Record<string, unknown>;

@@ -25,7 +25,7 @@ import {
 import { SweptMessage } from '../../shared/contracts/sweep.ts';
 import { HandoffMessage, OutcomeMessage } from '../../shared/contracts/task.ts';
 import { WorkersReport } from '../../shared/contracts/workers.ts';
-import type { RunSettings } from '../../shared/config/run-settings.ts';
+import type { RunSettings } from '../../shared/contracts/run-settings.ts';
 import { specOfAdded, whyNotAdded } from '../../shared/planner/added-task.ts';
 import { rootMessage } from '../../shared/base/failures.ts';
 import {

@@ -8,7 +8,7 @@ import type { RunContext, SpecSource } from '../../shared/contracts/run.ts';
 import type { ToolCall } from '../../shared/contracts/agent.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
 import { type AgentMetrics, NO_METRICS } from '../../shared/contracts/task.ts';
-import { extended, spentOf } from '../../shared/base/budget.ts';
+import { extended, spentOf } from '../../shared/planner/budget.ts';
 import type { Chain } from '../../shared/base/ids.ts';
 import { checkDivision } from '../../shared/planner/division.ts';
 import { checkPlan, planLimits } from '../../shared/planner/plan-rules.ts';

@@ -2,7 +2,7 @@
 import { log } from '@temporalio/workflow';
 import type { z } from 'zod';
 import { FailureType, terminal } from '../../shared/base/failures.ts';
-import { describeIssues } from '../../shared/config/run-settings.ts';
+import { describeIssues } from '../../shared/contracts/run-settings.ts';
 
 export function parseInput<S extends z.ZodType>(schema: S, raw: unknown, workflow: string): z.infer<S> {
   const parsed = schema.safeParse(raw);

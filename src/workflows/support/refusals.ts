@@ -2,7 +2,7 @@
 import { ApplicationFailure } from '@temporalio/workflow';
 import type { z } from 'zod';
 import { PLANNER_TEXT } from '../../shared/planner/text.ts';
-import { describeIssues } from '../../shared/config/run-settings.ts';
+import { describeIssues } from '../../shared/contracts/run-settings.ts';
 
 export function refused(reason: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(reason, 'Refused');

@@ -2,7 +2,7 @@
 import { isCancellation, log } from '@temporalio/workflow';
 import { usedBefore } from '../../shared/agent/failure.ts';
 import type { EnqueueRequest } from '../../shared/contracts/activities.ts';
-import { bodyOf, subjectOf } from '../../shared/base/commit-text.ts';
+import { bodyOf, subjectOf } from '../../shared/task/commit-text.ts';
 import type { MergeAnswer, MergeOutcome } from '../../shared/contracts/merge.ts';
 import type { ApprovalVerdict } from '../../shared/contracts/people.ts';
 import {
@@ -13,7 +13,7 @@ import {
   type Used,
 } from '../../shared/contracts/task.ts';
 import { heldWork } from '../../shared/task/held-work.ts';
-import { addUsed, leftBy } from '../../shared/base/budget.ts';
+import { addUsed, leftBy } from '../../shared/planner/budget.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../../shared/base/failures.ts';
 import { boundedPaths } from '../../shared/task/handoff-size.ts';
 import { type Chain, conflictAgentWorkflowId, taskName } from '../../shared/base/ids.ts';

@@ -23,7 +23,7 @@ import {
   TaskInput,
   type TaskResult,
 } from '../../shared/contracts/task.ts';
-import { subjectOf, bodyOf } from '../../shared/base/commit-text.ts';
+import { subjectOf, bodyOf } from '../../shared/task/commit-text.ts';
 import { finishedHandoff, handoffMessage, isToLand, workedOn } from '../../shared/task/handoff.ts';
 import { releasedWork } from '../../shared/task/held-work.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../../shared/base/failures.ts';

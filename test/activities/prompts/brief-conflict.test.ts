@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createBriefConflict } from '../../../src/activities/prompts/brief-conflict.ts';
 import { createBriefWorker } from '../../../src/activities/prompts/brief-worker.ts';
 import type { LandedWork } from '../../../src/activities/prompts/landed-work.ts';
-import { byteLength } from '../../../src/activities/prompts/text.ts';
+import { byteLength } from '../../../src/activities/support/text.ts';
 import { NO_METRICS, TaskSpec } from '../../../src/shared/contracts/task.ts';
 import { runContext } from '../../support/run-context.ts';
 import { TASK_FILES, task, textOf, useBriefing } from './briefing.ts';

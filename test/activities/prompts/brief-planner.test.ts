@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createBriefPlanner, createBriefReplan } from '../../../src/activities/prompts/brief-planner.ts';
-import { byteLength } from '../../../src/activities/prompts/text.ts';
+import { byteLength } from '../../../src/activities/support/text.ts';
 import type { PlanningNews } from '../../../src/shared/contracts/activities.ts';
 import type { Message } from '../../../src/shared/contracts/agent.ts';
 import { type Handoff, NO_METRICS } from '../../../src/shared/contracts/task.ts';

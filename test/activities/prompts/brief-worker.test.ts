@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createBriefWorker } from '../../../src/activities/prompts/brief-worker.ts';
-import { byteLength } from '../../../src/activities/prompts/text.ts';
+import { byteLength } from '../../../src/activities/support/text.ts';
 import { runContext } from '../../support/run-context.ts';
 import { TASK_FILES, task, textOf, useBriefing } from './briefing.ts';
 

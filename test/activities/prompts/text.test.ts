@@ -1,15 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  assemble,
-  byteLength,
-  cutEnd,
-  cutMiddle,
-  data,
-  headBytes,
-  indentRest,
-  oneLine,
-} from '../../../src/activities/prompts/text.ts';
+import { assemble, data, indentRest } from '../../../src/activities/prompts/text.ts';
+import { byteLength, cutEnd, cutMiddle, escapeControls, headBytes } from '../../../src/activities/support/text.ts';
 
 describe('data', () => {
   it('cannot be closed from the inside, however the tag is written', () => {
@@ -59,7 +51,7 @@ it('lines of others cannot begin a line of ours', () => {
       .slice(1)
       .every((line) => line.startsWith('  ')),
   ).toBe(true);
-  expect(oneLine('a\nb\u001b[31m\u2029')).toBe('a\\nb\\u001b[31m\\u2029');
+  expect(escapeControls('a\nb\u001b[31m\u2029')).toBe('a\\nb\\u001b[31m\\u2029');
 });
 
 describe('assemble', () => {

@@ -5,9 +5,9 @@ import { createRunChecks } from '../../../src/activities/reconciler/run-checks.t
 import { createPlaces } from '../../../src/activities/sandbox/lease/places.ts';
 import { reapLeftovers } from '../../../src/activities/sandbox/lease/reaper.ts';
 import { createScratch } from '../../../src/activities/sandbox/scratch.ts';
-import { Check } from '../../../src/shared/config/check-settings.ts';
+import { Check } from '../../../src/shared/contracts/check-settings.ts';
 import type { ChecksRequest, ChecksResult } from '../../../src/shared/contracts/checks.ts';
-import type { Setup } from '../../../src/shared/config/run-settings.ts';
+import type { Setup } from '../../../src/shared/contracts/run-settings.ts';
 import { thrownBy } from '../../support/thrown.ts';
 import { type TestHost, testHost } from '../sandbox/support.ts';
 

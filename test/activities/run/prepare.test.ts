@@ -9,7 +9,7 @@ import { Config, type ConfigInput } from '../../../src/shared/config/worker-conf
 import { PlannerInput } from '../../../src/shared/contracts/run.ts';
 import { failureTypeOf } from '../../../src/shared/base/failures.ts';
 import { PUBLIC_REGISTRIES } from '../../../src/shared/sandbox/public-registries.ts';
-import type { RunSettingsInput } from '../../../src/shared/config/run-settings.ts';
+import type { RunSettingsInput } from '../../../src/shared/contracts/run-settings.ts';
 import { type GitHttpServer, serveGit } from '../../support/git-http.ts';
 import { startGitHubDouble } from '../../support/github-double.ts';
 import { bareRepository, gitIn, temporaryFolder, type TestRepository } from '../../support/repos.ts';

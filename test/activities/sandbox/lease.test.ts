@@ -13,7 +13,7 @@ import { createRecords } from '../../../src/activities/sandbox/state/lease-file.
 import { createChainWatch } from '../../../src/activities/support/chain-watch.ts';
 import { Config } from '../../../src/shared/config/worker-config.ts';
 import type { LeasedMessage, SandboxStart } from '../../../src/shared/contracts/sandbox.ts';
-import { DEFAULT_RUN_SETTINGS, type Setup } from '../../../src/shared/config/run-settings.ts';
+import { DEFAULT_RUN_SETTINGS, type Setup } from '../../../src/shared/contracts/run-settings.ts';
 import { createTestLog } from '../../support/log.ts';
 import { bareRepository, temporaryFolder } from '../../support/repos.ts';
 import { runContext } from '../../support/run-context.ts';

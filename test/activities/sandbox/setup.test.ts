@@ -5,7 +5,7 @@ import { storeTree } from '../../../src/activities/sandbox/checkpoints/checkpoin
 import { checkOut } from '../../../src/activities/sandbox/checkpoints/checkout.ts';
 import { createSetups } from '../../../src/activities/sandbox/setup.ts';
 import type { SetupResult } from '../../../src/activities/sandbox/setup-install.ts';
-import type { Setup } from '../../../src/shared/config/run-settings.ts';
+import type { Setup } from '../../../src/shared/contracts/run-settings.ts';
 import { thrownBy } from '../../support/thrown.ts';
 import { call, HOLDER, type TestHost, testHost } from './support.ts';
 

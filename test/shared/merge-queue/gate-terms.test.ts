@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { gateTerms, keepGate } from '../../../src/shared/merge-queue/gate-terms.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/config/run-settings.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/contracts/run-settings.ts';
 
 const check = { name: 'test', command: 'npm test', quick: false, timeoutMinutes: 10 };
 const terms = (more: Partial<typeof DEFAULT_RUN_SETTINGS>) => gateTerms({ ...DEFAULT_RUN_SETTINGS, ...more });

@@ -8,7 +8,7 @@ import {
   kept,
   resultOf,
 } from '../../../src/shared/reconciler/check-errors.ts';
-import { Check } from '../../../src/shared/config/check-settings.ts';
+import { Check } from '../../../src/shared/contracts/check-settings.ts';
 import { AgentHandoff } from '../../../src/shared/contracts/agent.ts';
 import { Handoff, NO_METRICS } from '../../../src/shared/contracts/task.ts';
 import { parseArguments } from '../../../src/shared/agent/tools.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Checks } from '../../../src/shared/config/check-settings.ts';
+import { Checks } from '../../../src/shared/contracts/check-settings.ts';
 import { detectChecks } from '../../../src/shared/reconciler/detect-checks.ts';
 import type { RootFiles } from '../../../src/shared/sandbox/detect-setup.ts';
 

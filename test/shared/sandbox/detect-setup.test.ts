@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { completeSetup, type DetectedSetup, detectSetup, setupNote } from '../../../src/shared/sandbox/detect-setup.ts';
 import { PUBLIC_REGISTRIES } from '../../../src/shared/sandbox/public-registries.ts';
-import { RunSettingsInput, type SetupFields } from '../../../src/shared/config/run-settings.ts';
+import { RunSettingsInput, type SetupFields } from '../../../src/shared/contracts/run-settings.ts';
 
 /** Names, or names with their text. */
 const at = (files: Readonly<Record<string, string>>): DetectedSetup | null =>

@@ -6,7 +6,7 @@ import type { CollectResult } from '../../../src/shared/contracts/sandbox.ts';
 import { HandoffMessage, NO_METRICS, type TaskSpec } from '../../../src/shared/contracts/task.ts';
 import { askForFinished } from '../../../src/shared/task/merge-request.ts';
 import { finishedHandoff, isToLand, workedOn } from '../../../src/shared/task/handoff.ts';
-import { DEFAULT_RUN_SETTINGS, type RunSettings } from '../../../src/shared/config/run-settings.ts';
+import { DEFAULT_RUN_SETTINGS, type RunSettings } from '../../../src/shared/contracts/run-settings.ts';
 import { runContext } from '../../support/run-context.ts';
 
 const [LEASED, OLDER, WORK] = ['a', 'b', 'c'].map((digit) => digit.repeat(40)) as [string, string, string];

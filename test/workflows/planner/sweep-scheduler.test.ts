@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { newMemory } from '../../../src/shared/reconciler/judge.ts';
 import { RUN_TEXT } from '../../../src/shared/planner/text.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/config/run-settings.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/contracts/run-settings.ts';
 import { PlannerState } from '../../../src/workflows/planner/state/planner-state.ts';
 import type { CarriedSweeps } from '../../../src/workflows/planner/state/sweeps.ts';
 import { newTask } from '../../../src/workflows/planner/state/task-record.ts';

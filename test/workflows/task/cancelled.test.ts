@@ -4,7 +4,7 @@ import type { ThinkResult } from '../../../src/shared/contracts/agent.ts';
 import { cancelledAfter } from '../../../src/shared/agent/failure.ts';
 import type { MergeOutcome } from '../../../src/shared/contracts/merge.ts';
 import { NO_METRICS, type Used } from '../../../src/shared/contracts/task.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/config/run-settings.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/contracts/run-settings.ts';
 import {
   answer,
   BRIEF,

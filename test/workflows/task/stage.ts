@@ -12,7 +12,7 @@ import type { CollectRequest, HoldRequest } from '../../../src/shared/contracts/
 import { type HandoffMessage, type OutcomeMessage, TaskInput } from '../../../src/shared/contracts/task.ts';
 import { mergeQueueWorkflowId } from '../../../src/shared/base/ids.ts';
 import { leasedSignal, mergeOutcomeSignal } from '../../../src/shared/messages.ts';
-import { DEFAULT_RUN_SETTINGS, type RunSettings } from '../../../src/shared/config/run-settings.ts';
+import { DEFAULT_RUN_SETTINGS, type RunSettings } from '../../../src/shared/contracts/run-settings.ts';
 import { createTestLog } from '../../support/log.ts';
 import { runContext } from '../../support/run-context.ts';
 import { temporal } from '../../support/temporal.ts';

@@ -2,7 +2,7 @@
 import type { Limits } from '../../../shared/contracts/agent.ts';
 import type { Budget, Spent } from '../../../shared/contracts/budget.ts';
 import { addMetrics, type AgentMetrics } from '../../../shared/contracts/task.ts';
-import { callEstimate, roomFor, spentOf } from '../../../shared/base/budget.ts';
+import { callEstimate, roomFor, spentOf } from '../../../shared/planner/budget.ts';
 import { LOOP_TEXT } from '../../../shared/agent/text.ts';
 
 /** Part of a limit, after which it is told once to come to an end; the same as for our own agents. */

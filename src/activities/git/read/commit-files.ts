@@ -1,6 +1,6 @@
 /** Reading files of one commit out of a mirror: plumbing, no checkout. Paths are literal and relative to the root. */
 import type { CommitSha } from '../../../shared/base/ids.ts';
-import { isBinary } from '../../../shared/planner/spec-files.ts';
+import { isBinary } from '../../../shared/base/spec-files.ts';
 import type { Mirror } from '../contract.ts';
 
 export type TreeEntry = {

@@ -1,7 +1,7 @@
 /** Commits as lines and as texts, out of a mirror. */
 import type { CommitSha } from '../../../shared/base/ids.ts';
 import type { Mirror } from '../contract.ts';
-import { oneLine } from '../../prompts/text.ts';
+import { escapeControls } from '../../support/text.ts';
 
 /** How many commits are shown where nobody says. */
 export const NEWEST = 20;
@@ -16,7 +16,7 @@ export async function recentCommits(
     ...['--literal-pathspecs', 'log', `--max-count=${limit}`, '--format=%h%x00%as%x00%s%x1e', '--abbrev=10'],
     ...[...(since === undefined ? [commit] : [`${since}..${commit}`]), '--', ...(path === '' ? [] : [path])],
   ]);
-  return records(stdout).map((record) => record.split('\0').map(oneLine).join(' '));
+  return records(stdout).map((record) => record.split('\0').map(escapeControls).join(' '));
 }
 
 /** The commits that `tip` has and `base` has not and that touch one of `files`, newest first, whole messages. */

@@ -1,5 +1,5 @@
 /** A repository's files as an indented tree of bounded size: folders that do not fit are folded to a count. Pure. */
-import { byteLength, oneLine } from '../../prompts/text.ts';
+import { byteLength, escapeControls } from '../../support/text.ts';
 
 type Folder = { name: string; depth: number; files: string[]; folders: Map<string, Folder>; count: number };
 
@@ -56,10 +56,10 @@ function render(folder: Folder, open: ReadonlySet<Folder>, lines: string[]): voi
   const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
   for (const sub of [...folder.folders.values()].sort(byName)) {
     const folded = open.has(sub) ? '' : ` (${sub.count} ${sub.count === 1 ? 'file' : 'files'}, folded)`;
-    lines.push(`${indent(sub.depth)}${oneLine(sub.name)}/${folded}`);
+    lines.push(`${indent(sub.depth)}${escapeControls(sub.name)}/${folded}`);
     if (open.has(sub)) render(sub, open, lines);
   }
-  for (const file of [...folder.files].sort()) lines.push(`${indent(folder.depth + 1)}${oneLine(file)}`);
+  for (const file of [...folder.files].sort()) lines.push(`${indent(folder.depth + 1)}${escapeControls(file)}`);
 }
 
 /** As many lines as fit, with a note of how many do not. */

@@ -3,7 +3,7 @@ import type { CommitSha } from '../../../shared/base/ids.ts';
 import type { Mirror } from '../contract.ts';
 import { GitError } from '../errors.ts';
 import { matchesGlob } from './glob.ts';
-import { headBytes, oneLine } from '../../prompts/text.ts';
+import { headBytes, escapeControls } from '../../support/text.ts';
 
 const MAX_MATCHES = 300;
 const MATCHES_PER_FILE = 100;
@@ -71,6 +71,6 @@ function takeFiles(counts: readonly { file: string; count: number }[]): string[]
 function parseMatches(stdout: Buffer, commit: CommitSha): string[] {
   return [...stdout.toString().matchAll(/([^\0]+)\0(\d+)\0([^\n]*)\n/g)].map(([, file = '', line = '', text = '']) => {
     const cut = headBytes(text, LINE_BYTES);
-    return `${oneLine(file.slice(commit.length + 1))}:${line}:${cut}${cut.length < text.length ? ' [line cut]' : ''}`;
+    return `${escapeControls(file.slice(commit.length + 1))}:${line}:${cut}${cut.length < text.length ? ' [line cut]' : ''}`;
   });
 }

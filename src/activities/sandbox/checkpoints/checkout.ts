@@ -7,7 +7,7 @@ import { GitError } from '../../git/errors.ts';
 import type { SandboxProvider } from '../provider.ts';
 import type { TreeRecord } from '../state/lease-file.ts';
 import { CheckpointError, checkpointExec } from './checkpoint-git.ts';
-import { codeTransport } from './transport.ts';
+import { codeTransport } from './local-transport.ts';
 
 /** What the work tree is made of. */
 export type StartPoint = {

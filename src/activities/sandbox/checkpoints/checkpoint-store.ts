@@ -10,10 +10,7 @@ import { CommitSha } from '../../../shared/base/ids.ts';
 import type { Mirror } from '../../git/contract.ts';
 import { isMissing } from '../../support/json-files.ts';
 import { type KeptCommit, keepTree, markTaken, packTree, PLACES } from './object-store.ts';
-import { takePack } from './take-pack.ts';
-
-/** What a sandbox said its work tree is: a commit, and a pack of what it has beyond `builtOn`. Untrusted. */
-export type CheckpointPack = { commit: CommitSha; builtOn: readonly CommitSha[]; pack: Buffer };
+import { type CheckpointPack, takePack } from './checkpoint-pack.ts';
 
 /** `<commit>_<built on>_<built on>.pack`; one that was cut short by a kill fails its own checksum. */
 const nameOf = ({ commit, builtOn }: CheckpointPack): string => `${[commit, ...builtOn].join('_')}.pack`;

@@ -16,8 +16,8 @@ import { CHECKPOINT_AUTHOR, CheckpointError, checkpointExec } from './checkpoint
 import { digestOf, isLink, readIndex, treesOf } from './git-index.ts';
 import type { KeptPacks } from './checkpoint-store.ts';
 import { KeptIsLost, TooLarge } from './object-store.ts';
-import { codeTransport } from './transport.ts';
-import { takePack } from './take-pack.ts';
+import { codeTransport } from './local-transport.ts';
+import { takePack } from './checkpoint-pack.ts';
 
 /**
  * $1 tree and $2 commit that the mirror has, $3 parent, then the key files of setup. STAGE looks at all files;

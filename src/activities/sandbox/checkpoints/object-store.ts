@@ -21,7 +21,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CommitSha } from '../../../shared/base/ids.ts';
 import { isMissing } from '../../support/json-files.ts';
-import type { CheckpointPack } from './checkpoint-store.ts';
+import type { CheckpointPack } from './checkpoint-pack.ts';
 import { encodePack, entriesOf, type GitObject, hasLoose, looseFile, readLoose, sizeOfLoose } from './loose-objects.ts';
 
 /** Others get their turn after so many objects. */

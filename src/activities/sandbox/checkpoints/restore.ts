@@ -8,7 +8,7 @@ import type { Records } from '../state/lease-file.ts';
 import { remoteCheckpointRef } from './checkpoint.ts';
 import { CheckpointError, checkpointExec } from './checkpoint-git.ts';
 import type { KeptPacks } from './checkpoint-store.ts';
-import { codeTransport } from './transport.ts';
+import { codeTransport } from './local-transport.ts';
 
 /** $1 the checkpoint, $2 its base. What is in the tree and not in the checkpoint goes; ignored files stay. */
 const RESTORE = `

@@ -1,10 +1,6 @@
 /** How code gets into a sandbox: over the host's mirror where that can be mounted, in packs where it cannot. */
-import { dirname, join } from 'node:path';
 import type { CommitSha } from '../../../shared/base/ids.ts';
 import type { Mirror } from '../../git/contract.ts';
-import type { SandboxProvider } from '../provider.ts';
-import { gitFolders, writeGitFolder } from './git-folder.ts';
-import { createRemoteTransport } from './remote-transport.ts';
 
 export type Fill = {
   /** What is checked out. */
@@ -31,21 +27,4 @@ export interface CodeTransport {
   provide(mirror: Mirror, id: string, provide: Provide): Promise<void>;
   /** The objects of the checkpoints' git folder, where that is on this host. */
   objects?(id: string): string;
-}
-
-export const codeTransport = (provider: SandboxProvider): CodeTransport =>
-  provider.remote === true ? createRemoteTransport(provider) : createLocalTransport(provider);
-
-/** The mirror's objects are mounted: all that it has, and will have, is readable inside. */
-function createLocalTransport(provider: SandboxProvider): CodeTransport {
-  const gitFolder = (id: string) => join(dirname(provider.recordDir(id)), 'git');
-  return {
-    async prepare(_mirror, id, { commit, exclude }) {
-      const { checkpoint, agent } = gitFolders({ objects: provider.paths(id).objects, head: commit, exclude });
-      await writeGitFolder(gitFolder(id), checkpoint);
-      await writeGitFolder(join(dirname(gitFolder(id)), 'workspace', '.git'), agent);
-    },
-    async provide() {},
-    objects: (id) => join(gitFolder(id), 'objects'),
-  };
 }

@@ -12,7 +12,7 @@ import type { Client } from '@temporalio/client';
 import type { AdoptRequest, HoldRequest, HoldResult, LeasedMessage } from '../../../shared/contracts/sandbox.ts';
 import { FailureType, failureTypeOf } from '../../../shared/base/failures.ts';
 import { sameChain } from '../../../shared/base/ids.ts';
-import type { Setup } from '../../../shared/config/run-settings.ts';
+import type { Setup } from '../../../shared/contracts/run-settings.ts';
 import type { Mirror, Mirrors } from '../../git/contract.ts';
 import type { Log } from '../../support/log.ts';
 import type { ChainWatch } from '../../support/chain-watch.ts';

@@ -8,7 +8,7 @@ import { mkdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ModalConfig, SandboxLimits } from '../../../shared/config/worker-config.ts';
 import { FailureType, terminal } from '../../../shared/base/failures.ts';
-import type { NetworkSetting } from '../../../shared/sandbox/network.ts';
+import type { NetworkSetting } from '../../../shared/contracts/network.ts';
 import type { Log } from '../../support/log.ts';
 import { gone } from '../gone.ts';
 import type { SandboxProvider } from '../provider.ts';

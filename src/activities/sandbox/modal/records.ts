@@ -3,7 +3,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FailureType, terminal } from '../../../shared/base/failures.ts';
-import { NetworkSetting } from '../../../shared/sandbox/network.ts';
+import { NetworkSetting } from '../../../shared/contracts/network.ts';
 import { readJson, writeJson } from '../../support/json-files.ts';
 
 const ModalRecord = z.object({

@@ -1,5 +1,5 @@
 /** How programs inside learn of the proxy and of the registries: their usual variables and files. */
-import { kindOf, type Registry } from '../../../shared/sandbox/network.ts';
+import { kindOf, type Registry } from '../../../shared/contracts/network.ts';
 import { PUBLIC_REGISTRIES } from '../../../shared/sandbox/public-registries.ts';
 import type { RegistrySettings } from './host-registries.ts';
 import { NETWORK_INSIDE, PROXY_PORT } from './forwarder.ts';

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ifReadable, isReadableFolder } from '../local/readable.ts';
+import { ifReadable, isReadableFolder } from '../../support/readable.ts';
 
 export type RegistrySettings = {
   env: Record<string, string>;

@@ -4,7 +4,7 @@ import { constants } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import type { NetworkSetting, Registry } from '../../../shared/sandbox/network.ts';
+import type { NetworkSetting, Registry } from '../../../shared/contracts/network.ts';
 import { FailureType, terminal } from '../../../shared/base/failures.ts';
 import type { Log } from '../../support/log.ts';
 import { registrySettings } from './host-registries.ts';

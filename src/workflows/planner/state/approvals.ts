@@ -3,7 +3,7 @@
  * 1. A request is asked once, however often it arrives; one that was decided gets the same verdict again.
  * 2. Nothing is rejected by time unless the run's rules say so.
  */
-import type { ApprovalRules } from '../../../shared/config/approval-settings.ts';
+import type { ApprovalRules } from '../../../shared/contracts/approval-settings.ts';
 import type { ApprovalRequest, Notice, ApprovalVerdict } from '../../../shared/contracts/people.ts';
 import { PLANNER_TEXT } from '../../../shared/planner/text.ts';
 

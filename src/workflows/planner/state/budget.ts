@@ -17,7 +17,7 @@ import {
   spendAtMost,
   spentOf,
   spentPart,
-} from '../../../shared/base/budget.ts';
+} from '../../../shared/planner/budget.ts';
 import { RUN_TEXT } from '../../../shared/planner/text.ts';
 import type { News } from './news.ts';
 

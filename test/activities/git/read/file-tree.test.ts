@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { renderTree } from '../../../../src/activities/git/read/file-tree.ts';
-import { byteLength } from '../../../../src/activities/prompts/text.ts';
+import { byteLength } from '../../../../src/activities/support/text.ts';
 
 describe('renderTree', () => {
   it('shows all of a small repository, folders first', () => {

@@ -1,6 +1,6 @@
 /** States that earlier versions have carried through continue-as-new, from the recorded histories. */
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_RUN_SETTINGS } from '../../../../src/shared/config/run-settings.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../../../src/shared/contracts/run-settings.ts';
 import { type Handoff, NO_METRICS } from '../../../../src/shared/contracts/task.ts';
 import { PlannerState } from '../../../../src/workflows/planner/state/planner-state.ts';
 import { historyOf, recordedHistories } from '../../../histories/store.ts';

@@ -2,10 +2,10 @@
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { canBeCopied } from '../../../../src/activities/sandbox/local/readable.ts';
-import { registrySettings } from '../../../../src/activities/sandbox/network/host-registries.ts';
-import { findToolchains } from '../../../../src/activities/sandbox/local/toolchains.ts';
-import { temporaryFolder } from '../../../support/repos.ts';
+import { canBeCopied } from '../../../src/activities/support/readable.ts';
+import { registrySettings } from '../../../src/activities/sandbox/network/host-registries.ts';
+import { findToolchains } from '../../../src/activities/sandbox/local/toolchains.ts';
+import { temporaryFolder } from '../../support/repos.ts';
 
 let folder: ReturnType<typeof temporaryFolder>;
 const at = (...names: string[]): string => join(folder.dir, ...names);

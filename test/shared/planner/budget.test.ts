@@ -19,7 +19,7 @@ import {
   spend,
   spendAtMost,
   spentPart,
-} from '../../../src/shared/base/budget.ts';
+} from '../../../src/shared/planner/budget.ts';
 
 const NOTHING: Spent = { tokens: 0, usd: 0 };
 

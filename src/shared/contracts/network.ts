@@ -1,6 +1,6 @@
 /** What a sandbox may reach: settings, and the decision about one host and port. Pure. */
 import { z } from 'zod';
-import { normaliseHost } from './host-names.ts';
+import { normaliseHost } from '../base/host-names.ts';
 
 /** One entry of an allowlist: a name, or all names below it, and the ports. */
 export type AllowRule = { host: string; subdomains: boolean; ports: readonly number[] };

@@ -6,13 +6,13 @@
 import { z } from 'zod';
 import { ApprovalRules, Approvals } from './approval-settings.ts';
 import { Checks } from './check-settings.ts';
-import { Limits } from '../contracts/agent.ts';
-import { Budget } from '../contracts/budget.ts';
-import { MergePolicy } from '../contracts/gate-mode.ts';
-import { DeliverMode } from '../contracts/deliver.ts';
-import { GuardPolicy } from '../contracts/guard.ts';
-import { MergeStrategy } from '../contracts/merge-strategy.ts';
-import { NetworkSetting, Registry } from '../sandbox/network.ts';
+import { Limits } from './agent.ts';
+import { Budget } from './budget.ts';
+import { MergePolicy } from './gate-mode.ts';
+import { DeliverMode } from './deliver.ts';
+import { GuardPolicy } from './guard.ts';
+import { MergeStrategy } from './merge-strategy.ts';
+import { NetworkSetting, Registry } from './network.ts';
 
 const setupShape = {
   /** Shell command, run in a sandbox of its own at the root of the work tree. */

@@ -1,6 +1,9 @@
 /** Untrusted objects into the mirror: each is checked (fsck), and that all it links to is there. */
 import type { Mirror } from '../../git/contract.ts';
-import type { CheckpointPack } from './checkpoint-store.ts';
+import { CommitSha } from '../../../shared/base/ids.ts';
+
+/** What a sandbox said its work tree is: a commit, and a pack of what it has beyond `builtOn`. Untrusted. */
+export type CheckpointPack = { commit: CommitSha; builtOn: readonly CommitSha[]; pack: Buffer };
 
 /** As in git's receive-pack: small packs become loose objects, or thousands of checkpoints are thousands of packs. */
 const UNPACK_LIMIT = 100;

@@ -8,7 +8,7 @@
  */
 import type { Budget, Spent } from '../contracts/budget.ts';
 import { addMetrics, type AgentMetrics, type Used } from '../contracts/task.ts';
-import { FailureType, terminal } from './failures.ts';
+import { FailureType, terminal } from '../base/failures.ts';
 
 export type Ledger = { total: Budget; spent: Spent; reserved: Record<string, Budget> };
 

@@ -7,8 +7,8 @@ import {
   parseAllowEntry,
   Registry,
   trustedRegistries,
-} from '../../../src/shared/sandbox/network.ts';
-import { describeIssues, RunSettingsInput } from '../../../src/shared/config/run-settings.ts';
+} from '../../../src/shared/contracts/network.ts';
+import { describeIssues, RunSettingsInput } from '../../../src/shared/contracts/run-settings.ts';
 
 const rulesOf = (...entries: string[]) =>
   entries.map((entry) => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { normaliseHost } from '../../../src/shared/sandbox/host-names.ts';
+import { normaliseHost } from '../../../src/shared/base/host-names.ts';
 
 const ADDRESS = 'it is an IP address, not a name';
 
