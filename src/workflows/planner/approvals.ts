@@ -10,7 +10,7 @@ import { type Chain, sameChain } from '../../shared/base/ids.ts';
 import { verdictSignal } from '../../shared/messages.ts';
 import { RUN_TEXT } from '../../shared/planner/text.ts';
 import { notifyActivities, runActivities } from '../support/activity-policies.ts';
-import { noticeOf, type Waiting } from './state/approvals.ts';
+import { noticeOf, type WaitingApproval } from './state/approvals.ts';
 import type { PlannerState } from './state/planner-state.ts';
 import { openChildren } from './state/task-record.ts';
 
@@ -22,7 +22,7 @@ type Owner = {
   hear(change: (state: PlannerState) => void): void;
 };
 
-export class Approvals {
+export class RunApprovals {
   private readonly owner: Owner;
 
   constructor(owner: Owner) {
@@ -36,7 +36,7 @@ export class Approvals {
     if (known !== undefined) await this.tell(request.sender, known);
   }
 
-  async decide(waiting: Waiting, approved: boolean, reason: string): Promise<void> {
+  async decide(waiting: WaitingApproval, approved: boolean, reason: string): Promise<void> {
     let verdict = { id: waiting.id, approved, reason };
     this.owner.hear((state) => {
       verdict = state.approvals.decide(waiting, approved, reason);
@@ -81,7 +81,7 @@ export class Approvals {
     }
   }
 
-  private async remind(state: PlannerState, context: RunContext, due: readonly Waiting[]): Promise<void> {
+  private async remind(state: PlannerState, context: RunContext, due: readonly WaitingApproval[]): Promise<void> {
     try {
       await this.forgetGone(state, due);
       const waiting = due.filter(({ id }) => state.approvals.waiting.some((each) => each.id === id));
@@ -98,7 +98,7 @@ export class Approvals {
   }
 
   /** Whoever has ended without a word waits for nothing any more. */
-  private async forgetGone(state: PlannerState, due: readonly Waiting[]): Promise<void> {
+  private async forgetGone(state: PlannerState, due: readonly WaitingApproval[]): Promise<void> {
     const others = due.filter((each) => each.reminders > 1 && !this.isOwn(each)).slice(0, 50);
     if (others.length === 0) return;
     const standings = await runActivities.describeChains({ chains: others.map(({ sender }) => sender) });
@@ -106,7 +106,7 @@ export class Approvals {
     state.approvals.forget((each) => gone.some(({ id }) => id === each.id));
   }
 
-  private isOwn({ sender }: Waiting): boolean {
+  private isOwn({ sender }: WaitingApproval): boolean {
     return sameChain(sender, this.owner.chain);
   }
 }

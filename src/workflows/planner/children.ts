@@ -121,8 +121,8 @@ export class Children {
   /** Cancels these and waits until they have ended, for two minutes at most. */
   async end(children: Chain[]): Promise<void> {
     let open = children;
-    for (let looks = 0; open.length > 0 && looks < 60; looks++) {
-      if (looks % 10 === 0) await Promise.all(open.map((child) => this.cancel(child)));
+    for (let checks = 0; open.length > 0 && checks < 60; checks++) {
+      if (checks % 10 === 0) await Promise.all(open.map((child) => this.cancel(child)));
       await sleep(2_000);
       open = await this.stillRunning(open);
     }

@@ -57,7 +57,7 @@ import { PLANNER_TEXT } from '../../shared/planner/text.ts';
 import type { TaskStatus } from '../../shared/task/task-machine.ts';
 import { parseSignal } from '../support/input.ts';
 import { parseUpdate, refused, refuseIf, refuseUnless } from '../support/refusals.ts';
-import { type Approvals, planOf } from './approvals.ts';
+import { type RunApprovals, planOf } from './approvals.ts';
 import { quietly } from './children.ts';
 import type { PlanningWorkflow } from './planning-workflow.ts';
 import type { PlannerState } from './state/planner-state.ts';
@@ -67,7 +67,7 @@ import type { SweepScheduler } from './sweep-scheduler.ts';
 /** The planner of a run, beside what planners of all levels do. */
 export type ListeningRun = {
   readonly planning: PlanningWorkflow;
-  readonly approvals: Approvals;
+  readonly approvals: RunApprovals;
   readonly sweeps: SweepScheduler;
   pause(reason: string): void;
   resume(): void;

@@ -10,7 +10,7 @@ import { deliverActivities, prepareActivities, runActivities } from '../support/
 import { parseInput } from '../support/input.ts';
 import { SweepScheduler } from './sweep-scheduler.ts';
 import { defined } from './position.ts';
-import { Approvals } from './approvals.ts';
+import { RunApprovals } from './approvals.ts';
 import { listenToAll, listenToRun } from './handlers.ts';
 import type { PlannerState } from './state/planner-state.ts';
 import { type CarriedState, type PlannerRole, PlanningWorkflow } from './planning-workflow.ts';
@@ -37,14 +37,14 @@ export async function planner(raw: Input): Promise<RunReport> {
 class RunPlanner implements PlannerRole {
   readonly planning: PlanningWorkflow;
   readonly sweeps: SweepScheduler;
-  readonly approvals: Approvals;
+  readonly approvals: RunApprovals;
   private readonly input: Input;
   private prepared: PreparedRun | undefined;
 
   constructor(input: Input) {
     this.input = input;
     this.planning = new PlanningWorkflow(this, input.carried);
-    this.approvals = new Approvals(this.planning);
+    this.approvals = new RunApprovals(this.planning);
     this.sweeps = new SweepScheduler(this.planning, input.mode === 'reconcile' ? 'reconcile' : 'run');
     // Before anything is heard: an update may come with the first task of a continued run, and is judged by its state.
     if (input.carried !== undefined) this.open(input.carried.prepared);

@@ -26,7 +26,7 @@ import { defined, type Position } from './position.ts';
 import { Children, quietly } from './children.ts';
 import { Rounds } from './planning-loop.ts';
 import { PlannerState } from './state/planner-state.ts';
-import { snapshotOf } from './report.ts';
+import { snapshotOfRun } from './report.ts';
 import { openChildren } from './state/task-record.ts';
 
 /** 10,000 signals end a workflow, and the server's suggestion does not count them. */
@@ -265,7 +265,7 @@ export class PlanningWorkflow {
 
   snapshot(newest?: number): RunSnapshot {
     const waitingForModel = this.modelWaits.all();
-    const snapshot = snapshotOf({
+    const snapshot = snapshotOfRun({
       run: this.chain.workflowId,
       phase: this.phase,
       planning: this.rounds?.isUnderWay === true,

@@ -11,7 +11,7 @@ import { countTasks, landedWork, reportTasks } from './state/task-record.ts';
 /** As many as a person can look through. */
 const MAX_APPROVALS = 100;
 
-export function snapshotOf(run: {
+export function snapshotOfRun(run: {
   run: string;
   phase: Phase;
   planning: boolean;
@@ -63,7 +63,7 @@ function approvalsOf(state: PlannerState | undefined): Pick<RunSnapshot, 'approv
   return waiting.length === 0 ? {} : { approvals: waiting.slice(0, MAX_APPROVALS).map(noticeOf) };
 }
 
-function waitingFor({ state, phase, planning }: Parameters<typeof snapshotOf>[0]): string {
+function waitingFor({ state, phase, planning }: Parameters<typeof snapshotOfRun>[0]): string {
   if (phase === 'done') return 'nothing: the run has ended';
   if (state === undefined) return 'the repository: it is being fetched and checked';
   const { paused } = state.status;
