@@ -87,56 +87,13 @@ export function listenToAll(planner: PlanningWorkflow): void {
   setHandler(transcriptQuery, (range) => planner.messages.slice(range?.from ?? 0, range?.to));
   onSignal(messageSignal, AgentMessage, ({ text }) => steerAll(planner, text));
   onSignal(controlSignal, Control, (control) => obey(planner, control));
-  onUpdate(
-    steerUpdate,
-    Steer,
-    (steer) => steered(planner, steer),
-    (steer) => refuseSteer(planner, steer),
-  );
-  onUpdate(
-    finishUpdate,
-    ANYTHING,
-    () => finish(planner),
-    () => refuseIfClosing(preparedState(planner)),
-  );
-  onUpdate(
-    cancelTaskUpdate,
-    CancelTask,
-    (how) => cancelTask(planner, how),
-    ({ task }) => {
-      refuseUnless(!planner.isEnding, PLANNER_TEXT.ending);
-      refuseUnlessTaskIs(planner, task, ['pending', 'running']);
-    },
-  );
-  onUpdate(
-    retryTaskUpdate,
-    RetryTask,
-    (how) => retryTask(planner, how),
-    ({ task }) => refuseIf(preparedState(planner).commands.whyNotRetried(task)),
-  );
-  onUpdate(
-    releaseTaskUpdate,
-    ReleaseTask,
-    (how) => releaseTask(planner, how),
-    ({ task }) => refuseIf(preparedState(planner).commands.whyNotReleased(task)),
-  );
-  onUpdate(
-    addTaskUpdate,
-    AddTask,
-    (asked) => addTask(planner, asked),
-    (asked) => refuseTask(planner, asked),
-  );
-  onUpdate(
-    setLimitsUpdate,
-    SetLimits,
-    (limits) => setLimits(planner, limits),
-    (limits) => {
-      const { commands } = preparedState(planner);
-      // What a division may spend is reserved by the planner above it.
-      refuseUnless(limits.budget === undefined || planner.position?.above.length === 0, PLANNER_TEXT.notLimited);
-      refuseIf(commands.whyNotLimited(limits));
-    },
-  );
+  onUpdate(planner, steerUpdate, Steer, refuseSteer, steer);
+  onUpdate(planner, finishUpdate, ANYTHING, refuseFinish, finish);
+  onUpdate(planner, cancelTaskUpdate, CancelTask, refuseCancelTask, cancelTask);
+  onUpdate(planner, retryTaskUpdate, RetryTask, refuseRetryTask, retryTask);
+  onUpdate(planner, releaseTaskUpdate, ReleaseTask, refuseReleaseTask, releaseTask);
+  onUpdate(planner, addTaskUpdate, AddTask, refuseAddTask, addTask);
+  onUpdate(planner, setLimitsUpdate, SetLimits, refuseSetLimits, setLimits);
 }
 
 /** What the planner of a run hears besides. */
@@ -144,45 +101,11 @@ export function listenToRun(run: ListeningRun): void {
   const { planning, approvals, sweeps } = run;
   onSignal(sweptSignal, SweptMessage, (message) => planning.hear((state) => sweeps.swept(state, message)));
   onSignal(approvalSignal, ApprovalRequest, (request) => approvals.ask(request));
-  onUpdate(
-    approveUpdate,
-    Approve,
-    (which) => approve(run, which),
-    (which) => refuseDecision(planning, which),
-  );
-  onUpdate(
-    rejectUpdate,
-    Reject,
-    (which) => reject(run, which),
-    ({ name }) => refuseDecision(planning, { name, all: false }),
-  );
-  onUpdate(
-    pauseUpdate,
-    Pause,
-    ({ reason = PLANNER_TEXT.pausedByPerson }) => pause(run, reason),
-    () => {
-      refuseUnless(
-        planning.state !== undefined && planning.state.status.paused === undefined,
-        PLANNER_TEXT.cannotPause,
-      );
-      refuseUnless(!planning.isEnding, PLANNER_TEXT.ending);
-    },
-  );
-  onUpdate(
-    resumeUpdate,
-    ANYTHING,
-    () => resume(run),
-    () => refuseUnless(planning.state?.status.paused !== undefined, PLANNER_TEXT.notPaused),
-  );
-  onUpdate(
-    cancelUpdate,
-    CancelRun,
-    (how) => cancelRun(run, how),
-    () => {
-      const { closing } = preparedState(planning).status;
-      refuseUnless(closing?.by !== 'cancel', PLANNER_TEXT.closing(closing?.reason ?? ''));
-    },
-  );
+  onUpdate(run, approveUpdate, Approve, refuseDecision, approve);
+  onUpdate(run, rejectUpdate, Reject, refuseDecision, reject);
+  onUpdate(run, pauseUpdate, Pause, refusePause, pause);
+  onUpdate(run, resumeUpdate, ANYTHING, refuseResume, resume);
+  onUpdate(run, cancelUpdate, CancelRun, refuseCancelRun, cancelRun);
 }
 
 /** What the planner of a division hears besides: the verdicts that it has asked the run's planner for. */
@@ -205,15 +128,16 @@ function onSignal<S extends z.ZodType>(
 }
 
 /** An update whose argument is not what it should be, or that `refuse` refuses, is not accepted into the history. */
-function onUpdate<S extends z.ZodType>(
+function onUpdate<P, S extends z.ZodType>(
+  planner: P,
   update: UpdateDefinition<string, [z.input<S>]> | UpdateDefinition<string, []>,
   schema: S,
-  handle: (asked: z.output<S>) => string | Promise<string>,
-  refuse: (asked: z.output<S>) => void,
+  refuse: (planner: P, asked: z.output<S>) => void,
+  handle: (planner: P, asked: z.output<S>) => string | Promise<string>,
 ): void {
   const parse = (raw: unknown): z.output<S> => parseUpdate(schema, raw, update.name);
-  setHandler(update as UpdateDefinition<string, [unknown]>, (raw) => handle(parse(raw)), {
-    validator: (raw) => refuse(parse(raw)),
+  setHandler(update as UpdateDefinition<string, [unknown]>, (raw) => handle(planner, parse(raw)), {
+    validator: (raw) => refuse(planner, parse(raw)),
   });
 }
 
@@ -269,6 +193,10 @@ function handOff(
   if (attempt.child !== undefined) void quietly(planner.children?.giveUp(attempt));
 }
 
+function refuseFinish(planner: PlanningWorkflow): void {
+  refuseIfClosing(preparedState(planner));
+}
+
 function finish(planner: PlanningWorkflow): string {
   planner.hear((state) => state.closeFor('person', PLANNER_TEXT.finishedByPerson));
   tellBelow(planner, { kind: 'finish' });
@@ -280,7 +208,7 @@ function refuseSteer(planner: PlanningWorkflow, { task }: Steer): void {
   if (task !== undefined) refuseUnlessTaskIs(planner, task, ['running']);
 }
 
-async function steered(planner: PlanningWorkflow, { text, task: id }: Steer): Promise<string> {
+async function steer(planner: PlanningWorkflow, { text, task: id }: Steer): Promise<string> {
   if (id === undefined) {
     steerAll(planner, text);
     return PLANNER_TEXT.steered;
@@ -295,6 +223,11 @@ async function steered(planner: PlanningWorkflow, { text, task: id }: Steer): Pr
   }
   planner.hear(() => undefined);
   return PLANNER_TEXT.told(id);
+}
+
+function refuseCancelTask(planner: PlanningWorkflow, { task }: Pick<CancelTask, 'task'>): void {
+  refuseUnless(!planner.isEnding, PLANNER_TEXT.ending);
+  refuseUnlessTaskIs(planner, task, ['pending', 'running']);
 }
 
 async function cancelTask(
@@ -312,10 +245,18 @@ async function cancelTask(
   return PLANNER_TEXT.cancellingTask(id);
 }
 
+function refuseRetryTask(planner: PlanningWorkflow, { task }: RetryTask): void {
+  refuseIf(preparedState(planner).commands.whyNotRetried(task));
+}
+
 function retryTask(planner: PlanningWorkflow, { task, text }: RetryTask): string {
   let ids: string[] = [];
   planner.hear((state) => (ids = state.commands.retry(task, text, Date.now())));
   return PLANNER_TEXT.retrying(ids);
+}
+
+function refuseReleaseTask(planner: PlanningWorkflow, { task }: ReleaseTask): void {
+  refuseIf(preparedState(planner).commands.whyNotReleased(task));
 }
 
 function releaseTask(planner: PlanningWorkflow, { task, reason = '' }: ReleaseTask): string {
@@ -330,7 +271,7 @@ function addTask(planner: PlanningWorkflow, asked: z.output<typeof AddTask>): st
   return PLANNER_TEXT.added(spec.id);
 }
 
-function refuseTask(planner: PlanningWorkflow, asked: z.output<typeof AddTask>): void {
+function refuseAddTask(planner: PlanningWorkflow, asked: z.output<typeof AddTask>): void {
   const state = preparedState(planner);
   refuseIfClosing(state);
   const errors = whyNotAdded(asked, knownTasks(state.tasks), state.openSpecs(), divisionRules(planner));
@@ -341,6 +282,13 @@ function divisionRules({ position }: PlanningWorkflow): { scope: string[]; subta
   if (position?.division === undefined) return undefined;
   const { division }: RunSettings = position.context.settings;
   return { scope: position.division.task.scope, subtasks: division.subtasks };
+}
+
+function refuseSetLimits(planner: PlanningWorkflow, limits: SetLimits): void {
+  const { commands } = preparedState(planner);
+  // What a division may spend is reserved by the planner above it.
+  refuseUnless(limits.budget === undefined || planner.position?.above.length === 0, PLANNER_TEXT.notLimited);
+  refuseIf(commands.whyNotLimited(limits));
 }
 
 function setLimits(planner: PlanningWorkflow, limits: SetLimits): string {
@@ -366,21 +314,35 @@ async function reject({ planning, approvals }: ListeningRun, { name, reason }: R
   return PLANNER_TEXT.rejected(waiting.name);
 }
 
-function refuseDecision(planner: PlanningWorkflow, { name, all }: { name?: string | undefined; all: boolean }): void {
-  const desk = preparedState(planner).approvals;
+function refuseDecision({ planning }: ListeningRun, { name, all = false }: Approve): void {
+  const desk = preparedState(planning).approvals;
   if (all) return refuseUnless(desk.waiting.length > 0, PLANNER_TEXT.nothingWaits);
   const named = desk.named(name);
   if (typeof named === 'string') throw refused(named);
 }
 
-function pause(run: ListeningRun, reason: string): string {
+function refusePause({ planning }: ListeningRun): void {
+  refuseUnless(planning.state !== undefined && planning.state.status.paused === undefined, PLANNER_TEXT.cannotPause);
+  refuseUnless(!planning.isEnding, PLANNER_TEXT.ending);
+}
+
+function pause(run: ListeningRun, { reason = PLANNER_TEXT.pausedByPerson }: Pause): string {
   run.pause(reason);
   return PLANNER_TEXT.paused;
+}
+
+function refuseResume({ planning }: ListeningRun): void {
+  refuseUnless(planning.state?.status.paused !== undefined, PLANNER_TEXT.notPaused);
 }
 
 function resume(run: ListeningRun): string {
   run.resume();
   return PLANNER_TEXT.resumed;
+}
+
+function refuseCancelRun({ planning }: ListeningRun): void {
+  const { closing } = preparedState(planning).status;
+  refuseUnless(closing?.by !== 'cancel', PLANNER_TEXT.closing(closing?.reason ?? ''));
 }
 
 /** In good order: agents hand off what there is, which takes calls of their models. */
