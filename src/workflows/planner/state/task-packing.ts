@@ -127,7 +127,7 @@ const resultOf = ({ used, conflicts, ref, landed }: Outcome): Outcome => ({
 
 /** @returns all tasks in their order, in at most `room` characters of JSON as far as cutting what has ended gets. */
 export function packTasks(tasks: readonly TaskRecord[], room: number): PackedTask[] {
-  let packed: PackedTask[] = tasks.map(flat);
+  let packed: PackedTask[] = [];
   for (const { of, reduce } of CUTS) {
     packed = tasks.map((task) => (of(task) ? rowOf(reduce(task)) : flat(task)));
     if (JSON.stringify(packed).length <= room) return packed;
