@@ -37,7 +37,7 @@ export class GatedBranch {
   }
 
   get isRed(): boolean {
-    return this.gate.state.tip === 'red';
+    return this.gate.seen.tip === 'red';
   }
 
   /** Why nothing but fixes lands, though nobody has frozen it. */
@@ -47,7 +47,8 @@ export class GatedBranch {
 
   /** What is known and holds as long as the branch stays where it is; only when nothing is under way. */
   findings(): GateFindings | undefined {
-    const { tip, failed } = this.gate.state;
+    const { tip } = this.gate.seen;
+    const failed = [...this.gate.seen.failed];
     const { base } = this.lines;
     if (base === undefined) return undefined;
     // What a red tip fails with is not carried: it is checked again.
@@ -61,22 +62,21 @@ export class GatedBranch {
 
   /** A person says that a branch which failed by itself is worth another look. */
   doubtTip(): void {
-    if (this.isRed) Object.assign(this.gate.state, { tip: 'unknown', tipFailures: 0 });
+    this.gate.doubtTip();
   }
 
   /** What a sweep has seen freezes the branch or thaws it, unless the gate has seen something newer pass. */
   hear(health: BranchHealth, now: number): void {
-    const { state } = this.gate;
     switch (health.kind) {
       case 'unknown':
         this.queue.thaw('reconciler', health.by);
         return;
       case 'green':
         this.queue.thaw('reconciler');
-        if (health.commit === this.lines.base) Object.assign(state, { tip: 'green', tipFailures: 0 });
+        if (health.commit === this.lines.base) this.gate.trustTip();
         return;
       case 'red':
-        if (state.tip === 'green' && this.lines.base !== undefined && health.commit !== this.lines.base) {
+        if (this.gate.seen.tip === 'green' && this.lines.base !== undefined && health.commit !== this.lines.base) {
           this.effects.log.info('a sweep is older than what has landed since', { commit: health.commit });
           return;
         }
@@ -116,8 +116,7 @@ export class GatedBranch {
 
   refused(line: readonly string[], outcome: MergeOutcome): void {
     this.settle(line, outcome);
-    this.gate.state.landing = null;
-    this.gate.withdraw(line);
+    this.gate.refused(line);
   }
 
   /** Nobody waits for what cannot come. */

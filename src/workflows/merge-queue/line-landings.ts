@@ -34,7 +34,7 @@ export class LineLandings {
   private async push(line: readonly string[]): Promise<void> {
     const { lines, gate, queue, verdicts, effects } = this.branch;
     // While it waited for its turn, the branch was found to be somewhere else.
-    if (gate.state.landing !== line) return;
+    if (gate.seen.landing !== line) return;
     const composed = lines.find(line);
     const { base } = lines;
     if (composed === undefined || base === undefined) {

@@ -90,11 +90,11 @@ export class Planning {
     try {
       const { talk, view } = await this.opened(state, news);
       const end = await this.loop(state, talk, view, share);
-      if (end.kind !== 'planned') state.untold(news);
+      if (end.kind !== 'planned') state.news.giveBack(news);
       return end;
     } catch (error) {
-      state.roundSpent({ metrics: NO_METRICS });
-      state.untold(news);
+      state.budget.roundEnded({ metrics: NO_METRICS });
+      state.news.giveBack(news);
       throw error;
     }
   }
@@ -107,18 +107,18 @@ export class Planning {
       this.current.view = view;
       return this.current;
     }
-    const begun = state.totals().planned > 0;
+    const begun = state.plan.rounds > 0;
     const { messages, view } = await runActivities.briefPlanner({
       run,
       spec,
       ...(this.division === undefined ? {} : { division: this.division }),
-      ...(begun ? { resume: { scratchpad: state.scratchpad, ...tasksToResume(state.tasks) } } : {}),
+      ...(begun ? { resume: { scratchpad: state.plan.scratchpad, ...tasksToResume(state.tasks) } } : {}),
     });
     const talk = { ...newConversation(messages, Date.now()), turn: this.turns, number: this.number };
     this.current = { talk, view };
     if (begun || news.steering.length > 0) {
-      const told = await runActivities.briefReplan({ run, spec, view, news });
-      talk.messages.push(told.message);
+      const { message } = await runActivities.briefReplan({ run, spec, view, news });
+      talk.messages.push(message);
     }
     return this.current;
   }
@@ -137,7 +137,7 @@ export class Planning {
     } finally {
       // Also after a failure: what was asked was paid, and a turn's number is used once.
       this.turns = Math.max(this.turns, talk.turn);
-      state.roundSpent({ metrics: difference(talk.metrics, spent), estimated: talk.inFlight });
+      state.budget.roundEnded({ metrics: difference(talk.metrics, spent), estimated: talk.inFlight });
       delete talk.inFlight;
     }
   }
