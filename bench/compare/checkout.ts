@@ -105,7 +105,7 @@ async function copyPackages({ root, dir, env, runner }: Omit<SetUp, 'name' | 'sa
   for (const how of ['--link', '--reflink=auto']) {
     const argv = ['cp', '-a', how, '--', join(root, 'node_modules'), to];
     const { code } = await runner.run({ argv, cwd: dir, env });
-    if (code === 0) return rmSync(join(to, '.cache'), { recursive: true, force: true });
+    if (code === 0) return;
     rmSync(to, { recursive: true, force: true });
   }
   // The set-up installs them.

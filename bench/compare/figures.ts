@@ -57,8 +57,8 @@ function figureOf(measured: Measured, of: 'window' | 'whole'): Figures {
   return figures;
 }
 
-/** `title` is "pair 3, BA". One line for each basis, and one for each remark. */
-export function pairLines(title: string, pair: Pair): string[] {
+/** `title` is "pair 3, B A", `names` are those of its runs. One line for each basis, and one for each remark. */
+export function pairLines(title: string, names: readonly [string, string], pair: Pair): string[] {
   const line = (of: 'window' | 'whole'): string => {
     const [a, b] = [figureOf(pair[0], of), figureOf(pair[1], of)];
     const column = (name: string, key: keyof Figures) =>
@@ -69,7 +69,7 @@ export function pairLines(title: string, pair: Pair): string[] {
   const others = pair.map(({ othersCpuSeconds }) => othersCpuSeconds?.toFixed(1));
   const beside =
     pair[0].othersCpuSeconds === null ? [] : [`${title}   other programs used ${others.join(' and ')} CPU s`];
-  const remarks = pair.flatMap((run, i) => run.remarks.map((remark) => `${title}   the run of ${'AB'[i]} ${remark}`));
+  const remarks = pair.flatMap((run, i) => run.remarks.map((remark) => `${title}   the run of ${names[i]} ${remark}`));
   return [...(basisOf(pair) === 'window' ? [line('window')] : []), line('whole'), ...beside, ...remarks];
 }
 
@@ -92,7 +92,7 @@ export function summaryLines(pairs: readonly Pair[], control: readonly Pair[]): 
 function controlLines(basis: 'window' | 'whole', control: readonly Pair[]): string[] {
   if (control.length < 2) return [];
   const { cpu, wall } = compareBy(basis, control);
-  const lines = [intervalLine('control A A, CPU', cpu), intervalLine('control A A, wall', wall)];
+  const lines = [intervalLine("control A A', CPU", cpu), intervalLine("control A A', wall", wall)];
   if (containsOne(cpu) && containsOne(wall)) return lines;
   return [
     ...lines,
