@@ -1,6 +1,6 @@
 /** Checkouts of commits beside this one, each set up with its own packages, in a temporary folder. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { StepError } from '../../infra/lib/step-error.mjs';
 import { outsidePath, staleReason } from '../../infra/setup/npm.mjs';
@@ -99,13 +99,20 @@ async function setUp({ root, dir, name, env, runner, say }: SetUp): Promise<void
   if (code !== 0) throw new StepError(`the set-up of ${name}`, `it exited with ${code}:\n${end}`, 'see what it says.');
 }
 
-/** Hard links where both folders are on one file system: nothing writes into a package that is installed. */
+/**
+ * Hard links where both folders are on one file system: nothing writes into a package that is installed. npm does write
+ * into its list of them, so each checkout has its own.
+ */
 async function copyPackages({ root, dir, env, runner }: Omit<SetUp, 'name' | 'say'>): Promise<void> {
   const to = join(dir, 'node_modules');
   for (const how of ['--link', '--reflink=auto']) {
     const argv = ['cp', '-a', how, '--', join(root, 'node_modules'), to];
     const { code } = await runner.run({ argv, cwd: dir, env });
-    if (code === 0) return;
+    if (code === 0) {
+      const list = join(to, '.package-lock.json');
+      rmSync(list);
+      return copyFileSync(join(root, 'node_modules', '.package-lock.json'), list);
+    }
     rmSync(to, { recursive: true, force: true });
   }
   // The set-up installs them.

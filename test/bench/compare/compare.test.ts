@@ -85,7 +85,7 @@ test('a run that fails ends the comparison with what the benchmark said, and lea
   const { code, stderr } = await ended;
   expect(code).toBe(1);
   expect(stderr).toMatch(/failed at a run of [0-9a-f]+: `dispatch` exited with 1/);
-  expect(stderr).toContain('--no-such-option');
+  expect(stderr).toContain('ERR_PARSE_ARGS_UNKNOWN_OPTION');
   expectNothingLeft();
 }, 300_000);
 

@@ -1,9 +1,10 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { makeControlGroup } from '../../../bench/compare/control-group.ts';
 import { createRunner } from '../../../bench/compare/runner.ts';
+import { processesOf } from '../../support/processes.ts';
 
 let folder: string;
 let stop: AbortController;
@@ -59,7 +60,7 @@ test.each(WAYS)('$way: CPU of a server that nobody waits for counts, and it does
     // Ticks of 10 ms on each processor, where it is not the group that counts.
     expect(ended.cpuSeconds).toBeGreaterThan(0.45);
     expect(ended.wallSeconds).toBeGreaterThan(0.45);
-    expect(() => process.kill(Number(readFileSync(file, 'utf8')), 0)).toThrow(/ESRCH/);
+    expect(processesOf(folder)).toEqual([]);
   } finally {
     await open.close();
   }
@@ -90,7 +91,7 @@ test.each(WAYS)('$way: an end in the middle kills the command and what it has st
     while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 20));
     stop.abort(new Error('ended by a person'));
     await expect(running).rejects.toThrow('ended by a person');
-    expect(() => process.kill(Number(readFileSync(file, 'utf8')), 0)).toThrow(/ESRCH/);
+    expect(processesOf(folder)).toEqual([]);
     await expect(open.run(waits)).rejects.toThrow('ended by a person');
   } finally {
     await open.close();
