@@ -3,7 +3,7 @@ import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { PlannerInput, type SpecSource } from '../shared/contracts/run.ts';
-import { describeIssues } from '../shared/settings.ts';
+import { describeIssues } from '../shared/config/run-settings.ts';
 import { usageError } from './errors.ts';
 import { specFolder } from './spec-folder.ts';
 import { cliText } from './text.ts';

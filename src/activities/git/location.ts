@@ -2,8 +2,8 @@
 import { realpath } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
-import { repositoryKey } from '../../shared/ids.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import { repositoryKey } from '../../shared/base/ids.ts';
 import { PROTOCOLS } from './environment.ts';
 import { GitError, redact } from './errors.ts';
 import { createGit, type Git } from './run-git.ts';

@@ -1,5 +1,5 @@
 /** What commits' trees consist of, asked of git once for each commit. */
-import { CommitSha } from '../../shared/ids.ts';
+import { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror, TreeContent } from './contract.ts';
 
 /** Some 100 bytes each. */

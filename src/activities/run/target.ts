@@ -1,6 +1,6 @@
 /** The branch that a run lands on. */
-import { FailureType, terminal } from '../../shared/failures.ts';
-import { defaultBranch } from '../../shared/ids.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import { defaultBranch } from '../../shared/base/ids.ts';
 import type { RepositoryLocation } from '../git/location.ts';
 import { branchRef, checkRef } from '../git/names.ts';
 

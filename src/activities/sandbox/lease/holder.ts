@@ -1,7 +1,7 @@
 /** The task that holds a lease, as the server knows it. */
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { LeasedMessage } from '../../../shared/contracts/sandbox.ts';
-import type { Chain } from '../../../shared/ids.ts';
+import type { Chain } from '../../../shared/base/ids.ts';
 import { leasedSignal } from '../../../shared/messages.ts';
 
 /**
