@@ -61,10 +61,22 @@ export default {
     },
     {
       name: 'activities-know-shared-only',
-      comment: 'src/activities imports src/shared; it gets everything else as arguments from src/worker.ts.',
+      comment:
+        'src/activities imports src/shared, and of src/host what command and worker must do in the very same way; it ' +
+        'gets everything else as arguments from src/worker.ts.',
       severity: 'error',
       from: { path: '^src/activities/' },
-      to: { path: '^(src|infra|examples|bench|test|bin)/', pathNot: '^src/(shared|activities)/' },
+      to: {
+        path: '^(src|infra|examples|bench|test|bin)/',
+        pathNot: ['^src/(shared|activities)/', '^src/host/(repository|processes)\\.ts$', '^infra/lib/lock\\.mjs$'],
+      },
+    },
+    {
+      name: 'what-all-import-knows-shared-only',
+      comment: 'The command and activities both import these: what they import in turn, both would.',
+      severity: 'error',
+      from: { path: '^src/host/(repository|processes)\\.ts$' },
+      to: { path: '^(src|infra|examples|bench|test|bin)/', pathNot: '^src/shared/' },
     },
     {
       name: 'people-watch-through-temporal',
