@@ -4,29 +4,27 @@
  * started again, on the work tree as it is.
  */
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { CommandActivities } from '../../shared/contracts/activities.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
 import { CommandRequest, type CommandResult } from '../../shared/contracts/agent-command.ts';
 import { agentFailure, cancelledAfter } from '../../shared/agent-failure.ts';
 import { AgentMetrics } from '../../shared/contracts/task.ts';
-import { FailureType, failureTypeOf, terminal } from '../../shared/failures.ts';
+import { failureTypeOf } from '../../shared/failures.ts';
 import { LOOP_TEXT } from '../../shared/loop-text.ts';
+import { startBeats, throwIfCancelled } from '../heartbeats.ts';
 import { createModelGateway } from '../gateway/gateway.ts';
 import type { Models } from '../llm/models.ts';
 import type { Log } from '../log.ts';
 import type { Sandboxes } from '../sandbox/index.ts';
 import type { InboxSource } from './inbox.ts';
-import { throwIfCancelled } from '../sandbox/heartbeat.ts';
-import type { ChainWatch } from '../temporal/chains.ts';
+import { type ChainWatch, waitUntilWanted } from '../temporal/chains.ts';
 
 /** On the sandbox's loopback. */
 const PORT = 3100;
 /** The router chooses: any name is taken, and this one is told. */
 const MODEL = 'agentswarm';
 const OUTPUT_BYTES = 24_000;
-const PAUSE_CHECK_MS = 3_000;
 const HEARTBEAT_MS = 1_000;
 
 export type CommandDeps = {
@@ -71,14 +69,14 @@ export function createCommandActivities({ exec, models, chains, inbox, log }: Co
             idempotencyKey: `${asked.agent.workflowId}/${asked.agent.firstRunId}/${attempt}.${calls}`,
             signal: AbortSignal.any([signal, request.signal]),
             abandoned: new AbortController().signal,
-            gate: () => waitUntilWanted(asked, chains, request.signal),
+            gate: () => waitUntilWanted(chains, asked.ancestors, { signal: request.signal }),
           });
         },
       });
       // Before anything else hears of it: what it breaks off is paid for all the same.
       let estimated: Budget | undefined;
       signal.addEventListener('abort', () => (estimated = gateway.unanswered), { once: true });
-      const beat = setInterval(() => context.heartbeat({ metrics: gateway.metrics }), HEARTBEAT_MS);
+      const stopBeats = startBeats(() => ({ metrics: gateway.metrics }), HEARTBEAT_MS);
       try {
         return await run(asked, gateway, token, signal);
       } catch (error) {
@@ -89,7 +87,7 @@ export function createCommandActivities({ exec, models, chains, inbox, log }: Co
         context.heartbeat({ metrics: gateway.metrics });
         throw isTerminal(error) ? agentFailure(error, gateway.metrics) : error;
       } finally {
-        clearInterval(beat);
+        stopBeats();
         log.info({ workflowId: asked.agent.workflowId, calls, ...gateway.metrics }, 'external agent');
       }
     },
@@ -149,20 +147,3 @@ export function createCommandActivities({ exec, models, chains, inbox, log }: Co
 }
 
 const isTerminal = (error: unknown): boolean => failureTypeOf(error) !== undefined;
-
-/** Waits while the run is paused; throws Orphaned when an ancestor no longer runs as the chain that started it. */
-async function waitUntilWanted({ ancestors }: CommandRequest, chains: ChainWatch, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    signal.throwIfAborted();
-    const check = await chains.check(ancestors);
-    if (check.kind === 'orphaned') {
-      const { workflowId } = check.by;
-      throw terminal(
-        FailureType.Orphaned,
-        `The LLM call was not made: ${workflowId}, which it was for, is ${check.status}.`,
-      );
-    }
-    if (!check.paused) return;
-    await sleep(PAUSE_CHECK_MS, undefined, { signal });
-  }
-}

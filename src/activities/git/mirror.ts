@@ -28,7 +28,7 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
   const { location } = repo;
   const tips = new Map<string, { tip: CommitSha; at: number }>();
   const trees = new Map<CommitSha, string>();
-  const latestFetch = new Map<string, { waiting?: Promise<CommitSha>; running: Promise<unknown> }>();
+  const fetches = new Map<string, (asked: void) => Promise<CommitSha>>();
 
   function run(argv: readonly string[], options: GitOptions = {}): Promise<GitOutput> {
     const remote = REMOTE_COMMANDS.has(argv[0] ?? '') ? { remote: location } : {};
@@ -72,7 +72,7 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
   const push = async (works: readonly Work[]): Promise<void> => {
     await run([...PUSH, '--', location, ...works.map(({ commit, ref }) => `+${commit}:${ref}`)]);
   };
-  const pushTogether = gathered<Work>(push, (work) => push([work]), REFS_AT_ONCE);
+  const pushTogether = gathered(push, { alone: (work: Work) => push([work]), most: REFS_AT_ONCE });
 
   const mirror: Mirror = {
     dir,
@@ -87,20 +87,9 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
     /** Callers that come while a fetch runs share the next one: theirs must begin after they asked. */
     async fetchBranch(branch) {
       checkRef(branchRef(branch));
-      const current = latestFetch.get(branch);
-      if (current?.waiting !== undefined) return current.waiting;
-      const before = current?.running ?? Promise.resolve();
-      const slot: { waiting?: Promise<CommitSha>; running: Promise<unknown> } = { running: before };
-      const fetching = before
-        .catch(() => undefined)
-        .then(() => {
-          delete slot.waiting;
-          return fetchNow(branch);
-        });
-      slot.waiting = fetching;
-      slot.running = fetching;
-      latestFetch.set(branch, slot);
-      return fetching;
+      const fetch = fetches.get(branch) ?? gathered<void, CommitSha>(() => fetchNow(branch));
+      fetches.set(branch, fetch);
+      return await fetch();
     },
 
     async recentTip(branch) {

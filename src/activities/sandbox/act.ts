@@ -6,20 +6,24 @@
  */
 import type { ActRequest, ActResult, Checkpoint, ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
 import type { SandboxLimits } from '../../shared/config.ts';
+import type { Exclusive } from '../../shared/semaphore.ts';
 import type { Mirrors } from '../git/contract.ts';
+import { type Beats, heartbeating, throwIfCancelled } from '../heartbeats.ts';
 import type { Log } from '../log.ts';
 import { remoteCheckpointRef, storeTree } from './code/checkpoint.ts';
 import { CheckpointError } from './code/checkpoint-git.ts';
 import type { KeptPacks } from './code/kept-packs.ts';
 import type { CheckpointPushes } from './code/pushes.ts';
 import { restoreTree } from './code/restore.ts';
-import { startBeats, throwIfCancelled } from './heartbeat.ts';
 import type { SandboxProvider } from './provider.ts';
 import type { Setups } from './setup.ts';
 import type { Journal, TurnJournal } from './state/journal.ts';
 import type { Records } from './state/lease-file.ts';
 import { mayWrite, runTool } from './tools/index.ts';
 import type { Turnstile } from './turnstile.ts';
+
+/** A tool that runs hears of a cancellation with the answer to a heartbeat. */
+const BEAT_MS = 1_000;
 
 export type ActDeps = {
   provider: SandboxProvider;
@@ -31,22 +35,17 @@ export type ActDeps = {
   setups: Setups;
   limits: SandboxLimits;
   /** One act at a time for each sandbox: a retry may come while a cancelled attempt still ends. */
-  exclusive: <T>(key: string, body: () => Promise<T>) => Promise<T>;
+  exclusive: Exclusive;
   turnstile: Turnstile;
   log: Log;
 };
 
 /** @throws SandboxGone when the sandbox is not here under this epoch; CancelledFailure. */
-export async function act(deps: ActDeps, request: ActRequest): Promise<ActResult> {
-  const beats = startBeats({ turn: request.turn, calls: request.calls.length });
-  try {
-    return await deps.exclusive(request.sandbox.id, () => deps.turnstile(() => new Turn(deps, request, beats).run()));
-  } catch (error) {
-    await throwIfCancelled(beats.signal);
-    throw error;
-  } finally {
-    beats.stop();
-  }
+export function act(deps: ActDeps, request: ActRequest): Promise<ActResult> {
+  return heartbeating(
+    (beats) => deps.exclusive(request.sandbox.id, () => deps.turnstile(() => new Turn(deps, request, beats).run())),
+    { details: { turn: request.turn, calls: request.calls.length }, everyMs: BEAT_MS },
+  );
 }
 
 class Turn {
@@ -56,7 +55,7 @@ class Turn {
   private readonly signal: AbortSignal;
   private readonly beat: (details: unknown) => void;
 
-  constructor(deps: ActDeps, request: ActRequest, beats: { signal: AbortSignal; beat: (details: unknown) => void }) {
+  constructor(deps: ActDeps, request: ActRequest, beats: Beats) {
     this.deps = deps;
     this.request = request;
     this.id = request.sandbox.id;

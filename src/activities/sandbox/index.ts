@@ -5,6 +5,7 @@ import type { Config } from '../../shared/config.ts';
 import type { SandboxActivities } from '../../shared/contracts/activities.ts';
 import type { SandboxRef } from '../../shared/contracts/agent.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
+import { createExclusive, Semaphore } from '../../shared/semaphore.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../log.ts';
 import type { Processes } from '../process/spawner.ts';
@@ -15,14 +16,12 @@ import { createKeptPacks } from './code/kept-packs.ts';
 import { createCheckpointPushes } from './code/pushes.ts';
 import { createProvider } from './create-provider.ts';
 import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
-import { createPlaces } from './lease/places.ts';
 import { reapLeftovers } from './lease/reaper.ts';
 import type { ExecOptions, SandboxProvider, SandboxResult } from './provider.ts';
 import { createScratch, type Scratch } from './scratch.ts';
 import { createSetups } from './setup.ts';
 import { createJournal } from './state/journal.ts';
 import { createRecords } from './state/lease-file.ts';
-import { createMutex } from './state/mutex.ts';
 import { createTurnstile } from './turnstile.ts';
 
 export type SandboxDeps = {
@@ -81,7 +80,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     pushes,
     setups,
     limits,
-    exclusive: createMutex(),
+    exclusive: createExclusive(),
     turnstile,
     log,
   };
@@ -100,8 +99,8 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     turnstile,
     log,
   };
-  const places = createPlaces(config.maxSandboxes);
-  const reservedPlaces = createPlaces(config.reservedSlots);
+  const places = new Semaphore(config.maxSandboxes);
+  const reservedPlaces = new Semaphore(config.reservedSlots);
   const reap = () => reapLeftovers({ provider, packs, records, chains, held, log });
 
   return {

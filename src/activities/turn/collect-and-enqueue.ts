@@ -13,7 +13,7 @@ export type FinishDeps = { collectWork: SandboxActivities['collectWork']; enqueu
 export function createFinishActivities({ collectWork, enqueue, log }: FinishDeps): FinishActivities {
   return {
     collectAndEnqueue(work) {
-      return heartbeating(async (signal) => {
+      return heartbeating(async ({ signal }) => {
         const collected = await collectWork(work.collect);
         const asked = askForFinished(work, collected);
         // A task that is cancelled now has handed nothing off, and what it tells is true.
