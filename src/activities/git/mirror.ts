@@ -1,6 +1,7 @@
 /** One bare mirror: what Mirror promises, by git's plumbing. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
 import type { Author } from '../../shared/contracts/merge.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import { CommitSha } from '../../shared/ids.ts';
@@ -27,7 +28,7 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
   const { dir, repo, git, converse } = options;
   const { location } = repo;
   const tips = new Map<string, { tip: CommitSha; at: number }>();
-  const trees = new Map<CommitSha, string>();
+  const trees = new LRUCache<CommitSha, string>({ max: TREES_KNOWN });
   const fetches = new Map<string, (asked: void) => Promise<CommitSha>>();
 
   function run(argv: readonly string[], options: GitOptions = {}): Promise<GitOutput> {
@@ -132,7 +133,6 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
       const known = trees.get(commit);
       if (known !== undefined) return known;
       const tree = await line(['rev-parse', '--verify', `${sha(commit)}^{tree}`]);
-      if (trees.size >= TREES_KNOWN) trees.clear();
       trees.set(commit, tree);
       return tree;
     },

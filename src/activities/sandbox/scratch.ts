@@ -15,7 +15,7 @@ import type { SetupResult } from './setup-install.ts';
 import type { Setups } from './setup.ts';
 import type { Records } from './state/lease-file.ts';
 import type { Turnstile } from './turnstile.ts';
-import { thisMaker } from './state/maker.ts';
+import { thisMaker } from '../../host/processes.ts';
 
 export type ScratchRequest = {
   mirror: Mirror;

@@ -1,6 +1,7 @@
 /** How the workflows that an agent works for stand on the server. A describe takes about 5 ms; cached. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Client, type WorkflowExecutionDescription, WorkflowNotFoundError } from '@temporalio/client';
+import { LRUCache } from 'lru-cache';
 import { FailureType, terminal } from '../../shared/failures.ts';
 import type { Chain } from '../../shared/ids.ts';
 import { PAUSED_MEMO } from '../../shared/messages.ts';
@@ -32,7 +33,7 @@ export function createChainWatch(
   options: { cacheMs?: number; rootCacheMs?: number; now?: () => number } = {},
 ): ChainWatch {
   const { cacheMs = 30_000, rootCacheMs = Math.min(1_000, cacheMs), now = Date.now } = options;
-  const cache = new Map<string, Entry>();
+  const cache = new LRUCache<string, Entry>({ max: 5_000 });
 
   async function describe(workflowId: string): Promise<Standing | null> {
     try {
@@ -51,10 +52,12 @@ export function createChainWatch(
   function standingOf(workflowId: string, maxAgeMs: number): Promise<Standing | null> {
     const cached = cache.get(workflowId);
     if (cached !== undefined && now() - cached.at < maxAgeMs) return cached.standing;
-    if (cache.size > 5_000) cache.clear();
     const standing = describe(workflowId);
-    cache.set(workflowId, { at: now(), standing });
-    standing.catch(() => cache.delete(workflowId));
+    const entry = { at: now(), standing };
+    cache.set(workflowId, entry);
+    standing.catch(() => {
+      if (cache.peek(workflowId) === entry) cache.delete(workflowId);
+    });
     return standing;
   }
 

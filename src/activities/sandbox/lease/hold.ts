@@ -28,7 +28,7 @@ import type { Setups } from '../setup.ts';
 import type { LeaseRecord, Records } from '../state/lease-file.ts';
 import { tellHolder } from './holder.ts';
 import type { Turnstile } from '../turnstile.ts';
-import { thisMaker } from '../state/maker.ts';
+import { thisMaker } from '../../../host/processes.ts';
 
 export type HoldDeps = {
   provider: SandboxProvider;
