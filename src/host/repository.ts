@@ -22,11 +22,13 @@ export type RepositoryLocation = {
   checkedOut: string[];
 };
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 type Options = {
   /** What a relative path stands on; without it only URLs and absolute paths are taken. */
   cwd?: string;
-  /** Of the person whose repository it is: PATH, HOME and where git's own configuration is. */
-  env?: Readonly<Record<string, string | undefined>>;
+  /** Of the person whose repository it is: PATH, HOME and where git's configuration is. */
+  env?: Environment;
 };
 
 const ABSOLUTE = 'Give a URL (https://…, ssh://…, git@host:path) or an absolute path.';
@@ -103,7 +105,7 @@ function byUrl(location: string): RepositoryLocation {
  * A local repository is its common git folder, whichever of its work trees it is named by; as git lists its main work
  * tree, it is called by the folder that the `.git` is in.
  */
-async function inspectPath(path: string, env: Options['env'] & object): Promise<RepositoryLocation> {
+async function inspectPath(path: string, env: Environment): Promise<RepositoryLocation> {
   const unusable = (why: string, remedy: string, cause?: unknown): Error =>
     terminal(FailureType.RepositoryUnusable, `${path} ${why}`, remedy, cause);
   let real: string;
@@ -148,16 +150,22 @@ async function inspectPath(path: string, env: Options['env'] & object): Promise<
  * The repository is the person's own, so git may read it in place. Both commands that are asked run no hook and no
  * program of its configuration; of the environment git gets nothing that leads it to another repository.
  */
-function lookAt(folder: string, env: Options['env'] & object): ReturnType<typeof simpleGit> {
-  const passed = ['PATH', 'HOME', 'TMPDIR', 'XDG_CONFIG_HOME'].flatMap((name) =>
-    env[name] === undefined ? [] : [[name, env[name]]],
-  );
-  // A bare repository that is named is no trap that one fell into.
-  return simpleGit({ baseDir: folder, config: ['safe.bareRepository=all'], timeout: { block: 120_000 } }).env({
-    ...Object.fromEntries(passed),
+function lookAt(folder: string, env: Environment): ReturnType<typeof simpleGit> {
+  const passed: Record<string, string> = {};
+  for (const name of ['PATH', 'HOME', 'TMPDIR', 'XDG_CONFIG_HOME', 'GIT_CONFIG_GLOBAL']) {
+    const value = env[name];
+    if (value !== undefined) passed[name] = value;
+  }
+  return simpleGit({
+    baseDir: folder,
+    // A bare repository that is named is no trap that one fell into.
+    config: ['safe.bareRepository=all'],
+    timeout: { block: 120_000 },
+    // Which repositories a person trusts may be in a configuration file of their own.
+    allowEnvironment: ['GIT_CONFIG_GLOBAL'],
+    unsafe: { allowUnsafeConfigPaths: true },
     // The messages are told apart by their words.
-    LC_ALL: 'C.UTF-8',
-  });
+  }).env({ ...passed, LC_ALL: 'C.UTF-8' });
 }
 
 const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');

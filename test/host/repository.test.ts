@@ -197,5 +197,9 @@ describe('paths without a usable repository', () => {
     const { dir } = bareRepository(join(folder.dir, 'x.git'));
     chownSync(dir, 4_321, 4_321);
     await expect(check(dir)).rejects.toThrow(/another user.*\n.*safe\.directory/);
+    const own = join(folder.dir, 'own-configuration');
+    writeFileSync(own, `[safe]\n\tdirectory = ${dir}\n`);
+    const trusted = await repositoryOf(dir, { env: { ...env(), GIT_CONFIG_GLOBAL: own } });
+    expect(trusted.repo.location).toBe(dir);
   });
 });

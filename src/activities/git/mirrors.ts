@@ -1,6 +1,6 @@
 /** The bare mirrors of this host: one folder per repository key, made whole or not at all. */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withLock } from '../../../infra/lib/lock.mjs';
 import type { Log } from '../log.ts';
