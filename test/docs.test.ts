@@ -4,8 +4,8 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { Config, type ConfigInput, EndpointConfig, EndpointFromEnv } from '../src/shared/config.ts';
-import { DEFAULT_RUN_SETTINGS, RunSettingsInput, Setup } from '../src/shared/settings.ts';
+import { Config, type ConfigInput, EndpointConfig, EndpointFromEnv } from '../src/shared/config/worker-config.ts';
+import { DEFAULT_RUN_SETTINGS, RunSettingsInput, Setup } from '../src/shared/config/run-settings.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');

@@ -62,7 +62,7 @@ test('the package has what is read at run time, and nothing of the checkout', ()
     'package/dist/infra/temporal/go.mod',
     'package/dist/infra/temporal/go.sum',
     'package/dist/prompts/worker.md',
-    'package/dist/src/workflow-bundle.js',
+    'package/dist/src/host/workflow-bundle.js',
     'package/dist/src/worker.js',
   ]) {
     expect([...packed]).toContain(file);

@@ -2,12 +2,12 @@
  * A run on a clock of its own: the product's state and decisions say what is started and when it is planned again;
  * only the time that tasks, landings and rounds of planning take is made up.
  */
-import { isFinished, shouldPlan } from '../../src/shared/decisions/dispatch.ts';
-import { scopesOverlap } from '../../src/shared/decisions/scopes.ts';
+import { isFinished, shouldPlan } from '../../src/shared/planner/dispatch.ts';
+import { scopesOverlap } from '../../src/shared/planner/scopes.ts';
 import { NO_METRICS } from '../../src/shared/contracts/task.ts';
 import { TaskSpec } from '../../src/shared/contracts/task.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../src/shared/settings.ts';
-import { PlannerState } from '../../src/workflows/planner/state.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../src/shared/config/run-settings.ts';
+import { PlannerState } from '../../src/workflows/planner/state/planner-state.ts';
 import type { Job } from './workload.ts';
 
 export type Timing = {

@@ -2,8 +2,8 @@
  * A merge queue as a discrete-event simulation on the real decision code. The unit of time is one check. A request
  * is good or bad for ever; a check fails when it holds a bad one, and by chance otherwise.
  */
-import { Gate, newGate } from '../../src/shared/decisions/gate/gate.ts';
-import { sameLine } from '../../src/shared/decisions/gate/line.ts';
+import { Gate, newGate } from '../../src/shared/merge-queue/gate.ts';
+import { sameLine } from '../../src/shared/merge-queue/line.ts';
 
 export type Load = {
   /** Arrivals a check time: Poisson. */

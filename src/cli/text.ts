@@ -1,5 +1,5 @@
 /** Every word that the command says, apart from the dashboard's. */
-import type { Finding } from '../shared/findings.ts';
+import type { Finding } from '../doctor/finding.ts';
 import type { SuperviseEvent } from './embedded/supervise.ts';
 
 export const helpText = {

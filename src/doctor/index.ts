@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { runProcess } from '../activities/process/run-process.ts';
-import type { LoadedConfig } from '../config.ts';
-import { embeddedTarget, externalTarget } from '../connection.ts';
-import { checkModels } from '../preflight.ts';
-import type { Finding } from '../shared/findings.ts';
+import type { LoadedConfig } from '../host/load-config.ts';
+import { embeddedTarget, externalTarget } from '../host/connection.ts';
+import { checkModels } from './preflight.ts';
+import type { Finding } from './finding.ts';
 import { examineSandboxes } from './sandboxes.ts';
 
 export type DoctorRequest = {

@@ -9,8 +9,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GitError, simpleGit } from 'simple-git';
 import type { RepositoryRef } from '../shared/contracts/run.ts';
-import { FailureType, terminal } from '../shared/failures.ts';
-import { repositoryKey } from '../shared/ids.ts';
+import { FailureType, terminal } from '../shared/base/failures.ts';
+import { repositoryKey } from '../shared/base/ids.ts';
 
 /** What git may talk to a remote by. */
 export const PROTOCOLS = ['https', 'http', 'ssh', 'file'] as const;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createMirrors } from '../../src/activities/git/mirrors.ts';
 import type { Mirror } from '../../src/activities/git/contract.ts';
 import type { LandRequest, MergeRequest } from '../../src/shared/contracts/merge.ts';
-import { repositoryKey, taskRef } from '../../src/shared/ids.ts';
+import { repositoryKey, taskRef } from '../../src/shared/base/ids.ts';
 import type { TestFiles, TestRepository } from './repos.ts';
 
 export const AUTHOR = { name: 'Swarm', email: 'swarm@example.org' };

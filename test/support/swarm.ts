@@ -11,7 +11,7 @@ import type { Client, WorkflowHandle } from '@temporalio/client';
 import type { Script } from '../../examples/scripted-model/conversation.ts';
 import type { LoggedRequest } from '../../examples/scripted-model/request-log.ts';
 import { type ScriptedModel, startScriptedModel } from '../../examples/scripted-model/server.ts';
-import type { ConfigInput } from '../../src/shared/config.ts';
+import type { ConfigInput } from '../../src/shared/config/worker-config.ts';
 import type { PlannerInput, RunReport } from '../../src/shared/contracts/run.ts';
 import type { RunSnapshot } from '../../src/shared/contracts/snapshot.ts';
 import type { TaskResult } from '../../src/shared/contracts/task.ts';

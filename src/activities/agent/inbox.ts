@@ -2,9 +2,9 @@
 import type { Client } from '@temporalio/client';
 import { z } from 'zod';
 import { AgentMessage } from '../../shared/contracts/agent-run.ts';
-import type { Chain } from '../../shared/ids.ts';
+import type { Chain } from '../../shared/base/ids.ts';
 import { saidQuery } from '../../shared/messages.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../support/log.ts';
 
 const DEADLINE_MS = 5_000;
 

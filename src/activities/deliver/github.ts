@@ -1,10 +1,10 @@
 /** Pull requests on GitHub and GitHub Enterprise. Retries are Temporal's: nothing is tried twice in here. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Octokit } from '@octokit/rest';
-import type { Config } from '../../shared/config.ts';
+import type { Config } from '../../shared/config/worker-config.ts';
 import type { Delivery } from '../../shared/contracts/deliver.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
-import type { Log } from '../log.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import type { Log } from '../support/log.ts';
 import { pullRequestBody } from './body.ts';
 import { apiError, deliveryFailure } from './failures.ts';
 import { type HostedRepository, repositoryOn } from './repository.ts';

@@ -2,7 +2,7 @@
  * A bundle out of a sandbox is untrusted: its header is read here, and its pack goes through git's fsck into the
  * mirror's objects. (`git bundle unbundle` of git 2.39 does not check the objects.)
  */
-import type { CommitSha } from '../../shared/ids.ts';
+import type { CommitSha } from '../../shared/base/ids.ts';
 import type { GitOutput } from './contract.ts';
 import { GitError } from './errors.ts';
 import type { GitOptions } from './run-git.ts';

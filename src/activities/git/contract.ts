@@ -3,7 +3,7 @@
  * are plumbing over the mirror; nothing here ever runs git inside a directory that an agent could write.
  */
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
-import type { CommitSha } from '../../shared/ids.ts';
+import type { CommitSha } from '../../shared/base/ids.ts';
 import type { NewCommit } from './commit-object.ts';
 import type { Conversation } from './conversation.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import type { Author } from '../../shared/contracts/merge.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
-import { CommitSha } from '../../shared/ids.ts';
+import { CommitSha } from '../../shared/base/ids.ts';
 import { takeBundle } from './bundle.ts';
 import { commitContent, rawDate, writeCommit } from './commit-object.ts';
 import type { GitOutput, Mirror } from './contract.ts';

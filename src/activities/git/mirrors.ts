@@ -3,7 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withLock } from '../../../infra/lib/lock.mjs';
-import type { Log } from '../log.ts';
+import type { Log } from '../support/log.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import type { Mirror, Mirrors } from './contract.ts';
 import type { Environment, GitCredentials } from './environment.ts';

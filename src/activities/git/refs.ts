@@ -1,6 +1,6 @@
 /** Where a run starts and where it lands. */
-import { FailureType, terminal } from '../../shared/failures.ts';
-import { CommitSha } from '../../shared/ids.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror } from './contract.ts';
 import { GitError, remoteWords } from './errors.ts';
 import { branchRef, checkRef } from './names.ts';

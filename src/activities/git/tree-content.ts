@@ -1,6 +1,6 @@
 /** What commits' trees consist of, asked of git once for each commit. */
 import { LRUCache } from 'lru-cache';
-import { CommitSha } from '../../shared/ids.ts';
+import { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror, TreeContent } from './contract.ts';
 
 /** Some 100 bytes each. */

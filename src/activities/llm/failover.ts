@@ -1,7 +1,7 @@
 /** The only retry loop around LLM endpoints. An outage costs time, never work. */
 import type { Role } from '../../shared/contracts/agent.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
-import type { Log } from '../log.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import type { Log } from '../support/log.ts';
 import { type Endpoint, NO_ENDPOINT_HELP } from './endpoints.ts';
 import { ProviderFailure } from './failures.ts';
 import type { Completion, CompletionRequest, Provider } from './providers/provider.ts';

@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { Message, type TranscriptRange } from '../../shared/contracts/agent.ts';
-import { tailDigest } from '../../shared/digest.ts';
+import { tailDigest } from '../../shared/base/digest.ts';
 import { transcriptQuery } from '../../shared/messages.ts';
 
 const DEADLINE_MS = 15_000;

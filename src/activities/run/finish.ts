@@ -1,8 +1,8 @@
 /** The end of a run on its remote: refs of work that landed go, the target is read back. */
 import type { RunActivities } from '../../shared/contracts/activities.ts';
-import { runRefPrefix } from '../../shared/ids.ts';
+import { runRefPrefix } from '../../shared/base/ids.ts';
 import type { Mirrors } from '../git/contract.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../support/log.ts';
 
 /** @returns `finishRun` of RunActivities. Idempotent: refs that are gone already are no error. */
 export function createFinishRun({ mirrors, log }: { mirrors: Mirrors; log: Log }): RunActivities['finishRun'] {

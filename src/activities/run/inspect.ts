@@ -4,16 +4,16 @@
  */
 import type { ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
 import type { RunActivities } from '../../shared/contracts/activities.ts';
-import type { CommitSha } from '../../shared/ids.ts';
-import { isBinary } from '../../shared/spec-files.ts';
-import { parseArguments, ROLE_TOOLS, type ToolArguments } from '../../shared/tools.ts';
+import type { CommitSha } from '../../shared/base/ids.ts';
+import { isBinary } from '../../shared/planner/spec-files.ts';
+import { parseArguments, ROLE_TOOLS, type ToolArguments } from '../../shared/agent/tools.ts';
 import type { Mirror, Mirrors } from '../git/contract.ts';
-import type { Log } from '../log.ts';
-import { entryAt, listFiles, listFolder, readBlob, repositoryPath } from './commit-files.ts';
-import { matchesGlob } from './glob.ts';
-import { grep } from './grep.ts';
-import { cutMiddle, headBytes, oneLine } from './text.ts';
-import { NEWEST, recentCommits } from './commits.ts';
+import type { Log } from '../support/log.ts';
+import { entryAt, listFiles, listFolder, readBlob, repositoryPath } from '../git/read/commit-files.ts';
+import { matchesGlob } from '../git/read/glob.ts';
+import { grep } from '../git/read/grep.ts';
+import { cutMiddle, headBytes, oneLine } from '../prompts/text.ts';
+import { NEWEST, recentCommits } from '../git/read/commits.ts';
 
 const OUTPUT_BYTES = 30_000;
 const READ_LINES = 2_000;

@@ -1,7 +1,7 @@
 /** The branch that a run lands on. */
 import type { RepositoryLocation } from '../../host/repository.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
-import { defaultBranch } from '../../shared/ids.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import { defaultBranch } from '../../shared/base/ids.ts';
 import { branchRef, checkRef } from '../git/names.ts';
 
 /**

@@ -5,16 +5,16 @@
  * 3. A turn that may have changed files ends with a checkpoint in the mirror, or the model is told why not.
  */
 import type { ActRequest, ActResult, Checkpoint, ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
-import type { SandboxLimits } from '../../shared/config.ts';
+import type { SandboxLimits } from '../../shared/config/worker-config.ts';
 import type { Exclusive } from '../../shared/semaphore.ts';
 import type { Mirrors } from '../git/contract.ts';
-import { type Beats, heartbeating, throwIfCancelled } from '../heartbeats.ts';
-import type { Log } from '../log.ts';
-import { remoteCheckpointRef, storeTree } from './code/checkpoint.ts';
-import { CheckpointError } from './code/checkpoint-git.ts';
-import type { KeptPacks } from './code/kept-packs.ts';
-import type { CheckpointPushes } from './code/pushes.ts';
-import { restoreTree } from './code/restore.ts';
+import { type Beats, heartbeating, throwIfCancelled } from '../support/heartbeats.ts';
+import type { Log } from '../support/log.ts';
+import { remoteCheckpointRef, storeTree } from './checkpoints/checkpoint.ts';
+import { CheckpointError } from './checkpoints/checkpoint-git.ts';
+import type { KeptPacks } from './checkpoints/checkpoint-store.ts';
+import type { CheckpointPushes } from './checkpoints/pushes.ts';
+import { restoreTree } from './checkpoints/restore.ts';
 import type { SandboxProvider } from './provider.ts';
 import type { Setups } from './setup.ts';
 import type { Journal, TurnJournal } from './state/journal.ts';

@@ -1,15 +1,15 @@
 /** What an agent leaves becomes one commit of the host's, on the remote. */
 import { Context } from '@temporalio/activity';
 import type { CollectRequest, CollectResult } from '../../shared/contracts/sandbox.ts';
-import { landingMessage } from '../../shared/commit-message.ts';
-import { boundedPaths } from '../../shared/handoff-size.ts';
-import { CHANGE_TRAILER, CommitSha } from '../../shared/ids.ts';
-import { findTampering } from '../checks/tamper.ts';
+import { landingMessage } from '../../shared/base/commit-message.ts';
+import { boundedPaths } from '../../shared/task/handoff-size.ts';
+import { CHANGE_TRAILER, CommitSha } from '../../shared/base/ids.ts';
+import { findTampering } from '../git/tamper-diff.ts';
 import type { Mirror } from '../git/contract.ts';
-import { heartbeating, throwIfCancelled } from '../heartbeats.ts';
+import { heartbeating, throwIfCancelled } from '../support/heartbeats.ts';
 import type { ActDeps } from './act.ts';
-import { storeTree } from './code/checkpoint.ts';
-import { restoreTree } from './code/restore.ts';
+import { storeTree } from './checkpoints/checkpoint.ts';
+import { restoreTree } from './checkpoints/restore.ts';
 
 /** How many paths go on one command line. */
 const PATHS_AT_ONCE = 500;

@@ -1,19 +1,19 @@
 /** The sandboxes of this host: their activities, and the clean-up of what is left over. */
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
-import type { Config } from '../../shared/config.ts';
+import type { Config } from '../../shared/config/worker-config.ts';
 import type { SandboxActivities } from '../../shared/contracts/activities.ts';
 import type { SandboxRef } from '../../shared/contracts/agent.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
 import { createExclusive, Semaphore } from '../../shared/semaphore.ts';
 import type { Mirrors } from '../git/contract.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../support/log.ts';
 import type { Processes } from '../process/spawner.ts';
-import type { ChainWatch } from '../temporal/chains.ts';
+import type { ChainWatch } from '../support/chain-watch.ts';
 import { act, type ActDeps } from './act.ts';
 import { collectWork } from './collect.ts';
-import { createKeptPacks } from './code/kept-packs.ts';
-import { createCheckpointPushes } from './code/pushes.ts';
+import { createKeptPacks } from './checkpoints/checkpoint-store.ts';
+import { createCheckpointPushes } from './checkpoints/pushes.ts';
 import { createProvider } from './create-provider.ts';
 import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
 import { reapLeftovers } from './lease/reaper.ts';

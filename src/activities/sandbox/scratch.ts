@@ -4,12 +4,12 @@
  */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { Chain, CommitSha } from '../../shared/ids.ts';
+import type { Chain, CommitSha } from '../../shared/base/ids.ts';
 import type { Semaphore } from '../../shared/semaphore.ts';
-import type { Setup } from '../../shared/settings.ts';
+import type { Setup } from '../../shared/config/run-settings.ts';
 import type { Mirror } from '../git/contract.ts';
-import type { Log } from '../log.ts';
-import { checkOut } from './code/checkout.ts';
+import type { Log } from '../support/log.ts';
+import { checkOut } from './checkpoints/checkout.ts';
 import type { ExecOptions, SandboxProvider, SandboxResult } from './provider.ts';
 import type { SetupResult } from './setup-install.ts';
 import type { Setups } from './setup.ts';

@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { Setup } from '../../shared/settings.ts';
-import { checkpointExec } from './code/checkpoint-git.ts';
+import { Setup } from '../../shared/config/run-settings.ts';
+import { checkpointExec } from './checkpoints/checkpoint-git.ts';
 import { gone } from './gone.ts';
 import type { SandboxProvider, SandboxResult } from './provider.ts';
-import { isMissing, readJson, overwriteJson } from '../json-files.ts';
+import { isMissing, readJson, overwriteJson } from '../support/json-files.ts';
 
 /** A finished `setup`, kept on this host. */
 export type SetupResult = {

@@ -1,5 +1,5 @@
 /** `agentswarm doctor`: what this machine enforces, and what a run would be refused for. */
-import type { Finding } from '../../shared/findings.ts';
+import type { Finding } from '../../doctor/finding.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
 import { printLine } from '../io.ts';

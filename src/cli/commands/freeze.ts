@@ -1,8 +1,8 @@
 /** `agentswarm freeze` and `thaw`: what people say to the merge queue of a branch; and how that queue stands. */
 import { WithStartWorkflowOperation, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { mergeQueueLines } from '../../dashboard/merge-queue.ts';
-import { rootMessage } from '../../shared/failures.ts';
-import { mergeQueueWorkflowId, repositoryKey } from '../../shared/ids.ts';
+import { rootMessage } from '../../shared/base/failures.ts';
+import { mergeQueueWorkflowId, repositoryKey } from '../../shared/base/ids.ts';
 import { freezeUpdate, mergeQueueSnapshotQuery, thawUpdate, WORKFLOW } from '../../shared/messages.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { CliError, EXIT, type ExitCode } from '../errors.ts';

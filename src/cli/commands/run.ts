@@ -1,6 +1,6 @@
 /** `agentswarm run` and `agentswarm attach`. */
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
-import { externalTarget } from '../../connection.ts';
+import { externalTarget } from '../../host/connection.ts';
 import type { PlannerInput } from '../../shared/contracts/run.ts';
 import { WORKFLOW } from '../../shared/messages.ts';
 import type { CommonOptions } from '../dependencies.ts';

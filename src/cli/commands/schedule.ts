@@ -2,7 +2,7 @@
 import { type Client, ScheduleAlreadyRunning, ScheduleNotFoundError, ScheduleOverlapPolicy } from '@temporalio/client';
 import { PlannerInput } from '../../shared/contracts/run.ts';
 import { WORKFLOW } from '../../shared/messages.ts';
-import { describeIssues } from '../../shared/settings.ts';
+import { describeIssues } from '../../shared/config/run-settings.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { CliError, EXIT, type ExitCode, usageError } from '../errors.ts';
 import { repositoryHere, scheduleId } from '../input.ts';

@@ -9,7 +9,7 @@ import { isAlive } from '../../host/processes.ts';
 import { cliText } from '../text.ts';
 import { type SupervisorLock, trySupervisorLock } from './lock.ts';
 import { areFree, choosePorts, endOrphanServers, type StartServer, startServerChild } from './server-child.ts';
-import { readServerState, type ServerState, statePaths } from '../../server-state.ts';
+import { readServerState, type ServerState, statePaths } from '../../host/server-state.ts';
 import { supervise, type Supervised, type SuperviseEvent } from './supervise.ts';
 import { startWorkerChild } from './worker-child.ts';
 

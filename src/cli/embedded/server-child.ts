@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunningServer, StartServerOptions } from '../../../infra/temporal/start.ts';
 import type { SupervisorLock } from './lock.ts';
-import { readServerState, type ServerState, statePaths, writeServerState } from '../../server-state.ts';
+import { readServerState, type ServerState, statePaths, writeServerState } from '../../host/server-state.ts';
 import type { Child } from './supervise.ts';
 
 /** infra/temporal's startServer. */

@@ -2,7 +2,7 @@
  * The activities, as workflows see them: their names on the wire, requests and results. Implementations are
  * `createXActivities(deps)` in src/activities and say `satisfies XActivities`.
  */
-import type { Chain, CommitSha } from '../ids.ts';
+import type { Chain, CommitSha } from '../base/ids.ts';
 import type {
   ActAndThinkRequest,
   ActAndThinkResult,

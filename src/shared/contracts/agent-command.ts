@@ -1,6 +1,6 @@
 /** An external coding agent, run headless in a task's sandbox: request and result of the activity `runCommand`. */
 import { z } from 'zod';
-import { Chain } from '../ids.ts';
+import { Chain } from '../base/ids.ts';
 import { Budget } from './budget.ts';
 import { Limits, Role, SandboxRef } from './agent.ts';
 import { AgentMetrics } from './task.ts';

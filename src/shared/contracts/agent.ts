@@ -1,6 +1,6 @@
 /** The agent loop's messages, provider-neutral, and the requests of its two activities. */
 import { z } from 'zod';
-import { Chain, CommitSha } from '../ids.ts';
+import { Chain, CommitSha } from '../base/ids.ts';
 
 export const ROLES = ['planner', 'subplanner', 'worker', 'conflict', 'reconciler'] as const;
 export const Role = z.enum(ROLES);

@@ -1,6 +1,6 @@
 /** The merge queue's messages: one queue for each repository and branch, for all runs. */
 import { z } from 'zod';
-import { Chain, CommitSha } from '../ids.ts';
+import { Chain, CommitSha } from '../base/ids.ts';
 import { Conflict } from './conflict.ts';
 import { Freeze, GateFindings, GateTerms } from './gate.ts';
 import { GuardPolicy, LostLines } from './guard.ts';

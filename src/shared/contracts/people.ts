@@ -3,8 +3,8 @@
  * that carry them down the tree and back.
  */
 import { z } from 'zod';
-import { ApprovalKind } from '../approval-settings.ts';
-import { Chain, CommitSha, TaskId } from '../ids.ts';
+import { ApprovalKind } from '../config/approval-settings.ts';
+import { Chain, CommitSha, TaskId } from '../base/ids.ts';
 import { Budget } from './budget.ts';
 import { AcceptanceCriterion, ScopePath } from './task.ts';
 import { WorkersWord } from './workers.ts';

@@ -2,9 +2,9 @@
  * A red branch is frozen for as long as the run that mends it goes on. Looks whether it does: a run that was terminated
  * thaws nothing. What a person has frozen, and what has no run to ask after, stays frozen.
  */
-import { MERGE_TEXT } from '../../shared/merge-text.ts';
-import { sameChain } from '../../shared/ids.ts';
-import { endedAncestor } from '../orphans.ts';
+import { MERGE_TEXT } from '../../shared/merge-queue/text.ts';
+import { sameChain } from '../../shared/base/ids.ts';
+import { endedAncestor } from '../support/orphans.ts';
 import type { MergeQueueState } from './state.ts';
 
 /** Soon at first, then less often: a red branch may take hours to mend. */

@@ -5,17 +5,17 @@
 import { getExternalWorkflowHandle, isCancellation, log, setHandler } from '@temporalio/workflow';
 import { Approve, ApprovalRequest, Reject } from '../../shared/contracts/people.ts';
 import type { RunContext } from '../../shared/contracts/run.ts';
-import { rootMessage } from '../../shared/failures.ts';
-import { type Chain, sameChain } from '../../shared/ids.ts';
+import { rootMessage } from '../../shared/base/failures.ts';
+import { type Chain, sameChain } from '../../shared/base/ids.ts';
 import { approvalSignal, approveUpdate, rejectUpdate, verdictSignal } from '../../shared/messages.ts';
-import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
-import { notifyActivities, runActivities } from '../activities.ts';
-import { noticeOf, type Waiting } from './approval-desk.ts';
-import { parseSignal } from '../input.ts';
-import type { Addressed } from './people.ts';
-import type { PlannerState } from './state.ts';
-import { refused, refuseUnless, said } from '../refusals.ts';
-import { openChildren } from './tasks/records.ts';
+import { PLANNER_TEXT, RUN_TEXT } from '../../shared/planner/text.ts';
+import { notifyActivities, runActivities } from '../support/activity-policies.ts';
+import { noticeOf, type Waiting } from './state/approvals.ts';
+import { parseSignal } from '../support/input.ts';
+import type { Addressed } from './handlers.ts';
+import type { PlannerState } from './state/planner-state.ts';
+import { refused, refuseUnless, said } from '../support/refusals.ts';
+import { openChildren } from './state/task-record.ts';
 
 export class Approvals {
   private readonly chain: Chain;

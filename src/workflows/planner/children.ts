@@ -13,15 +13,15 @@ import {
 } from '@temporalio/workflow';
 import type { ChainStatus } from '../../shared/contracts/activities.ts';
 import type { Control } from '../../shared/contracts/people.ts';
-import { isDivided } from '../../shared/decisions/division.ts';
-import { rootMessage } from '../../shared/failures.ts';
-import { type Chain, taskWorkflowId } from '../../shared/ids.ts';
+import { isDivided } from '../../shared/planner/division.ts';
+import { rootMessage } from '../../shared/base/failures.ts';
+import { type Chain, taskWorkflowId } from '../../shared/base/ids.ts';
 import { controlSignal, messageSignal, WORKFLOW } from '../../shared/messages.ts';
-import { runActivities } from '../activities.ts';
-import type { Place } from './place.ts';
-import type { PlannerState } from './state.ts';
+import { runActivities } from '../support/activity-policies.ts';
+import type { Place } from './position.ts';
+import type { PlannerState } from './state/planner-state.ts';
 import type { task } from '../task/task.ts';
-import { silentTasks, type TaskRecord } from './tasks/records.ts';
+import { silentTasks, type TaskRecord } from './state/task-record.ts';
 
 /** Ended children may answer with a handoff each: few enough for one activity's result. */
 const ASKED_AT_ONCE = 20;

@@ -11,20 +11,20 @@ import {
 import { z } from 'zod';
 import { type ApprovalRequest, CancelRun, Pause } from '../../shared/contracts/people.ts';
 import { PlannerInput, PreparedRun, type RunReport } from '../../shared/contracts/run.ts';
-import { FailureType, rootMessage, terminal } from '../../shared/failures.ts';
+import { FailureType, rootMessage, terminal } from '../../shared/base/failures.ts';
 import { cancelUpdate, PAUSED_MEMO, pauseUpdate, resumeUpdate } from '../../shared/messages.ts';
-import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
-import { deliverActivities, prepareActivities, runActivities } from '../activities.ts';
-import { parseInput } from '../input.ts';
-import { Sweeps } from './sweeps.ts';
-import { defined } from './place.ts';
+import { PLANNER_TEXT, RUN_TEXT } from '../../shared/planner/text.ts';
+import { deliverActivities, prepareActivities, runActivities } from '../support/activity-policies.ts';
+import { parseInput } from '../support/input.ts';
+import { Sweeps } from './sweep-scheduler.ts';
+import { defined } from './position.ts';
 import { Approvals } from './approvals.ts';
-import { giveUpAll } from './people.ts';
-import type { PlannerState } from './state.ts';
+import { giveUpAll } from './handlers.ts';
+import type { PlannerState } from './state/planner-state.ts';
 import { type CarriedState, PlanningWorkflow } from './planning-workflow.ts';
-import { refuseUnless, said } from '../refusals.ts';
+import { refuseUnless, said } from '../support/refusals.ts';
 import { reportOf } from './report.ts';
-import { keptRefs } from './tasks/records.ts';
+import { keptRefs } from './state/task-record.ts';
 
 /** What continue-as-new hands on; a person's input has none of it. */
 const Carried = z.object({

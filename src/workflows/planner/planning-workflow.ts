@@ -15,12 +15,12 @@ import {
 } from '@temporalio/workflow';
 import type { RunContext } from '../../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../../shared/contracts/snapshot.ts';
-import { isFinished, shouldPlan } from '../../shared/decisions/dispatch.ts';
+import { isFinished, shouldPlan } from '../../shared/planner/dispatch.ts';
 import { AgentMessage } from '../../shared/contracts/agent-run.ts';
 import { type ApprovalRequest, Control } from '../../shared/contracts/people.ts';
 import { ModelWait } from '../../shared/contracts/model-wait.ts';
-import { FailureType, rootMessage, terminal } from '../../shared/failures.ts';
-import type { Chain } from '../../shared/ids.ts';
+import { FailureType, rootMessage, terminal } from '../../shared/base/failures.ts';
+import type { Chain } from '../../shared/base/ids.ts';
 import {
   controlSignal,
   messageSignal,
@@ -28,18 +28,18 @@ import {
   snapshotQuery,
   transcriptQuery,
 } from '../../shared/messages.ts';
-import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
-import { ownChain } from '../agent/ask.ts';
-import { parseSignal } from '../input.ts';
-import { ModelWaits } from './model-waits.ts';
-import { defined, type Place } from './place.ts';
+import { PLANNER_TEXT, RUN_TEXT } from '../../shared/planner/text.ts';
+import { ownChain } from '../agent/think.ts';
+import { parseSignal } from '../support/input.ts';
+import { ModelWaits } from './state/model-waits.ts';
+import { defined, type Place } from './position.ts';
 import { Children, quietly } from './children.ts';
-import { listenToTasks } from './tasks/listen.ts';
-import { listenToPeople, obey, steerAll } from './people.ts';
-import { Rounds } from './rounds.ts';
-import { PlannerState } from './state.ts';
+import { listenToTasks } from './listen.ts';
+import { listenToPeople, obey, steerAll } from './handlers.ts';
+import { Rounds } from './planning-loop.ts';
+import { PlannerState } from './state/planner-state.ts';
 import { snapshotOf } from './report.ts';
-import { openChildren } from './tasks/records.ts';
+import { openChildren } from './state/task-record.ts';
 
 /** 10,000 signals end a workflow, and the server's suggestion does not count them. */
 const MAX_SIGNALS = 4_500;

@@ -2,11 +2,11 @@
 import type { Green } from '../../shared/contracts/green.ts';
 import type { PreparedRun, RunContext, RunReport, TaskReport } from '../../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../../shared/contracts/snapshot.ts';
-import { undone } from '../../shared/decisions/successors.ts';
-import { RUN_TEXT } from '../../shared/run-text.ts';
-import type { PlannerState } from './state.ts';
-import { noticeOf } from './approval-desk.ts';
-import { countTasks, landedWork, reportTasks } from './tasks/records.ts';
+import { undone } from '../../shared/planner/successors.ts';
+import { RUN_TEXT } from '../../shared/planner/text.ts';
+import type { PlannerState } from './state/planner-state.ts';
+import { noticeOf } from './state/approvals.ts';
+import { countTasks, landedWork, reportTasks } from './state/task-record.ts';
 
 /** As many as a person can look through. */
 const MAX_APPROVALS = 100;

@@ -13,19 +13,19 @@ import {
 import { z } from 'zod';
 import { type ApprovalRequest, Verdict } from '../../shared/contracts/people.ts';
 import { type Handoff, NO_METRICS, TaskInput, type TaskResult } from '../../shared/contracts/task.ts';
-import { aggregateHandoff } from '../../shared/decisions/division.ts';
-import { boundedHandoff, MAX_HANDOFF_CHARS } from '../../shared/handoff-size.ts';
-import { FailureType, rootMessage, terminal } from '../../shared/failures.ts';
+import { aggregateHandoff } from '../../shared/planner/division.ts';
+import { boundedHandoff, MAX_HANDOFF_CHARS } from '../../shared/task/handoff-size.ts';
+import { FailureType, rootMessage, terminal } from '../../shared/base/failures.ts';
 import { handoffSignal, verdictSignal, workersSignal } from '../../shared/messages.ts';
-import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
-import { askRoot } from '../approval.ts';
-import { parseInput, parseSignal } from '../input.ts';
-import { endedAncestor } from '../orphans.ts';
+import { PLANNER_TEXT, RUN_TEXT } from '../../shared/planner/text.ts';
+import { askRoot } from '../support/approval.ts';
+import { parseInput, parseSignal } from '../support/input.ts';
+import { endedAncestor } from '../support/orphans.ts';
 import { quietly } from './children.ts';
-import { defined } from './place.ts';
+import { defined } from './position.ts';
 import { type CarriedState, PlanningWorkflow } from './planning-workflow.ts';
-import type { PlannerState } from './state.ts';
-import { reportTasks } from './tasks/records.ts';
+import type { PlannerState } from './state/planner-state.ts';
+import { reportTasks } from './state/task-record.ts';
 
 const Input = TaskInput.extend({
   /** What continue-as-new hands on. */

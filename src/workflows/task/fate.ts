@@ -2,8 +2,8 @@
 import type { HeldWork } from '../../shared/contracts/held.ts';
 import type { MergeOutcome } from '../../shared/contracts/merge.ts';
 import type { BranchOutcome } from '../../shared/contracts/task.ts';
-import { boundedPaths } from '../../shared/handoff-size.ts';
-import { RUN_TEXT } from '../../shared/run-text.ts';
+import { boundedPaths } from '../../shared/task/handoff-size.ts';
+import { RUN_TEXT } from '../../shared/planner/text.ts';
 
 export const MAX_FILES_CHARS = 10_000;
 const MAX_CONFLICTS_TOLD = 10;

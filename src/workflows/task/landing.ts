@@ -4,11 +4,11 @@ import type { MergeAnswer, MergeOutcome } from '../../shared/contracts/merge.ts'
 import type { RunContext } from '../../shared/contracts/run.ts';
 import type { EnqueueRequest } from '../../shared/contracts/activities.ts';
 import type { TaskSpec } from '../../shared/contracts/task.ts';
-import { askToLand, requestId, type WorkToLand } from '../../shared/decisions/ask-to-land.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
-import type { Chain } from '../../shared/ids.ts';
-import { enqueueActivities } from '../activities.ts';
-import { waitUnlessOrphaned } from '../orphans.ts';
+import { askToLand, requestId, type WorkToLand } from '../../shared/task/merge-request.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import type { Chain } from '../../shared/base/ids.ts';
+import { enqueueActivities } from '../support/activity-policies.ts';
+import { waitUnlessOrphaned } from '../support/orphans.ts';
 import type { LandedOutcome } from './fate.ts';
 
 /** How many looks after its run until a waiting task asks again. */

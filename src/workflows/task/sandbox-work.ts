@@ -7,18 +7,18 @@ import {
   patched,
   startChild,
 } from '@temporalio/workflow';
-import { agentFailure, cancelledAfter, usedBefore } from '../../shared/agent-failure.ts';
+import { agentFailure, cancelledAfter, usedBefore } from '../../shared/agent/failure.ts';
 import type { Checkpoint } from '../../shared/contracts/agent.ts';
 import type { AgentBrief, AgentMessage, AgentResult, UsedMessage } from '../../shared/contracts/agent-run.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
 import type { CollectResult, LeasedMessage, SandboxStart } from '../../shared/contracts/sandbox.ts';
 import { NO_METRICS, type TaskInput, type Used } from '../../shared/contracts/task.ts';
-import { FailureType, failureTypeOf, rootMessage } from '../../shared/failures.ts';
-import type { Chain } from '../../shared/ids.ts';
+import { FailureType, failureTypeOf, rootMessage } from '../../shared/base/failures.ts';
+import type { Chain } from '../../shared/base/ids.ts';
 import { messageSignal, sandboxSignal } from '../../shared/messages.ts';
 import type { agent } from '../agent/agent.ts';
-import { Collecting } from './collecting.ts';
-import { Lease, leasedOrThrow } from './lease.ts';
+import { Collecting } from './collect.ts';
+import { Lease, leasedOrThrow } from './sandbox-lease.ts';
 
 /** What a sandbox was used for, with what came out of it; also when the agent itself failed for good. */
 export type Work = { collected: CollectResult; base: string } & (

@@ -11,7 +11,7 @@ import {
   setCurrentDetails,
   setHandler,
 } from '@temporalio/workflow';
-import { usedBefore } from '../../shared/agent-failure.ts';
+import { usedBefore } from '../../shared/agent/failure.ts';
 import { type AgentBrief, AgentMessage, UsedMessage } from '../../shared/contracts/agent-run.ts';
 import { Verdict } from '../../shared/contracts/people.ts';
 import { MergeAnswer } from '../../shared/contracts/merge.ts';
@@ -23,11 +23,11 @@ import {
   TaskInput,
   type TaskResult,
 } from '../../shared/contracts/task.ts';
-import { subjectOf, bodyOf } from '../../shared/commit-text.ts';
-import { finishedHandoff, handoffMessage, isToLand, workedOn } from '../../shared/decisions/handoff.ts';
-import { releasedWork } from '../../shared/decisions/held.ts';
-import { FailureType, failureTypeOf, rootMessage } from '../../shared/failures.ts';
-import { agentWorkflowId, taskRef } from '../../shared/ids.ts';
+import { subjectOf, bodyOf } from '../../shared/base/commit-text.ts';
+import { finishedHandoff, handoffMessage, isToLand, workedOn } from '../../shared/task/handoff.ts';
+import { releasedWork } from '../../shared/task/held-work.ts';
+import { FailureType, failureTypeOf, rootMessage } from '../../shared/base/failures.ts';
+import { agentWorkflowId, taskRef } from '../../shared/base/ids.ts';
 import {
   handoffSignal,
   leasedSignal,
@@ -37,11 +37,11 @@ import {
   usedSignal,
   verdictSignal,
 } from '../../shared/messages.ts';
-import { RUN_TEXT } from '../../shared/run-text.ts';
-import { ownChain } from '../agent/ask.ts';
-import { parseInput, parseSignal } from '../input.ts';
-import { Branch, type Landed } from './branch.ts';
-import { queueNames } from '../queues.ts';
+import { RUN_TEXT } from '../../shared/planner/text.ts';
+import { ownChain } from '../agent/think.ts';
+import { parseInput, parseSignal } from '../support/input.ts';
+import { Branch, type Landed } from './land-branch.ts';
+import { queueNames } from '../support/queues.ts';
 import { reasonOf, SandboxWork } from './sandbox-work.ts';
 
 export async function task(raw: TaskInput): Promise<TaskResult> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Mirror } from '../../../src/activities/git/contract.ts';
 import { createTreeContents } from '../../../src/activities/git/tree-content.ts';
-import { CommitSha } from '../../../src/shared/ids.ts';
+import { CommitSha } from '../../../src/shared/base/ids.ts';
 import { temporaryFolder } from '../../support/repos.ts';
 
 test('tells trees, blobs and submodules of a commit, and asks git once for each', async () => {

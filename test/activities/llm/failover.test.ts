@@ -3,7 +3,7 @@ import type { Endpoint } from '../../../src/activities/llm/endpoints.ts';
 import { completeSomewhere, type FailoverRequest } from '../../../src/activities/llm/failover.ts';
 import { createProvider } from '../../../src/activities/llm/providers/create.ts';
 import { Router } from '../../../src/activities/llm/router/router.ts';
-import { failureTypeOf } from '../../../src/shared/failures.ts';
+import { failureTypeOf } from '../../../src/shared/base/failures.ts';
 import type { LlmServer } from '../../support/llm-server.ts';
 import { createTestLog } from '../../support/log.ts';
 import { completionRequest, endpointTo, KEY, ManualClock, useLlmServers } from './support.ts';

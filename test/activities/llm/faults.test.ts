@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { createModels, type ModelRequest } from '../../../src/activities/llm/models.ts';
 import { toolDefinitions } from '../../../src/activities/llm/providers/tools.ts';
-import { failureTypeOf } from '../../../src/shared/failures.ts';
+import { failureTypeOf } from '../../../src/shared/base/failures.ts';
 import { type Fault, type LlmServer, type ScriptedAnswer, startLlmServer } from '../../support/llm-server.ts';
 import { createTestLog } from '../../support/log.ts';
 import { endpointTo } from './support.ts';

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { storeTree } from '../../../src/activities/sandbox/code/checkpoint.ts';
-import { checkOut } from '../../../src/activities/sandbox/code/checkout.ts';
+import { storeTree } from '../../../src/activities/sandbox/checkpoints/checkpoint.ts';
+import { checkOut } from '../../../src/activities/sandbox/checkpoints/checkout.ts';
 import { createSetups } from '../../../src/activities/sandbox/setup.ts';
 import type { SetupResult } from '../../../src/activities/sandbox/setup-install.ts';
-import type { Setup } from '../../../src/shared/settings.ts';
+import type { Setup } from '../../../src/shared/config/run-settings.ts';
 import { thrownBy } from '../../support/thrown.ts';
 import { call, HOLDER, type TestHost, testHost } from './support.ts';
 

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { thrownBy } from '../../support/thrown.ts';
 import { chooseTarget } from '../../../src/activities/run/target.ts';
-import { checkSpec } from '../../../src/activities/run/spec.ts';
+import { checkSpec } from '../../../src/activities/prompts/spec.ts';
 import { createInspect } from '../../../src/activities/run/inspect.ts';
 import { repositoryOf } from '../../../src/host/repository.ts';
 import { resolveBase } from '../../../src/activities/git/refs.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type PreparedRun, RunContext } from '../../../src/shared/contracts/run.ts';
 import { NO_METRICS, TaskSpec } from '../../../src/shared/contracts/task.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/settings.ts';
-import { PlannerState } from '../../../src/workflows/planner/state.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/config/run-settings.ts';
+import { PlannerState } from '../../../src/workflows/planner/state/planner-state.ts';
 import { reportOf } from '../../../src/workflows/planner/report.ts';
 
 const context = RunContext.parse({

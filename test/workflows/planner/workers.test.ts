@@ -9,8 +9,8 @@ import {
   FIRST_LENT,
   heardWord,
   type WorkersWord,
-} from '../../../src/shared/decisions/workers.ts';
-import { PlannerState } from '../../../src/workflows/planner/state.ts';
+} from '../../../src/shared/planner/lending.ts';
+import { PlannerState } from '../../../src/workflows/planner/state/planner-state.ts';
 
 /** What a planner has to do: null is a task of one agent. */
 type Work = (Work | null)[];

@@ -1,10 +1,10 @@
 /** What a task tells its planner that is cut off: what its agents have used, once, whatever they were at. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ThinkResult } from '../../../src/shared/contracts/agent.ts';
-import { cancelledAfter } from '../../../src/shared/agent-failure.ts';
+import { cancelledAfter } from '../../../src/shared/agent/failure.ts';
 import type { MergeOutcome } from '../../../src/shared/contracts/merge.ts';
 import { NO_METRICS, type Used } from '../../../src/shared/contracts/task.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/settings.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/config/run-settings.ts';
 import {
   answer,
   BRIEF,

@@ -1,7 +1,7 @@
 /** The end of a task's work: what is collected, told and asked for, in which activities. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MergeOutcome } from '../../../src/shared/contracts/merge.ts';
-import { FailureType, terminal } from '../../../src/shared/failures.ts';
+import { FailureType, terminal } from '../../../src/shared/base/failures.ts';
 import { CLOSES, COLLECTED, SHA, type TaskStage, taskStage } from './stage.ts';
 
 const LANDED: MergeOutcome = { kind: 'landed', commit: 'b'.repeat(40) };

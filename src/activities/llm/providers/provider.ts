@@ -1,7 +1,7 @@
 /** What the two protocols have in common: one request, streamed, answered whole or not at all. */
 import type { Message, ThinkResult } from '../../../shared/contracts/agent.ts';
-import { FailureType, terminal } from '../../../shared/failures.ts';
-import type { TokenCount } from '../../../shared/llm-usage.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
+import type { TokenCount } from '../../../shared/agent/usage.ts';
 import type { ToolDefinition } from './tools.ts';
 
 export type CompletionRequest = {

@@ -1,5 +1,5 @@
 /** All that is known of one endpoint, and how a call's beginning and end change it. Pure: the time is an argument. */
-import type { TokenCount } from '../../../shared/llm-usage.ts';
+import type { TokenCount } from '../../../shared/agent/usage.ts';
 import type { Endpoint } from '../endpoints.ts';
 import type { ProviderFailure } from '../failures.ts';
 import { afterFailure, downSince, type Health, HEALTHY, startProbe, withoutProbe } from './health.ts';

@@ -1,9 +1,9 @@
 /** The task that holds a lease, as the server knows it. */
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { LeasedMessage } from '../../../shared/contracts/sandbox.ts';
-import type { Chain } from '../../../shared/ids.ts';
+import type { Chain } from '../../../shared/base/ids.ts';
 import { leasedSignal } from '../../../shared/messages.ts';
-import { firstRunOf } from '../../temporal/chains.ts';
+import { firstRunOf } from '../../support/chain-watch.ts';
 
 /**
  * Tells the holder of its sandbox. false: it has ended, or its id is another chain's by now. The signal goes to

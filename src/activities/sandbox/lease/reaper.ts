@@ -1,7 +1,7 @@
 /** Sandboxes that nobody will come for: their task has ended, or whoever made them died half-way. */
-import type { Log } from '../../log.ts';
-import type { ChainWatch } from '../../temporal/chains.ts';
-import type { KeptPacks } from '../code/kept-packs.ts';
+import type { Log } from '../../support/log.ts';
+import type { ChainWatch } from '../../support/chain-watch.ts';
+import type { KeptPacks } from '../checkpoints/checkpoint-store.ts';
 import type { SandboxProvider } from '../provider.ts';
 import { isSetupSandbox, makerOfSetup } from '../setup.ts';
 import type { Records } from '../state/lease-file.ts';

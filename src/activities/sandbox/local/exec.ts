@@ -1,7 +1,7 @@
 /** Runs commands of a sandbox on this host: each in a bubblewrap of its own, or in the shell that is kept for it. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import type { SandboxLimits } from '../../../shared/config.ts';
+import type { SandboxLimits } from '../../../shared/config/worker-config.ts';
 import type { ProcessOptions } from '../../process/run-process.ts';
 import { canBeTold, type ShellSpec } from '../../process/shells.ts';
 import { gone } from '../gone.ts';

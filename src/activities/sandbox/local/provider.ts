@@ -5,9 +5,9 @@
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { SandboxLimits } from '../../../shared/config.ts';
-import { FailureType, terminal } from '../../../shared/failures.ts';
-import type { Log } from '../../log.ts';
+import type { SandboxLimits } from '../../../shared/config/worker-config.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
+import type { Log } from '../../support/log.ts';
 import { runProcess } from '../../process/run-process.ts';
 import { createShells } from '../../process/shells.ts';
 import type { Processes } from '../../process/spawner.ts';

@@ -1,6 +1,6 @@
 /** What Modal's SDK throws, as our failures: what is gone, what no retry mends, what may be tried again. */
 import type { ApplicationFailure } from '@temporalio/common';
-import { FailureType, terminal } from '../../../shared/failures.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
 
 /** gRPC status codes, as far as they are told apart here. */
 const STATUS = {

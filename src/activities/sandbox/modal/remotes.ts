@@ -1,7 +1,7 @@
 /** The sandboxes as Modal has them: made, found, listed and ended through its SDK. */
 import { createHash } from 'node:crypto';
 import type { Sandbox } from 'modal';
-import type { ModalConfig } from '../../../shared/config.ts';
+import type { ModalConfig } from '../../../shared/config/worker-config.ts';
 import type { ModalConnection } from './connection.ts';
 import { statusOf } from './errors.ts';
 import type { ModalNetwork } from './network.ts';

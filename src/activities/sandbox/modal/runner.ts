@@ -1,7 +1,7 @@
 /** The worker's side of the runner in `infra/modal`: what it is told, and what it says. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import type { SandboxLimits } from '../../../shared/config.ts';
+import type { SandboxLimits } from '../../../shared/config/worker-config.ts';
 import type { ExecReason, ExecResult } from '../../process/run-process.ts';
 import type { Identity } from './layout.ts';
 

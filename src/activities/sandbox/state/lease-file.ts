@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RepositoryRef } from '../../../shared/contracts/run.ts';
-import { Chain, CommitSha } from '../../../shared/ids.ts';
+import { Chain, CommitSha } from '../../../shared/base/ids.ts';
 import { gone } from '../gone.ts';
 import type { SandboxProvider } from '../provider.ts';
-import { isMissing, overwriteJson, readJson, writeJson } from '../../json-files.ts';
+import { isMissing, overwriteJson, readJson, writeJson } from '../../support/json-files.ts';
 import { Maker } from '../../../host/processes.ts';
 
 export const LeaseRecord = z.object({

@@ -1,6 +1,6 @@
 /** What a tool gets and gives. All of a tool's work is done inside the sandbox, by `run`. */
-import type { NetworkSetting } from '../../../shared/network.ts';
-import type { ToolArguments, ToolName } from '../../../shared/tools.ts';
+import type { NetworkSetting } from '../../../shared/sandbox/network.ts';
+import type { ToolArguments, ToolName } from '../../../shared/agent/tools.ts';
 import type { ExecOptions, SandboxPaths, SandboxResult } from '../provider.ts';
 
 export type ToolContext = {

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { canBeCopied } from '../../../../src/activities/sandbox/local/readable.ts';
-import { registrySettings } from '../../../../src/activities/sandbox/local/registries.ts';
+import { registrySettings } from '../../../../src/activities/sandbox/network/host-registries.ts';
 import { findToolchains } from '../../../../src/activities/sandbox/local/toolchains.ts';
 import { temporaryFolder } from '../../../support/repos.ts';
 

@@ -1,8 +1,8 @@
 /** Runs one command of a sandbox within its limits, and says which of them it met. */
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SandboxLimits } from '../../../../shared/config.ts';
-import type { Log } from '../../../log.ts';
+import type { SandboxLimits } from '../../../../shared/config/worker-config.ts';
+import type { Log } from '../../../support/log.ts';
 import type { ExecResult, ProcessOptions, RunProcess } from '../../../process/run-process.ts';
 import type { ShellCommand, Shells, ShellSpec } from '../../../process/shells.ts';
 import type { SandboxResult } from '../../provider.ts';

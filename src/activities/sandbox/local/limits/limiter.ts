@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, rmdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
-import type { SandboxLimits } from '../../../../shared/config.ts';
+import type { SandboxLimits } from '../../../../shared/config/worker-config.ts';
 import { findGroups, type Group, type GroupEvents, type Groups, makeGroup, readEvents } from './groups.ts';
 
 export interface Limiter {

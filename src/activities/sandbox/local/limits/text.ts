@@ -1,5 +1,5 @@
 /** What an agent is told about limits. Each names the key that a person would change. */
-import type { SandboxLimits } from '../../../../shared/config.ts';
+import type { SandboxLimits } from '../../../../shared/config/worker-config.ts';
 import type { ExecResult } from '../../../process/run-process.ts';
 
 const key = (name: keyof SandboxLimits): string => `(sandbox.limits.${name})`;
