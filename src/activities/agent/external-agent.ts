@@ -4,7 +4,6 @@
  * after a crash the program is started again, on the work tree as it is.
  */
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { Context } from '@temporalio/activity';
 import type { CommandActivities } from '../../shared/contracts/activities.ts';
@@ -20,8 +19,8 @@ import type { Log } from '../support/log.ts';
 import type { Sandboxes } from '../sandbox/index.ts';
 import type { SandboxResult } from '../sandbox/provider.ts';
 import type { InboxSource } from './inbox.ts';
-import { throwIfCancelled } from '../support/heartbeat.ts';
-import type { ChainWatch } from '../support/chain-watch.ts';
+import { startBeats, throwIfCancelled } from '../support/heartbeats.ts';
+import { type ChainWatch, waitUntilWanted } from '../support/chain-watch.ts';
 
 /** The gateway's port on the sandbox's loopback. */
 const PORT = 3100;
@@ -30,7 +29,6 @@ const MODEL = 'agentswarm';
 const OUTPUT_BYTES = 24_000;
 /** How much of a model's answer is returned: more than the body of a commit takes. */
 const ANSWER_CHARS = 8_000;
-const PAUSE_CHECK_MS = 3_000;
 const HEARTBEAT_MS = 1_000;
 
 export type CommandDeps = {
@@ -76,7 +74,7 @@ class AgentCommand {
     // Read before others hear of the abort: a call that the abort breaks off is paid for all the same.
     let estimated: Budget | undefined;
     signal.addEventListener('abort', () => (estimated = gateway.unanswered), { once: true });
-    const beat = setInterval(() => context.heartbeat({ metrics: gateway.metrics }), HEARTBEAT_MS);
+    const stopBeats = startBeats(() => ({ metrics: gateway.metrics }), HEARTBEAT_MS);
     try {
       return await this.runProgram();
     } catch (error) {
@@ -87,7 +85,7 @@ class AgentCommand {
       context.heartbeat({ metrics: gateway.metrics });
       throw isTerminal(error) ? agentFailure(error, gateway.metrics) : error;
     } finally {
-      clearInterval(beat);
+      stopBeats();
       const translatedFor = [...gateway.translatedFor.values()];
       const { workflowId } = this.request.agent;
       this.deps.log.info({ workflowId, calls: this.calls, translatedFor, ...gateway.metrics }, 'external agent');
@@ -114,7 +112,7 @@ class AgentCommand {
       idempotencyKey: `${agent.workflowId}/${agent.firstRunId}/${activityId}.${attempt}.${this.calls}`,
       signal: AbortSignal.any([this.signal, call.signal]),
       abandoned: new AbortController().signal,
-      gate: () => waitUntilWanted(this.request, this.deps.chains, call.signal),
+      gate: () => waitUntilWanted(this.deps.chains, ancestors, { signal: call.signal }),
     });
   }
 
@@ -177,20 +175,3 @@ class AgentCommand {
 }
 
 const isTerminal = (error: unknown): boolean => failureTypeOf(error) !== undefined;
-
-/** Waits while the run is paused; throws Orphaned when an ancestor no longer runs as the chain that started it. */
-async function waitUntilWanted({ ancestors }: CommandRequest, chains: ChainWatch, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    signal.throwIfAborted();
-    const check = await chains.check(ancestors);
-    if (check.kind === 'orphaned') {
-      const { workflowId } = check.by;
-      throw terminal(
-        FailureType.Orphaned,
-        `The LLM call was not made: ${workflowId}, which it was for, is ${check.status}.`,
-      );
-    }
-    if (!check.paused) return;
-    await sleep(PAUSE_CHECK_MS, undefined, { signal });
-  }
-}

@@ -1,6 +1,7 @@
 /** One bare mirror, by the plumbing commands of git. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
 import type { Author } from '../../shared/contracts/merge.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import { CommitSha } from '../../shared/base/ids.ts';
@@ -16,9 +17,6 @@ import { retryOnLock } from './stale-locks.ts';
 import { createTreeContents } from './tree-content.ts';
 
 type Work = { commit: CommitSha; ref: string };
-
-/** A fetch that runs, or ran last, and the one that begins after it, which callers may still join. */
-type Fetches = { waiting?: Promise<CommitSha>; running: Promise<unknown> };
 
 const RECENT_MS = 60_000;
 const TREES_KNOWN = 1_000;
@@ -37,8 +35,8 @@ class GitMirror implements Mirror {
   private readonly runGit: Git;
   private readonly startConversation: Converse;
   private readonly tips = new Map<string, { tip: CommitSha; at: number }>();
-  private readonly trees = new Map<CommitSha, string>();
-  private readonly latestFetch = new Map<string, Fetches>();
+  private readonly trees = new LRUCache<CommitSha, string>({ max: TREES_KNOWN });
+  private readonly fetches = new Map<string, (asked: void) => Promise<CommitSha>>();
   private readonly pushTogether: (work: Work) => Promise<void>;
 
   constructor({ dir, repo, git, converse }: MirrorOptions) {
@@ -47,11 +45,10 @@ class GitMirror implements Mirror {
     this.runGit = git;
     this.startConversation = converse;
     this.contentOf = createTreeContents((argv, options) => this.git(argv, options));
-    this.pushTogether = gathered<Work>(
-      (works) => this.push(works),
-      (work) => this.push([work]),
-      REFS_AT_ONCE,
-    );
+    this.pushTogether = gathered((works: readonly Work[]) => this.push(works), {
+      alone: (work) => this.push([work]),
+      most: REFS_AT_ONCE,
+    });
   }
 
   git(argv: readonly string[], options: GitOptions = {}): Promise<GitOutput> {
@@ -70,20 +67,9 @@ class GitMirror implements Mirror {
   /** Callers that come while a fetch runs share the next one: the fetch that they get must begin after they asked. */
   async fetchBranch(branch: string): Promise<CommitSha> {
     checkRef(branchRef(branch));
-    const current = this.latestFetch.get(branch);
-    if (current?.waiting !== undefined) return current.waiting;
-    const before = current?.running ?? Promise.resolve();
-    const slot: Fetches = { running: before };
-    const fetching = before
-      .catch(() => undefined)
-      .then(() => {
-        delete slot.waiting;
-        return this.fetchNow(branch);
-      });
-    slot.waiting = fetching;
-    slot.running = fetching;
-    this.latestFetch.set(branch, slot);
-    return fetching;
+    const fetch = this.fetches.get(branch) ?? gathered<void, CommitSha>(() => this.fetchNow(branch));
+    this.fetches.set(branch, fetch);
+    return await fetch();
   }
 
   async recentTip(branch: string): Promise<CommitSha> {
@@ -128,7 +114,6 @@ class GitMirror implements Mirror {
     const known = this.trees.get(commit);
     if (known !== undefined) return known;
     const tree = await this.text(['rev-parse', '--verify', `${sha(commit)}^{tree}`]);
-    if (this.trees.size >= TREES_KNOWN) this.trees.clear();
     this.trees.set(commit, tree);
     return tree;
   }

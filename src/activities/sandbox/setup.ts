@@ -25,7 +25,7 @@ import {
   type SetupResult,
   writeInstalled,
 } from './setup-install.ts';
-import { type Maker, thisMaker } from './state/maker.ts';
+import { type Maker, thisMaker } from '../../host/processes.ts';
 import { headAndTail } from './tools/text.ts';
 
 export interface Setups {

@@ -6,6 +6,7 @@ import type { BranchHealth, GateFindings } from '../../shared/contracts/gate.ts'
 import type { MergeOutcome, MergeQueueInput, MergeRequest } from '../../shared/contracts/merge.ts';
 import { Gate, newGate } from '../../shared/merge-queue/gate.ts';
 import { MERGE_TEXT } from '../../shared/merge-queue/text.ts';
+import { Semaphore } from '../../shared/base/semaphore.ts';
 import { ComposedLines } from './composed-lines.ts';
 import type { MergeQueueState } from './state.ts';
 import { type GateEffects, GateVerdicts } from './verdicts.ts';
@@ -23,7 +24,7 @@ export class GatedBranch {
   /** What the checks said of the tip alone. */
   tipReport: string | undefined;
   /** Merging and landing wait for each other. */
-  private tail: Promise<unknown> = Promise.resolve();
+  private readonly lane = new Semaphore(1);
 
   constructor({ input, queue, effects }: { input: MergeQueueInput; queue: MergeQueueState; effects: GateEffects }) {
     const found = input.state?.gate;
@@ -125,13 +126,7 @@ export class GatedBranch {
     this.refused(ids, { kind: 'refused', reason });
   }
 
-  async exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const before = this.tail;
-    const mine = (async () => {
-      await before.catch(() => undefined);
-      return await work();
-    })();
-    this.tail = mine.catch(() => undefined);
-    return await mine;
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    return this.lane.run(work);
   }
 }
