@@ -14,7 +14,7 @@ export default {
         'Modules that import each other in a circle, be it for types only, cannot be understood or tested one at a time.',
       severity: 'error',
       from: {},
-      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+      to: { circular: true },
     },
     {
       name: 'shared-is-ours-alone',

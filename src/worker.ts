@@ -45,19 +45,9 @@ import { modelWaitSignal } from './shared/messages.ts';
 import { trustedRegistries } from './shared/contracts/network.ts';
 import { hostQueue, reservedQueue, sandboxQueue } from './shared/queues.ts';
 import { startTracing } from './host/tracing.ts';
+import type { WorkerRequest } from './host/worker-request.ts';
 import { workflowBundle } from './host/workflow-source.ts';
 import { lookoutWorker } from './host/lookout-worker.ts';
-
-export type WorkerRequest = {
-  cwd: string;
-  env: NodeJS.ProcessEnv;
-  /** `--config` and `--state-dir`. */
-  configPath?: string;
-  stateDir?: string;
-  /** Aborted: stop taking work, finish the LLM calls that are paid for, leave sandboxes to the next worker. */
-  signal: AbortSignal;
-  onReady?: () => void;
-};
 
 /** Runs until `signal` is aborted. Throws, before anything is polled, when models or isolation are unusable. */
 export async function runWorker(request: WorkerRequest): Promise<void> {

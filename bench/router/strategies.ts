@@ -2,7 +2,7 @@
 import type { Endpoint } from '../../src/activities/llm/endpoints.ts';
 import { ProviderFailure } from '../../src/activities/llm/failures.ts';
 import { createModels } from '../../src/activities/llm/models.ts';
-import { createProvider } from '../../src/activities/llm/providers/create.ts';
+import { createLlmProvider } from '../../src/activities/llm/providers/create.ts';
 import { ApiKey } from '../../src/activities/llm/secret.ts';
 import type { Message } from '../../src/shared/contracts/agent.ts';
 
@@ -61,7 +61,7 @@ export function viaRouter(endpoints: readonly Endpoint[], random: () => number):
 
 /** One endpoint, asked directly. */
 export function direct(endpoint: Endpoint): Strategy {
-  const provider = createProvider(endpoint);
+  const provider = createLlmProvider(endpoint);
   return async (ask) => {
     const { text } = await provider.complete({ ...body(ask), ...TIMES, model: MODEL });
     return { text, endpoint: endpoint.name };

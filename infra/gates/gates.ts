@@ -41,5 +41,11 @@ export const STATIC_GATES: readonly Gate[] = [
     command: ['knip', '--no-config-hints'],
     remedy: 'delete what nothing uses, or stop exporting it; new entry points go into knip.json',
   },
+  {
+    name: 'names and rooms',
+    command: ['node', 'infra/gates/names/main.ts'],
+    remedy:
+      'docs/words.md has the names, AGENTS.md the rooms; a circle is broken by moving what both need to where neither is',
+  },
   { name: 'format (biome)', command: ['biome', 'format', '.'], remedy: '`npm run format`' },
 ];

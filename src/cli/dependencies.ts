@@ -1,17 +1,9 @@
 /** What the command needs of the rest of the program; src/cli/main.ts gives the real ones. */
 import type { LoadedConfig } from '../host/load-config.ts';
+import type { WorkerRequest } from '../host/worker-request.ts';
 import type { Config } from '../shared/config/worker-config.ts';
-import type { Finding } from '../doctor/finding.ts';
+import type { DoctorFinding } from '../doctor/finding.ts';
 import type { StartServer } from './embedded/server-child.ts';
-
-export type WorkerRequest = {
-  cwd: string;
-  env: NodeJS.ProcessEnv;
-  configPath?: string;
-  stateDir?: string;
-  signal: AbortSignal;
-  onReady?: () => void;
-};
 
 export type Dependencies = {
   version: string;
@@ -21,7 +13,7 @@ export type Dependencies = {
   /** Throws when the models cannot be used; resolves with what it found, for the person. */
   preflight: (options: { config: Config; env: NodeJS.ProcessEnv }) => Promise<{ ready: string; warnings: string[] }>;
   /** What this machine can do for runs; never throws for what it finds. */
-  examine: (request: { loaded: LoadedConfig; env: NodeJS.ProcessEnv }) => Promise<Finding[]>;
+  examine: (request: { loaded: LoadedConfig; env: NodeJS.ProcessEnv }) => Promise<DoctorFinding[]>;
   /** What a remote says of its green commits. */
   readGreen: (request: {
     location: string;

@@ -23,7 +23,7 @@ export const usageError = (message: string, cause?: unknown): CliError =>
   new CliError(message, { exitCode: EXIT.usage, cause });
 
 /** What is said and what the process exits with; a stack only when `debug`. */
-export function describeFailure(error: unknown, debug: boolean): { message: string; exitCode: ExitCode } {
+export function describeCliFailure(error: unknown, debug: boolean): { message: string; exitCode: ExitCode } {
   const message = debug && error instanceof Error ? stackOf(error) : rootOf(error);
   return { message, exitCode: exitCodeOf(error) };
 }

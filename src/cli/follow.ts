@@ -130,7 +130,7 @@ function whyUnseen(error: unknown): string {
 }
 
 /** The snapshot of a run, or null when no worker answers in time. */
-export async function snapshotOf(client: Client, run: string): Promise<RunSnapshot | null> {
+export async function querySnapshot(client: Client, run: string): Promise<RunSnapshot | null> {
   const looked = await look({ client, run });
   return looked.kind === 'seen' ? looked.snapshot : null;
 }

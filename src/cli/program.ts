@@ -9,7 +9,7 @@ import { addScheduleCommands } from './commands/schedule-program.ts';
 import { statusCommand } from './commands/status.ts';
 import { workerCommand } from './commands/worker.ts';
 import type { CommonOptions, Dependencies } from './dependencies.ts';
-import { describeFailure, EXIT, type ExitCode } from './errors.ts';
+import { describeCliFailure, EXIT, type ExitCode } from './errors.ts';
 import { positiveInteger } from './input.ts';
 import { type Io, printLine } from './io.ts';
 import { addPeopleCommands } from './people-program.ts';
@@ -29,7 +29,7 @@ export async function runCli(argv: readonly string[], io: Io, dependencies: Depe
   } catch (error) {
     // commander has said it already; asking for help is no error.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.complete : EXIT.usage;
-    const failure = describeFailure(error, io.env.AGENTSWARM_DEBUG === '1');
+    const failure = describeCliFailure(error, io.env.AGENTSWARM_DEBUG === '1');
     printLine(io.stderr, cliText.error(failure.message));
     return failure.exitCode;
   }

@@ -1,5 +1,5 @@
 /** Every word that the command says, apart from the dashboard's. */
-import type { Finding } from '../doctor/finding.ts';
+import type { DoctorFinding } from '../doctor/finding.ts';
 import type { SuperviseEvent } from './embedded/supervise.ts';
 
 export const helpText = {
@@ -89,7 +89,7 @@ All of them: docs/configuration.md`,
 } as const;
 
 export const doctorText = {
-  state: (state: Finding['state'], blocks: boolean) =>
+  state: (state: DoctorFinding['state'], blocks: boolean) =>
     blocks ? 'REFUSED' : { full: 'ok', partly: 'partly', missing: 'missing' }[state],
   remedy: (text: string) => `→ ${text}`,
   ready: 'A run can start here.',

@@ -69,7 +69,7 @@ const usedBy = ({ tokens = 0, costUsd = 0, durationMs = 0 }: TaskReport): string
 function fate(task: TaskReport): string {
   if (task.subtasks !== undefined && task.branch === 'none') return reportText.divided(task.subtasks.length);
   if (task.branch === 'landed' && task.commit !== undefined) return reportText.landed(task.commit.slice(0, 12));
-  return task.ref === undefined ? reportText.notLanded : reportText.kept(task.ref);
+  return task.ref === undefined ? reportText.notLanded : reportText.retained(task.ref);
 }
 
 /** Tasks that were divided count as what they were divided into. */

@@ -96,7 +96,7 @@ export const reportText = {
   tasks: 'Tasks',
   noTasks: 'No task was planned.',
   landed: (commit: string) => `landed ${commit}`,
-  kept: (ref: string) => `not landed; its work is kept at ${ref}`,
+  retained: (ref: string) => `not landed; its work is kept at ${ref}`,
   notLanded: 'not landed',
   warning: (warning: string) => `WARNING: ${warning}`,
   released: (reason: string) => `released by a person${reason === '' ? '' : ` (${reason})`}`,

@@ -1,6 +1,6 @@
 /** What `agentswarm doctor` finds out about a machine. Pure. */
 
-export type Finding = {
+export type DoctorFinding = {
   /** What was looked at: a program, a limit, a connection. */
   name: string;
   /** `full`: as it should be. `partly`: weaker than it can be. `missing`: not there. */

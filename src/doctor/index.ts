@@ -8,7 +8,7 @@ import { runProcess } from '../activities/process/run-process.ts';
 import type { LoadedConfig } from '../host/load-config.ts';
 import { embeddedTarget, externalTarget } from '../host/connection.ts';
 import { checkModels } from './preflight.ts';
-import type { Finding } from './finding.ts';
+import type { DoctorFinding } from './finding.ts';
 import { examineSandboxes } from './sandboxes.ts';
 
 export type DoctorRequest = {
@@ -26,7 +26,7 @@ const OLDEST_GIT = [2, 38] as const;
 const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 /** @returns findings in the order in which a person would mend them. Takes at most some 30 s. */
-export async function examine(request: DoctorRequest): Promise<Finding[]> {
+export async function examine(request: DoctorRequest): Promise<DoctorFinding[]> {
   const { loaded, env } = request;
   const scratch = await mkdtemp(join(tmpdir(), 'agentswarm-doctor-'));
   try {
@@ -48,7 +48,7 @@ export async function examine(request: DoctorRequest): Promise<Finding[]> {
 const isOlder = (version: readonly number[], oldest: readonly [number, number]): boolean =>
   (version[0] ?? 0) < oldest[0] || (version[0] === oldest[0] && (version[1] ?? 0) < oldest[1]);
 
-function node(): Finding {
+function node(): DoctorFinding {
   const { version, execPath } = process;
   const old = isOlder(version.slice(1).split('.').map(Number), OLDEST_NODE);
   return {
@@ -59,7 +59,7 @@ function node(): Finding {
   };
 }
 
-async function git(env: NodeJS.ProcessEnv): Promise<Finding> {
+async function git(env: NodeJS.ProcessEnv): Promise<DoctorFinding> {
   const ran = await runProcess(['git', '--version'], { env: { PATH: env.PATH ?? '' }, timeoutMs: 10_000 }).catch(
     () => null,
   );
@@ -79,7 +79,7 @@ async function git(env: NodeJS.ProcessEnv): Promise<Finding> {
 }
 
 /** git before 2.49 keeps the answers of `merge-tree --stdin` in its buffer. Work lands without it too, only slower. */
-async function merging(env: NodeJS.ProcessEnv): Promise<Finding> {
+async function merging(env: NodeJS.ProcessEnv): Promise<DoctorFinding> {
   const name = 'merging';
   const ran = await runProcess(['stdbuf', '--version'], { env: { PATH: env.PATH ?? '' }, timeoutMs: 10_000 }).catch(
     () => null,
@@ -98,7 +98,7 @@ function nearest(path: string): string {
   return existsSync(path) || dirname(path) === path ? path : nearest(dirname(path));
 }
 
-async function disk({ config, stateDir }: LoadedConfig): Promise<Finding> {
+async function disk({ config, stateDir }: LoadedConfig): Promise<DoctorFinding> {
   const { minFreeDiskMb, diskMb } = config.sandbox.limits;
   const { bavail, bsize } = await statfs(nearest(stateDir));
   const freeMb = Math.floor((bavail * bsize) / MIB);
@@ -113,7 +113,7 @@ async function disk({ config, stateDir }: LoadedConfig): Promise<Finding> {
   return { name: 'disk', state: 'partly', found, remedy };
 }
 
-function stateFolder(stateDir: string): Finding {
+function stateFolder(stateDir: string): DoctorFinding {
   try {
     accessSync(nearest(stateDir), constants.W_OK | constants.X_OK);
     return {
@@ -128,7 +128,7 @@ function stateFolder(stateDir: string): Finding {
   }
 }
 
-async function temporal({ loaded, env, findServer }: DoctorRequest): Promise<Finding> {
+async function temporal({ loaded, env, findServer }: DoctorRequest): Promise<DoctorFinding> {
   const name = 'Temporal';
   try {
     const named = await externalTarget({ config: loaded.config, env });
@@ -167,7 +167,7 @@ async function temporal({ loaded, env, findServer }: DoctorRequest): Promise<Fin
   }
 }
 
-async function models({ loaded, env }: DoctorRequest): Promise<Finding> {
+async function models({ loaded, env }: DoctorRequest): Promise<DoctorFinding> {
   const name = 'models';
   try {
     const { endpoints, warnings } = await checkModels({ config: loaded.config, env, log: quiet });

@@ -4,17 +4,17 @@ import { modalNetwork } from '../activities/sandbox/modal/network.ts';
 import type { Log } from '../activities/support/log.ts';
 import type { Config } from '../shared/config/worker-config.ts';
 import { rootMessage } from '../shared/base/failures.ts';
-import type { Finding } from './finding.ts';
+import type { DoctorFinding } from './finding.ts';
 
 const ANSWER_MS = 15_000;
 const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Takes at most ANSWER_MS. Changes nothing on Modal. */
-export async function examineModal(config: Config, env: NodeJS.ProcessEnv): Promise<Finding[]> {
+export async function examineModal(config: Config, env: NodeJS.ProcessEnv): Promise<DoctorFinding[]> {
   return [await isolation(config, env), network(config), ...limits(config)];
 }
 
-async function isolation({ sandbox: { modal } }: Config, env: NodeJS.ProcessEnv): Promise<Finding> {
+async function isolation({ sandbox: { modal } }: Config, env: NodeJS.ProcessEnv): Promise<DoctorFinding> {
   const name = 'isolation';
   const missing = ['MODAL_TOKEN_ID', 'MODAL_TOKEN_SECRET'].filter((each) => (env[each] ?? '') === '');
   if (missing.length > 0) {
@@ -42,7 +42,7 @@ async function isolation({ sandbox: { modal } }: Config, env: NodeJS.ProcessEnv)
   }
 }
 
-function network({ sandbox: { network: setting } }: Config): Finding {
+function network({ sandbox: { network: setting } }: Config): DoctorFinding {
   const name = 'network of agents';
   try {
     modalNetwork(setting, 'sandbox.network');
@@ -55,7 +55,7 @@ function network({ sandbox: { network: setting } }: Config): Finding {
   return { name, state: 'full', found: `by Modal: TLS on port 443 to ${setting.allow.join(', ')}` };
 }
 
-function limits({ sandbox: { limits: of, modal } }: Config): Finding[] {
+function limits({ sandbox: { limits: of, modal } }: Config): DoctorFinding[] {
   return [
     {
       name: 'limit: memory',

@@ -5,12 +5,12 @@ import { INSTALL_BUBBLEWRAP, probeIsolation } from '../activities/sandbox/local/
 import { createLimiter } from '../activities/sandbox/local/limits/limiter.ts';
 import { loadSeccomp } from '../activities/sandbox/local/seccomp/load.ts';
 import type { Config } from '../shared/config/worker-config.ts';
-import type { Finding } from './finding.ts';
+import type { DoctorFinding } from './finding.ts';
 import { examineModal } from './modal.ts';
 
 type Request = { config: Config; env: NodeJS.ProcessEnv /** A folder for a moment. */; scratch: string };
 
-export async function examineSandboxes({ config, env, scratch }: Request): Promise<Finding[]> {
+export async function examineSandboxes({ config, env, scratch }: Request): Promise<DoctorFinding[]> {
   if (config.sandbox.provider === 'modal') return await examineModal(config, env);
   const { unsafe } = config.sandbox;
   const probe = await probeIsolation(env);
@@ -52,7 +52,7 @@ export async function examineSandboxes({ config, env, scratch }: Request): Promi
   ];
 }
 
-function limits({ sandbox: { limits: of } }: Config): Finding[] {
+function limits({ sandbox: { limits: of } }: Config): DoctorFinding[] {
   const limiter = createLimiter(of);
   const groups = limiter.kind !== 'rlimit';
   const groupsRemedy =
@@ -93,7 +93,7 @@ function limits({ sandbox: { limits: of } }: Config): Finding[] {
   ];
 }
 
-function network({ sandbox }: Config): Finding[] {
+function network({ sandbox }: Config): DoctorFinding[] {
   const setting = sandbox.network;
   const found =
     setting === 'none'

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ProviderFailure } from '../../src/activities/llm/failures.ts';
-import { type Lease, Router } from '../../src/activities/llm/router/router.ts';
+import { type EndpointSlot, Router } from '../../src/activities/llm/router/router.ts';
 import { publishEndpoints } from '../../src/activities/llm/status-file.ts';
 import { readWorkerEndpoints } from '../../src/cli/worker-endpoints.ts';
 import { WorkerEndpoints } from '../../src/shared/contracts/endpoint-status.ts';
@@ -35,7 +35,7 @@ async function workedRouter(): Promise<Router> {
     endpointTo(at, 'anthropic', { name: 'bad' }),
   ];
   const router = new Router({ endpoints: [good, bad], random: () => 0.99 });
-  const lease = async (conversation: string, refused: ReadonlySet<typeof good> = new Set()): Promise<Lease> => {
+  const lease = async (conversation: string, refused: ReadonlySet<typeof good> = new Set()): Promise<EndpointSlot> => {
     const turn = await router.acquire({
       role: 'worker',
       conversation,

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import type { BriefRequest, OpeningActivities, RunActivities } from '../../shared/contracts/activities.ts';
 import { Message } from '../../shared/contracts/agent.ts';
 import type { Thinker } from '../llm/think.ts';
-import { createJournal } from '../llm/journal.ts';
+import { createAnswerJournal } from '../llm/journal.ts';
 import type { Log } from '../support/log.ts';
 
 /** What reads a remote that hangs is tried anew after as long as a brief by itself. */
@@ -24,7 +24,7 @@ export type OpeningDeps = {
 };
 
 export function createOpeningActivities({ run, think, journalDir, log }: OpeningDeps): OpeningActivities {
-  const briefs = createJournal(journalDir, z.array(Message), log);
+  const briefs = createAnswerJournal(journalDir, z.array(Message), log);
 
   /** The first that was made for this activity here stands, whichever of its attempts made it. */
   async function messagesFor(brief: BriefRequest): Promise<Message[]> {

@@ -11,7 +11,7 @@ import type { Budget } from '../../shared/contracts/budget.ts';
 import { CommandRequest, type CommandResult } from '../../shared/contracts/agent-command.ts';
 import { agentFailure, cancelledAfter } from '../../shared/agent/failure.ts';
 import { AgentMetrics } from '../../shared/contracts/task.ts';
-import { FailureType, failureTypeOf, terminal } from '../../shared/base/failures.ts';
+import { failureTypeOf } from '../../shared/base/failures.ts';
 import { LOOP_TEXT } from '../../shared/agent/text.ts';
 import { createModelGateway, type ModelGateway, type ModelGatewayOptions } from './model-gateway/gateway.ts';
 import type { ModelAnswer, Models } from '../llm/models.ts';
@@ -164,11 +164,11 @@ class AgentCommand {
       exitCode: result.reason === 'exit' ? result.exitCode : null,
       output: clean((result.tail.length > 0 ? result.tail : result.stdout).toString('utf8')),
       answered,
-      ...(newestText === undefined ? {} : { said: clean(newestText).slice(0, ANSWER_CHARS) }),
+      ...(newestText === undefined ? {} : { answerText: clean(newestText).slice(0, ANSWER_CHARS) }),
       ...(unanswered === undefined ? {} : { unanswered: clean(unanswered).slice(0, ANSWER_CHARS) }),
       ...(notes.length === 0 ? {} : { notes }),
       metrics: gateway.metrics,
-      told: [...gateway.deliveredIds],
+      deliveredIds: [...gateway.deliveredIds],
       ...(reached === undefined ? {} : { reached }),
     };
   }

@@ -5,7 +5,7 @@
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import type { CommitSha } from '../../shared/base/ids.ts';
 import type { NewCommit } from './commit-object.ts';
-import type { Conversation } from './conversation.ts';
+import type { GitProcess } from './conversation.ts';
 
 /** A process's answer. Output is bytes: paths need not be UTF-8. */
 export type GitOutput = { stdout: Buffer; stderr: string; code: number };
@@ -35,7 +35,7 @@ export interface Mirror {
    * Starts a git over the mirror that is asked many times; local plumbing only. undefined where git does not answer
    * such, as was found out before.
    */
-  converse(argv: readonly string[], signal?: AbortSignal): Conversation | undefined;
+  converse(argv: readonly string[], signal?: AbortSignal): GitProcess | undefined;
   /** Writes a commit object by the host's author, of now unless a date is given. The message is passed on stdin. */
   commitTree(commit: Omit<NewCommit, 'at'> & { at?: Date }): Promise<CommitSha>;
   treeOf(commit: CommitSha): Promise<string>;

@@ -4,10 +4,11 @@
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type Environment, gitEnvironment } from './environment.ts';
+import { gitEnvironment } from './environment.ts';
+import { type Environment } from '../support/environment.ts';
 
 /** What was read counts once end() has resolved: a git that fails may have said something before. */
-export interface Conversation {
+export interface GitProcess {
   send(line: string): void;
   /** The next field, as UTF-8. Rejects when git has ended, was stopped, or is silent for too long. */
   next(): Promise<string>;
@@ -18,7 +19,7 @@ export interface Conversation {
 }
 
 /** undefined: this host's git does not answer before its input ends, as was found out earlier. */
-export type Converse = (dir: string, argv: readonly string[], signal?: AbortSignal) => Conversation | undefined;
+export type Converse = (dir: string, argv: readonly string[], signal?: AbortSignal) => GitProcess | undefined;
 
 /** A git that holds its answers back is found out by the first that does not come. */
 const FIRST_ANSWER_MS = 15_000;
@@ -36,7 +37,7 @@ export function createConverse(env: Environment, firstAnswerMs = FIRST_ANSWER_MS
 
 type Options = { env: Environment; signal: AbortSignal | undefined; firstAnswerMs: number; onUnanswered: () => void };
 
-function converse(dir: string, argv: readonly string[], options: Options): Conversation {
+function converse(dir: string, argv: readonly string[], options: Options): GitProcess {
   const { env, signal, firstAnswerMs, onUnanswered } = options;
   const credentials = { helper: false, sshAgent: false, token: false };
   // Before 2.49 git keeps the answers of `merge-tree --stdin` in its buffer when its output is a pipe.

@@ -3,12 +3,11 @@
  * reads no configuration of user or system; commands that talk to a remote do, because the credentials are
  * the worker user's own. All settings go through GIT_CONFIG_COUNT, so that no secret is on a command line.
  */
+import type { Environment } from '../support/environment.ts';
 import { PROTOCOLS } from '../../host/repository.ts';
 
 /** What may be used to log in. `helper` covers the user's git configuration and askpass-free helpers. */
 export type GitCredentials = { helper: boolean; sshAgent: boolean; token: boolean };
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 const ALWAYS = ['PATH', 'HOME', 'TMPDIR'];
 const FOR_REMOTES = [

@@ -8,7 +8,7 @@ import { CommitSha } from '../../shared/base/ids.ts';
 import { takeBundle } from './bundle.ts';
 import { commitContent, type NewCommit, rawDate, writeCommit } from './commit-object.ts';
 import type { GitOutput, Mirror } from './contract.ts';
-import type { Conversation, Converse } from './conversation.ts';
+import type { GitProcess, Converse } from './conversation.ts';
 import { GitError } from './errors.ts';
 import { gathered } from './gathered.ts';
 import { branchRef, checkRef, tipRef } from './names.ts';
@@ -56,7 +56,7 @@ class GitMirror implements Mirror {
     return retryOnLock(this.dir, () => this.runGit(argv, { gitDir: this.dir, ...remote, ...options }));
   }
 
-  converse(argv: readonly string[], signal?: AbortSignal): Conversation | undefined {
+  converse(argv: readonly string[], signal?: AbortSignal): GitProcess | undefined {
     return this.startConversation(this.dir, argv, signal);
   }
 

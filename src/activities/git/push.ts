@@ -1,7 +1,7 @@
 /** The only way in which a branch moves: from the commit that was read, to one that contains it. */
 import type { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror } from './contract.ts';
-import type { Refusal } from '../../shared/contracts/merge.ts';
+import type { PushRefusal } from '../../shared/contracts/merge.ts';
 import { GitError, remoteWords } from './errors.ts';
 import { branchRef } from './names.ts';
 import { classifyRefusal } from './refusals.ts';
@@ -10,7 +10,7 @@ import { classifyRefusal } from './refusals.ts';
 export type PushAnswer =
   | { kind: 'pushed' }
   | { kind: 'stale' }
-  | { kind: 'refused'; reason: string; because: Refusal }
+  | { kind: 'refused'; reason: string; because: PushRefusal }
   | { kind: 'unclear'; error: GitError };
 
 export type BranchMove = {

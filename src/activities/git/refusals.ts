@@ -1,12 +1,12 @@
 /** Why a remote says no to a push: for the branch as a whole, or for what one change brings. */
-import type { Refusal } from '../../shared/contracts/merge.ts';
+import type { PushRefusal } from '../../shared/contracts/merge.ts';
 
 /**
  * Judged in this order, over all that was printed: hosts explain themselves in `remote:` lines, and say the same
  * "pre-receive hook declined" for all of these. A hook of the user's own may use the same words; the worst that comes
  * of it is that the wrong remedy is named.
  */
-const REFUSALS: readonly [Refusal, RegExp][] = [
+const REFUSALS: readonly [PushRefusal, RegExp][] = [
   [
     'quota',
     /returned error: 413|repository (?:has exceeded|exceeds) its size limit|would exceed (?:the |your )?storage|(?:storage|disk) quota|no space left on device|over (?:its|their|your) (?:data|disk|storage) quota|pack exceeds maximum allowed size/i,
@@ -34,6 +34,6 @@ const REFUSALS: readonly [Refusal, RegExp][] = [
 ];
 
 /** @param output all that git printed of a push that was refused. */
-export function classifyRefusal(output: string): Refusal {
+export function classifyRefusal(output: string): PushRefusal {
   return REFUSALS.find(([, pattern]) => pattern.test(output))?.[0] ?? 'other';
 }

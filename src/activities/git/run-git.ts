@@ -1,7 +1,8 @@
 /** Runs git: argv without a shell, a scrubbed environment, a deadline, the whole process group ended with it. */
 import { type ExecResult, type RunProcess, runProcess } from '../process/run-process.ts';
 import type { GitOutput } from './contract.ts';
-import { type Environment, type GitCredentials, gitEnvironment, secretsOf } from './environment.ts';
+import { type GitCredentials, gitEnvironment, secretsOf } from './environment.ts';
+import { type Environment } from '../support/environment.ts';
 import { GitError, redact } from './errors.ts';
 
 export type GitOptions = {

@@ -5,7 +5,7 @@ import { FailureType, terminal } from '../../shared/base/failures.ts';
 import type { Log } from '../support/log.ts';
 import { type Endpoint, modelFor } from './endpoints.ts';
 import { ProviderFailure } from './failures.ts';
-import { createProvider } from './providers/create.ts';
+import { createLlmProvider } from './providers/create.ts';
 import type { Provider } from './providers/provider.ts';
 
 const TIMEOUT_MS = 10_000;
@@ -52,7 +52,7 @@ export async function checkEndpoints(
 
 /** Never throws for what an endpoint does. */
 export async function checkEndpoint(endpoint: Endpoint, timeoutMs = TIMEOUT_MS): Promise<EndpointVerdict> {
-  const provider = createProvider(endpoint);
+  const provider = createLlmProvider(endpoint);
   const signal = AbortSignal.timeout(timeoutMs);
   const where = `LLM endpoint "${endpoint.name}" (${endpoint.baseUrl ?? endpoint.provider})`;
   const models = [...new Set(ROLES.flatMap((role) => modelFor(endpoint, role) ?? []))];
@@ -118,8 +118,8 @@ async function askEach(
       }
       const verdict = fromFailure(error, { where, endpoint, named: true, timedOut: signal.aborted, timeoutMs });
       if (verdict.kind !== 'unverified') return verdict;
-      const said = failure?.message ?? String(error);
-      return { kind: 'unverified', message: `${why}, and a call of one token was not answered (${said}).` };
+      const reason = failure?.message ?? String(error);
+      return { kind: 'unverified', message: `${why}, and a call of one token was not answered (${reason}).` };
     }
   }
   return { kind: 'ok' };

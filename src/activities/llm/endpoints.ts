@@ -2,6 +2,7 @@
  * Which LLM endpoints there are: LLM_ENDPOINTS, else `llm.endpoints` of temporal.config.ts, else the providers'
  * usual variables. Reads nothing but its arguments.
  */
+import type { Environment } from '../support/environment.ts';
 import { z } from 'zod';
 import {
   EndpointFromEnv,
@@ -28,8 +29,6 @@ export type Endpoint = {
   readonly prices: Readonly<Record<string, Price>>;
   readonly limits: EndpointLimits;
 };
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 const USUAL = { openai: 'OPENAI', anthropic: 'ANTHROPIC' } as const;
 

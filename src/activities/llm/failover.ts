@@ -7,7 +7,7 @@ import { type Endpoint, NO_ENDPOINT_HELP } from './endpoints.ts';
 import { ProviderFailure } from './failures.ts';
 import type { Completion, CompletionRequest, Provider } from './providers/provider.ts';
 import { backoffMs } from './router/health.ts';
-import type { Lease, Router, Turn, Waiting } from './router/router.ts';
+import type { EndpointSlot, Router, Turn, WaitingCaller } from './router/router.ts';
 
 /** As many answers of one endpoint outside the protocol, for one call, are a wrong URL and no mishap. */
 const MAX_MALFORMED = 6;
@@ -27,7 +27,7 @@ export type FailoverRequest = Omit<CompletionRequest, 'model'> & {
   /** Checked before each request: throws when nobody wants the answer any more, waits while the run is paused. */
   gate: () => Promise<void>;
   /** Told what is waited for, and when a request is sent (undefined). */
-  onWaiting?: (waiting: Waiting | undefined) => void;
+  onWaiting?: (waiting: WaitingCaller | undefined) => void;
 };
 
 export type Answered = {
@@ -41,7 +41,7 @@ export type Answered = {
   /** Before it. */
   waitedMs: number;
   /** To be ended as answered, with what it used. */
-  lease: Lease;
+  lease: EndpointSlot;
 };
 
 export type FailoverDeps = {
@@ -49,7 +49,7 @@ export type FailoverDeps = {
   providers: ReadonlyMap<Endpoint, Provider>;
   log: Log;
   /** Told of each request that failed. */
-  onFailure?: (lease: Lease, kind: ProviderFailure['kind']) => void;
+  onFailure?: (lease: EndpointSlot, kind: ProviderFailure['kind']) => void;
   /** In [0, 1): spreads the back-off, so that a hundred agents do not come back at once. */
   random?: () => number;
 };
@@ -84,7 +84,7 @@ class Call {
   readonly #notBefore = new Map<Endpoint, number>();
   #attempts = 0;
   #waitingSince: number | undefined;
-  #waitsFor: Waiting['why'] | undefined;
+  #waitsFor: WaitingCaller['why'] | undefined;
   /** Since when this very call is refused somewhere: not the key, the bill or the model. */
   #refusedSince: number | undefined;
 
@@ -128,18 +128,18 @@ class Call {
       const message = `No LLM endpoint has a model for the role "${role}".`;
       return terminal(FailureType.ModelUnusable, message, NO_ENDPOINT_HELP);
     }
-    const lines = [...refusals].map(([endpoint, words]) => {
+    const refusalLines = [...refusals].map(([endpoint, words]) => {
       const settings = [endpoint.key.source, endpoint.modelsSource, endpoint.baseUrl].filter(Boolean).join(', ');
       return `- ${words} (see ${settings})`;
     });
-    const message = `Every LLM endpoint that answers has refused the call of role "${role}":\n${lines.join('\n')}`;
+    const message = `Every LLM endpoint that answers has refused the call of role "${role}":\n${refusalLines.join('\n')}`;
     return this.#refusedSince === undefined
       ? terminal(FailureType.ModelUnusable, message, ENDPOINT_HELP)
       : terminal(FailureType.RequestRefused, message, REQUEST_HELP);
   }
 
   /** undefined: it came to nothing, another one may do better. */
-  async ask(lease: Lease): Promise<Answered | undefined> {
+  async ask(lease: EndpointSlot): Promise<Answered | undefined> {
     const { router, providers } = this.#deps;
     const { endpoint, model } = lease;
     this.#request.onWaiting?.(undefined);
@@ -172,7 +172,7 @@ class Call {
     }
   }
 
-  #failed(lease: Lease, failure: ProviderFailure): void {
+  #failed(lease: EndpointSlot, failure: ProviderFailure): void {
     const { router, log, onFailure, random = Math.random } = this.#deps;
     const { endpoint, model } = lease;
     const { kind, status, message } = failure;

@@ -153,10 +153,10 @@ export function classify(error: unknown, endpoint: Endpoint, model: string, now 
   if (error instanceof OpenAI.APIError || error instanceof Anthropic.APIError) {
     const status: unknown = error.status;
     // Of a body that is no JSON the SDK makes `<status> <text>`.
-    const told = toldBy(error.error ?? error.message.replace(/^\d{3} /, ''));
+    const statement = toldBy(error.error ?? error.message.replace(/^\d{3} /, ''));
     const fail = (of: number, before: string, more: object = {}): ProviderFailure => {
-      const { kind, help } = judge(of, told);
-      const words = say([before, told.words || error.message].join(' '));
+      const { kind, help } = judge(of, statement);
+      const words = say([before, statement.words || error.message].join(' '));
       return new ProviderFailure(kind, help === undefined ? words : `${words} ${help}`, more);
     };
     if (typeof status === 'number') {
@@ -168,7 +168,7 @@ export function classify(error: unknown, endpoint: Endpoint, model: string, now 
         ? scrubbed(own, endpoint)
         : new ProviderFailure('unavailable', say(`cannot be reached: ${causeWords(error)}`));
     }
-    return fail(statusInStream(told), 'error in the stream:');
+    return fail(statusInStream(statement), 'error in the stream:');
   }
   if (error instanceof SyntaxError) {
     return new ProviderFailure('malformed', say('the stream holds an event that is not JSON'));
@@ -236,10 +236,10 @@ function statusInStream({ codes }: Told): number {
 
 type Judgement = { readonly kind: ProviderFailureKind; readonly help?: string };
 
-function judge(status: number, told: Told): Judgement {
+function judge(status: number, statement: Told): Judgement {
   if (THROTTLED.has(status)) return { kind: 'throttled' };
   if (status < 300 || status >= 500 || TRANSIENT_4XX.has(status)) return { kind: 'unavailable' };
-  const words = `${told.words.replace(REPEATED, '')} ${told.codes.join(' ')}`;
+  const words = `${statement.words.replace(REPEATED, '')} ${statement.codes.join(' ')}`;
   if (status === 403 && (CONTENT.test(words) || FIREWALL.test(words))) return { kind: 'wrong-request' };
   if (status < 400 || OF_THE_ENDPOINT.has(status)) return { kind: 'refused' };
   if (OUTPUT_TOO_LARGE.test(words)) return { kind: 'wrong-request', help: OUTPUT_HELP };
@@ -251,7 +251,7 @@ function judge(status: number, told: Told): Judgement {
   if (TOO_LONG.test(words)) return { kind: 'too-long' };
   if (CONTENT.test(words)) return { kind: 'wrong-request' };
   const ofTheEndpoint =
-    told.codes.some((code) => CODES_OF_THE_ENDPOINT.has(code)) ||
+    statement.codes.some((code) => CODES_OF_THE_ENDPOINT.has(code)) ||
     WORDS_OF_THE_ENDPOINT.some((pattern) => pattern.test(words));
   return { kind: ofTheEndpoint ? 'refused' : 'wrong-request' };
 }

@@ -16,7 +16,7 @@ const PRUNE_EVERY_MS = 3_600_000;
 
 type Entry<T> = { version: 1; key: string; result: T };
 
-export interface Journal<T> {
+export interface AnswerJournal<T> {
   /** @param asker whose entry it is. @param key names the question. */
   read(asker: string, key: string): Promise<T | null>;
   /**
@@ -27,7 +27,7 @@ export interface Journal<T> {
 }
 
 /** @param dir of entries of this kind alone; made when needed. */
-export function createJournal<T>(dir: string, result: z.ZodType<T>, log: Log): Journal<T> {
+export function createAnswerJournal<T>(dir: string, result: z.ZodType<T>, log: Log): AnswerJournal<T> {
   const Entry = z.object({ version: z.literal(1), key: z.string(), result });
   let prunedAt = 0;
   const fileOf = (asker: string): string => path.join(dir, `${createHash('sha256').update(asker).digest('hex')}.json`);

@@ -11,7 +11,7 @@ import type { Endpoint } from './endpoints.ts';
 import { type Answered, completeSomewhere, type FailoverRequest } from './failover.ts';
 import type { LlmMetrics } from './metrics.ts';
 import { createPricing } from './prices.ts';
-import { createProvider } from './providers/create.ts';
+import { createLlmProvider } from './providers/create.ts';
 import { type Clock, Router } from './router/router.ts';
 import type { WaitNews } from './wait-news.ts';
 import { waitingReason } from './waiting.ts';
@@ -46,7 +46,7 @@ export interface Models {
 export function createModels(options: ModelsOptions): Models {
   const { endpoints, config, log, random, metrics, waits } = options;
   const router = new Router(options);
-  const providers = new Map(endpoints.map((endpoint) => [endpoint, createProvider(endpoint)]));
+  const providers = new Map(endpoints.map((endpoint) => [endpoint, createLlmProvider(endpoint)]));
   const pricing = createPricing(log);
   const limitsTokens = endpoints.some(({ limits }) => limits.tokensPerMinute !== undefined);
 

@@ -5,7 +5,7 @@ import { ENDPOINTS_EVERY_MS, ENDPOINTS_FOLDER, type WorkerEndpoints } from '../.
 import type { Log } from '../support/log.ts';
 import type { LlmMetrics } from './metrics.ts';
 import type { Router } from './router/router.ts';
-import { statusOf } from './router/status.ts';
+import { endpointStatuses } from './router/status.ts';
 
 /**
  * Writes at once and every two seconds, each time the whole file. What cannot be written is logged once and costs
@@ -21,7 +21,7 @@ export function publishEndpoints(options: {
   const folder = join(stateDir, ENDPOINTS_FOLDER);
   const file = join(folder, `${process.pid}.json`);
   const startedAt = Date.now();
-  let said = false;
+  let logged = false;
   let writing: Promise<void> = Promise.resolve();
 
   async function write(): Promise<void> {
@@ -33,8 +33,8 @@ export function publishEndpoints(options: {
       await writeFile(`${file}.partial`, text, { mode: 0o600 });
       await rename(`${file}.partial`, file);
     } catch (error) {
-      if (!said) log.warn({ err: error, file }, 'the state of the LLM endpoints cannot be written for others to see');
-      said = true;
+      if (!logged) log.warn({ err: error, file }, 'the state of the LLM endpoints cannot be written for others to see');
+      logged = true;
     }
   }
   const writeNext = (): void => {
@@ -60,7 +60,7 @@ export function endpointsNow(router: Router, startedAt: number): WorkerEndpoints
     pid: process.pid,
     startedAt,
     at,
-    endpoints: statusOf(contenders, at),
+    endpoints: endpointStatuses(contenders, at),
     waiting: { calls: waiting.calls, ...(waiting.since === undefined ? {} : { since: waiting.since }) },
   };
 }

@@ -10,7 +10,7 @@ import { type ChainWatch, orphaned, waitUntilWanted } from '../support/chain-wat
 import { idempotencyKey, questionKey, toResult } from './answer.ts';
 import type { Endpoint } from './endpoints.ts';
 import { type Flight, Flights, type Ticket } from './single-flight.ts';
-import { createJournal } from './journal.ts';
+import { createAnswerJournal } from './journal.ts';
 import { createModels, type Models } from './models.ts';
 import { toolDefinitions } from './providers/tools.ts';
 import { RecentMessages } from './recent-messages.ts';
@@ -46,7 +46,7 @@ export type Thinker = (request: ThinkRequest, added?: readonly Message[]) => Pro
 export function createThinker(deps: LlmDeps): Thinker {
   const { chains, recent = new RecentMessages(), stopping, log, models = createModels(deps) } = deps;
   const transcripts = new Transcripts(deps.transcript);
-  const journal = createJournal(deps.journalDir, ThinkResult, log);
+  const journal = createAnswerJournal(deps.journalDir, ThinkResult, log);
   const flights = new Flights<ThinkResult>();
 
   async function answer(request: ThinkRequest, messages: Message[], key: string, flight: Flight): Promise<ThinkResult> {

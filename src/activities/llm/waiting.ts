@@ -1,7 +1,7 @@
 /** What a call that has no model to ask says of itself: in its heartbeats, and to its run. */
-import type { Waiting } from './router/router.ts';
+import type { WaitingCaller } from './router/router.ts';
 
-export function waitingText(waiting: Waiting, now: number): string {
+export function waitingText(waiting: WaitingCaller, now: number): string {
   const { why, since, until } = waiting;
   const head = `waiting for a model since ${new Date(since).toISOString()}`;
   // When slots or tokens are free again nobody knows.
@@ -10,7 +10,7 @@ export function waitingText(waiting: Waiting, now: number): string {
 }
 
 /** The same without times: it stays as it is while the cause does. */
-export function waitingReason({ why, lastFailure }: Pick<Waiting, 'why' | 'lastFailure'>): string {
+export function waitingReason({ why, lastFailure }: Pick<WaitingCaller, 'why' | 'lastFailure'>): string {
   const last = lastFailure === undefined ? '' : `: ${lastFailure}`;
   switch (why) {
     case 'outage':

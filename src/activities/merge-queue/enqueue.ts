@@ -38,7 +38,7 @@ export async function enqueue({ client, taskQueue }: EnqueueDeps, request: Enque
  * workflow says the same, and whoever looks after a silent task reads it.
  * @throws what kept the handoff or the request from being delivered.
  */
-export async function handOff(deps: EnqueueDeps, { parent, message, merge }: HandOffRequest): Promise<void> {
+export async function deliverHandoff(deps: EnqueueDeps, { parent, message, merge }: HandOffRequest): Promise<void> {
   const { client, log } = deps;
   try {
     await client.withDeadline(Date.now() + DEADLINE_MS, async () => {

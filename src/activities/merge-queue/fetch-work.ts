@@ -8,7 +8,7 @@ import { type CommitFacts, readCommits } from '../git/read-commits.ts';
 /** How many refs go on one command line: a whole batch, of names below 200 characters. */
 const REFS_AT_ONCE = 512;
 
-export type Work = {
+export type FetchedWork = {
   /** Of the tip, and of every commit and base that is in the mirror. */
   commits: Map<CommitSha, CommitFacts>;
   /** Why, for each commit that the remote does not have any more: one lost commit must not stop a batch. */
@@ -24,7 +24,7 @@ export async function fetchWork(
   entries: readonly MergeRequest[],
   known: ReadonlyMap<CommitSha, CommitFacts>,
   signal?: AbortSignal,
-): Promise<Work> {
+): Promise<FetchedWork> {
   const commits = new Map(known);
   const missing = new Map<CommitSha, string>();
   const lacking = () => entries.filter(({ commit, base }) => !commits.has(commit) || !commits.has(base));

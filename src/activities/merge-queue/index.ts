@@ -13,7 +13,7 @@ import type { Mirrors } from '../git/contract.ts';
 import { GitError, remoteWords } from '../git/errors.ts';
 import { heartbeating } from '../support/heartbeats.ts';
 import { composeLine, dropLines } from './compose.ts';
-import { enqueue, handOff } from './enqueue.ts';
+import { enqueue, deliverHandoff } from './enqueue.ts';
 import { landBatch, landLine } from './land.ts';
 import { answerRequesters } from './requesters.ts';
 
@@ -59,7 +59,7 @@ export function createMergeActivities(deps: {
   const { mirrors, client, taskQueue, log } = deps;
   return {
     handOff(request) {
-      return heartbeating(() => handOff(deps, request));
+      return heartbeating(() => deliverHandoff(deps, request));
     },
 
     enqueueMerge(request) {

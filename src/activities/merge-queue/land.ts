@@ -22,7 +22,7 @@ import type { Mirror } from '../git/contract.ts';
 import { GitError } from '../git/errors.ts';
 import { branchRef } from '../git/names.ts';
 import { type BranchMove, type PushAnswer, pushBranch } from '../git/push.ts';
-import { type Plan, planBatch, planRefused } from './plan.ts';
+import { type ComposedBatch, planBatch, planRefused } from './plan.ts';
 
 /** How often a push is tried against a branch that stays where it is and yet cannot be moved. */
 const LOCKED_TRIES = 12;
@@ -203,7 +203,7 @@ async function contains(mirror: Mirror, target: string, ours: CommitSha): Promis
 async function dropWorkRefs(
   mirror: Mirror,
   entries: readonly MergeRequest[],
-  plan: Plan,
+  plan: ComposedBatch,
   log: Log | undefined,
 ): Promise<void> {
   const done = entries.filter((_, i) => ['landed', 'empty'].includes(plan.outcomes[i]?.kind ?? ''));

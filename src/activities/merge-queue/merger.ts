@@ -5,7 +5,7 @@
 import { CommitSha } from '../../shared/base/ids.ts';
 import { commitContent, type NewCommit, writeCommit } from '../git/commit-object.ts';
 import type { Mirror } from '../git/contract.ts';
-import type { Conversation } from '../git/conversation.ts';
+import type { GitProcess } from '../git/conversation.ts';
 import { isObjectName, type Merge, type Merged, mergeOnto, stoodIn } from './merge-onto.ts';
 
 export interface Merger {
@@ -56,7 +56,7 @@ export async function together<T>(
 }
 
 /** Fields of one answer, see git-merge-tree(1). @returns null for a conflict that names no file. */
-async function readMerged(git: Conversation, sides: { ours: CommitSha; theirs: CommitSha }): Promise<Merged | null> {
+async function readMerged(git: GitProcess, sides: { ours: CommitSha; theirs: CommitSha }): Promise<Merged | null> {
   const status = await git.next();
   const tree = await git.next();
   if (!['0', '1'].includes(status) || !isObjectName(tree)) {

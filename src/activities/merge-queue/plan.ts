@@ -1,10 +1,10 @@
 /** What a batch makes of a tip: the commits to push and every entry's outcome if the push is taken. */
-import type { MergeOutcome, MergeRequest, Refusal } from '../../shared/contracts/merge.ts';
+import type { MergeOutcome, MergeRequest, PushRefusal } from '../../shared/contracts/merge.ts';
 import type { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import { type CommitFacts, readCommits } from '../git/read-commits.ts';
 import type { Log } from '../support/log.ts';
-import { fetchWork, type Work } from './fetch-work.ts';
+import { fetchWork, type FetchedWork } from './fetch-work.ts';
 import { describeConflicts, plainPath } from './conflicts.ts';
 import { guardLanding, lostByLanded } from './guard.ts';
 import { commitLanding } from './landing-commits.ts';
@@ -13,7 +13,7 @@ import { type Ancestry, ancestryOf, type Merge, type Merged } from './merge-onto
 import { type Merger, oneByOne, together } from './merger.ts';
 import { rebaseOver } from './rebase.ts';
 
-export type Plan = {
+export type ComposedBatch = {
   /** The tip with all that merges on top; the tip itself when there is nothing to push. */
   tip: CommitSha;
   /** One for each entry, true once the push is read back. */
@@ -33,9 +33,9 @@ export async function planBatch(
   tip: CommitSha,
   entries: readonly MergeRequest[],
   { signal, log, at = new Date() }: PlanOptions = {},
-): Promise<Plan> {
+): Promise<ComposedBatch> {
   const batch = await gather(mirror, tip, entries, signal);
-  const by = (merger: Merger): Promise<Plan> => mergeAll({ mirror, merger, at, signal, log }, batch);
+  const by = (merger: Merger): Promise<ComposedBatch> => mergeAll({ mirror, merger, at, signal, log }, batch);
   if (batch.there.length > 0) {
     try {
       const plan = await together(mirror, by, signal);
@@ -55,7 +55,7 @@ type Batch = {
   landed: ReadonlyMap<string, CommitSha>;
   /** Entries to be merged. */
   there: readonly MergeRequest[];
-} & Work &
+} & FetchedWork &
   Ancestry;
 
 /** All that is asked of the mirror before anything is merged. */
@@ -81,7 +81,7 @@ const basesOf = (entries: readonly MergeRequest[], known: ReadonlyMap<CommitSha,
 async function mergeAll(
   by: { mirror: Mirror; merger: Merger; at: Date; signal: AbortSignal | undefined; log: Log | undefined },
   batch: Batch,
-): Promise<Plan> {
+): Promise<ComposedBatch> {
   const { mirror, merger, at, signal, log } = by;
   const landed = new Map(batch.landed);
   const treeOf = (commit: CommitSha): string => {
@@ -161,8 +161,8 @@ export async function planRefused(
   mirror: Mirror,
   tip: CommitSha,
   entries: readonly MergeRequest[],
-  plan: Plan,
-  { reason, because }: { reason: string; because: Refusal },
+  plan: ComposedBatch,
+  { reason, because }: { reason: string; because: PushRefusal },
   signal?: AbortSignal,
 ): Promise<MergeOutcome[]> {
   const known = await readCommits(

@@ -12,8 +12,11 @@ export function createFinishRun({ mirrors, log }: { mirrors: Mirrors; log: Log }
     const retained = new Set(keep);
     const gone = refs.filter((ref) => !retained.has(ref));
     await mirror.deleteRemoteRefs(gone);
-    log.info({ run: run.root.workflowId, deleted: gone.length, kept: refs.length - gone.length }, 'refs of the run');
+    log.info(
+      { run: run.root.workflowId, deleted: gone.length, retained: refs.length - gone.length },
+      'refs of the run',
+    );
     const tip = await mirror.readRemoteRef(`refs/heads/${run.target}`);
-    return { tip, kept: refs.filter((ref) => retained.has(ref)) };
+    return { tip, retained: refs.filter((ref) => retained.has(ref)) };
   };
 }

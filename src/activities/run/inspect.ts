@@ -11,7 +11,7 @@ import type { Mirror, Mirrors } from '../git/contract.ts';
 import type { Log } from '../support/log.ts';
 import { entryAt, listFiles, listFolder, readBlob, repositoryPath } from '../git/read/commit-files.ts';
 import { matchesGlob } from '../git/read/glob.ts';
-import { grep } from '../git/read/grep.ts';
+import { grepCommit } from '../git/read/grep.ts';
 import { cutMiddle, headBytes, escapeControls } from '../support/text.ts';
 import { NEWEST, recentCommits } from '../git/read/commits.ts';
 
@@ -127,7 +127,7 @@ async function grepAt(
   { mirror, commit }: { mirror: Mirror; commit: CommitSha },
   { pattern, path, glob }: ToolArguments<'grep'>,
 ): Promise<string> {
-  const found = await grep(mirror, { commit, pattern, path: pathOf(path), glob });
+  const found = await grepCommit(mirror, { commit, pattern, path: pathOf(path), glob });
   if (!found.ok) throw new ToolMistake(found.error);
   return found.text;
 }

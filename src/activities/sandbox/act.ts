@@ -18,7 +18,7 @@ import type { CheckpointPushes } from './checkpoints/pushes.ts';
 import { restoreTree } from './checkpoints/restore.ts';
 import type { SandboxProvider } from './provider.ts';
 import type { Setups } from './setup.ts';
-import type { Journal, TurnJournal } from './state/journal.ts';
+import type { TurnLog, TurnJournal } from './state/journal.ts';
 import type { Records } from './state/lease-file.ts';
 import { mayWrite, runTool } from './tools/index.ts';
 import type { Turnstile } from './turnstile.ts';
@@ -30,7 +30,7 @@ export type ActDeps = {
   provider: SandboxProvider;
   mirrors: Mirrors;
   records: Records;
-  journal: Journal;
+  journal: TurnLog;
   checkpoints: CheckpointWriter;
   checkpointStore: CheckpointStore;
   pushes: CheckpointPushes;

@@ -19,7 +19,7 @@ const MAX_PATHS_CHARS = 60_000;
  * The work as one commit on the base of the sandbox's tree, pushed to `request.ref`; trying again gives the same one.
  * @throws SandboxGone when the sandbox is not here under this epoch; GitError when the remote does not take it.
  */
-export function collectWork(deps: ActDeps, request: CollectRequest): Promise<CollectResult> {
+export function collectFromSandbox(deps: ActDeps, request: CollectRequest): Promise<CollectResult> {
   const { id } = request.sandbox;
   return heartbeating(({ signal }) => deps.exclusive(id, () => collect(deps, request, signal)), {
     details: { collecting: id },

@@ -7,7 +7,7 @@ import { createModalProvider } from './modal/provider.ts';
 import type { SandboxProvider } from './provider.ts';
 
 /** @throws SandboxUnavailable when what the configuration asks for cannot be had here. */
-export async function createProvider(options: {
+export async function createSandboxProvider(options: {
   config: Config['sandbox'];
   stateDir: string;
   /** The worker's. */

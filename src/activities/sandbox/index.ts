@@ -11,17 +11,17 @@ import type { Log } from '../support/log.ts';
 import type { Processes } from '../process/spawner.ts';
 import type { ChainWatch } from '../support/chain-watch.ts';
 import { act, type ActDeps } from './act.ts';
-import { collectWork } from './collect.ts';
+import { collectFromSandbox } from './collect.ts';
 import { createCheckpoints } from './checkpoints/checkpoint.ts';
 import { createCheckpointStore } from './checkpoints/checkpoint-store.ts';
 import { createCheckpointPushes } from './checkpoints/pushes.ts';
-import { createProvider } from './create-provider.ts';
+import { createSandboxProvider } from './create-provider.ts';
 import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
 import { reapLeftovers } from './lease/reaper.ts';
 import type { ExecOptions, SandboxProvider, SandboxResult } from './provider.ts';
 import { createScratch, type Scratch } from './scratch.ts';
 import { createSetups } from './setup.ts';
-import { createJournal } from './state/journal.ts';
+import { createTurnLog } from './state/journal.ts';
 import { createRecords } from './state/lease-file.ts';
 import { createTurnstile } from './turnstile.ts';
 
@@ -63,14 +63,14 @@ export type Sandboxes = {
 export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const { config, stateDir, mirrors, client, chains, hostQueue, log } = deps;
   const { limits } = config;
-  const provider = deps.provider ?? (await createProvider({ ...deps, owner: hostQueue }));
+  const provider = deps.provider ?? (await createSandboxProvider({ ...deps, owner: hostQueue }));
   const records = createRecords(provider);
   const checkpointStore = createCheckpointStore(join(stateDir, 'checkpoints'));
   const pushes = createCheckpointPushes({ log, everyMs: config.checkpointPushSeconds * 1_000 });
   const setups = createSetups({ provider, stateDir, log });
   const held = new Set<string>();
   const collected = new Set<string>();
-  const journal = createJournal(provider);
+  const journal = createTurnLog(provider);
   const turnstile = createTurnstile();
   const actDeps: ActDeps = {
     provider,
@@ -111,7 +111,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
       adoptSandbox: (request) => adoptSandbox(holdDeps, places, request),
       act: (request) => act(actDeps, request),
       async collectWork(request) {
-        const result = await collectWork(actDeps, request);
+        const result = await collectFromSandbox(actDeps, request);
         if (held.has(request.sandbox.id)) collected.add(request.sandbox.id);
         return result;
       },

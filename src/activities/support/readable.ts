@@ -19,7 +19,7 @@ export const isReadableFolder = (path: string): boolean =>
     return statSync(path).isDirectory();
   }) ?? false;
 
-export const isLink = (path: string): boolean => ifReadable(() => lstatSync(path).isSymbolicLink()) ?? false;
+export const isSymbolicLink = (path: string): boolean => ifReadable(() => lstatSync(path).isSymbolicLink()) ?? false;
 
 /** Whether a copy of it can be made: a link is copied as it is, wherever it leads. */
 export async function canBeCopied(path: string): Promise<boolean> {

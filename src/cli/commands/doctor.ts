@@ -1,5 +1,5 @@
 /** `agentswarm doctor`: what this machine enforces, and what a run would be refused for. */
-import type { Finding } from '../../doctor/finding.ts';
+import type { DoctorFinding } from '../../doctor/finding.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
 import { printLine } from '../io.ts';
@@ -20,7 +20,7 @@ export async function doctorCommand(
   return ready ? EXIT.complete : EXIT.failed;
 }
 
-function findingLines(findings: readonly Finding[], ready: boolean): string[] {
+function findingLines(findings: readonly DoctorFinding[], ready: boolean): string[] {
   const width = Math.max(...findings.map(({ name }) => name.length));
   const rows = findings.flatMap(({ name, state, found, remedy, blocks }) => [
     `${doctorText.state(state, blocks === true).padEnd(8)} ${name.padEnd(width)}  ${found}`,

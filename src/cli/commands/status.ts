@@ -10,7 +10,7 @@ import { openOwnHost } from '../embedded/host.ts';
 import { statePaths } from '../../host/server-state.ts';
 import { CliError, EXIT, type ExitCode } from '../errors.ts';
 import { findRun, type ListedRun, listRuns } from '../find-run.ts';
-import { followRun, snapshotOf } from '../follow.ts';
+import { followRun, querySnapshot } from '../follow.ts';
 import { nextCommand } from '../hint.ts';
 import { listenForInterrupts } from '../interrupt.ts';
 import { type Io, printLine } from '../io.ts';
@@ -97,7 +97,7 @@ function table(runs: readonly ListedRun[]): string[] {
 async function show({ io, options }: SessionContext, session: Session, run: string, json: boolean): Promise<void> {
   const found = await findRun(session, run);
   if (!found.open) return showEnded({ io, options }, session, found, json);
-  const snapshot = session.host === null ? await snapshotOf(session.client, run) : null;
+  const snapshot = session.host === null ? await querySnapshot(session.client, run) : null;
   if (snapshot === null) throw new CliError(cliText.notLooked(run, nextCommand(options, 'attach', run)));
   if (json) return printLine(io.stdout, JSON.stringify(snapshot, null, 2));
   for (const line of progressLines(snapshot, { now: Date.now(), width: 200 })) printLine(io.stdout, line);

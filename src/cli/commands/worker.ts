@@ -5,7 +5,7 @@ import { trySupervisorLock } from '../embedded/lock.ts';
 import { endOrphanServers } from '../embedded/server-child.ts';
 import { statePaths } from '../../host/server-state.ts';
 import type { WorkerNotice } from '../embedded/worker-child.ts';
-import { describeFailure, EXIT, type ExitCode } from '../errors.ts';
+import { describeCliFailure, EXIT, type ExitCode } from '../errors.ts';
 import { listenForInterrupts } from '../interrupt.ts';
 import { printLine } from '../io.ts';
 import { load, type SessionContext } from '../session.ts';
@@ -42,7 +42,7 @@ export async function workerCommand(context: SessionContext, options: CommonOpti
     if (orphaned.signal.aborted) await endServerOf(stateDir);
     return EXIT.complete;
   } catch (error) {
-    notify({ kind: 'failed', message: describeFailure(error, false).message });
+    notify({ kind: 'failed', message: describeCliFailure(error, false).message });
     throw error;
   } finally {
     interrupts.dispose();

@@ -15,8 +15,8 @@ const MAX_CONCERN_CHARS = 4_000;
  * is believed rather than its exit code, and their words rather than its terminal.
  */
 export function externalHandoff({ exitCode, output, metrics, reached, ...seen }: CommandResult): AgentHandoff {
-  const { answered = metrics.turns, said = output.slice(-SUMMARY_CHARS), unanswered, notes = [] } = seen;
-  const summary = said.slice(0, SUMMARY_CHARS).trim() || LOOP_TEXT.saidNothing;
+  const { answered = metrics.turns, answerText: text = output.slice(-SUMMARY_CHARS), unanswered, notes = [] } = seen;
+  const summary = text.slice(0, SUMMARY_CHARS).trim() || LOOP_TEXT.saidNothing;
   const ended = (status: AgentHandoff['status'], ...concerns: string[]): AgentHandoff => ({
     status,
     summary,

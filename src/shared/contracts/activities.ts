@@ -15,7 +15,6 @@ import type {
   ToolResult,
 } from './agent.ts';
 import type { CommandRequest, CommandResult } from './agent-command.ts';
-import type { AgentResult } from './agent-run.ts';
 import type { CheckError, CheckRun, ChecksRequest, ChecksResult } from './checks.ts';
 import type { Conflict } from './conflict.ts';
 import type { Delivery } from './deliver.ts';
@@ -108,7 +107,7 @@ export interface RunActivities {
   /** How each of these workflows stands, in the same order. */
   describeChains(request: { chains: Chain[] }): Promise<ChainStatus[]>;
   /** Deletes refs of the run, reads the target back. `keep` are refs of work that did not land. */
-  finishRun(request: { run: RunContext; keep: string[] }): Promise<{ tip: CommitSha | null; kept: string[] }>;
+  finishRun(request: { run: RunContext; keep: string[] }): Promise<{ tip: CommitSha | null; retained: string[] }>;
 }
 
 /** On the run's task queue. */

@@ -33,7 +33,7 @@ export const CommandResult = z.object({
   /** Calls of this program that a model answered. Absent: recorded by a version that did not count them. */
   answered: z.number().int().nonnegative().optional(),
   /** The newest answer of a model to it that says something. */
-  said: z.string().optional(),
+  answerText: z.string().optional(),
   /** Why its last call has no answer, as a sentence. */
   unanswered: z.string().optional(),
   /** What the sandbox refused it and which of its limits were met, as sentences. */
@@ -41,7 +41,7 @@ export const CommandResult = z.object({
   /** All of its calls, `used` included. */
   metrics: AgentMetrics,
   /** Ids of what people said to it that it was told. */
-  told: z.array(z.string()),
+  deliveredIds: z.array(z.string()),
   /** Which limit it has met, as a sentence. */
   reached: z.string().optional(),
 });

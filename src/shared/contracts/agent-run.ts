@@ -49,7 +49,7 @@ const AgentCarry = z.object({
   startedAt: z.number(),
   checkpoint: Checkpoint.optional(),
   /** Said to it and not told to the model yet. */
-  said: z.array(AgentMessage).optional(),
+  inbox: z.array(AgentMessage).optional(),
   /** How often failing checks have gone back to it. */
   checkRounds: z.number().int().min(0).optional(),
 });

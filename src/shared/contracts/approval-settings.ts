@@ -5,7 +5,7 @@ import { z } from 'zod';
 export const ApprovalKind = z.enum(['plan', 'merge']);
 export type ApprovalKind = z.infer<typeof ApprovalKind>;
 
-export const Approvals = z.array(ApprovalKind).max(2);
+export const ApprovalSettings = z.array(ApprovalKind).max(2);
 
 export const ApprovalRules = z.strictObject({
   /** After so long a person is reminded, then after twice as long each time, at least once a day. */

@@ -1,7 +1,7 @@
 /** Merging without pushing, and pushing what has been checked: the two halves of a landing that has a gate. */
 import { z } from 'zod';
 import { CommitSha } from '../base/ids.ts';
-import { MergeOutcome, MergeRequest, Refusal } from './merge.ts';
+import { MergeOutcome, MergeRequest, PushRefusal } from './merge.ts';
 import { RepositoryRef } from './run.ts';
 
 const branch = { repo: RepositoryRef, target: z.string().min(1) };
@@ -54,6 +54,6 @@ export const LandLineResult = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('landed'), tip: CommitSha }),
   /** The branch is not at `base` any more: nothing was pushed. */
   z.object({ kind: z.literal('overtaken') }),
-  z.object({ kind: z.literal('refused'), reason: z.string(), because: Refusal }),
+  z.object({ kind: z.literal('refused'), reason: z.string(), because: PushRefusal }),
 ]);
 export type LandLineResult = z.infer<typeof LandLineResult>;

@@ -45,13 +45,13 @@ export type MergeRequest = z.infer<typeof MergeRequest>;
  * for the host. `content`: something in the change, which a later attempt can leave out. `hook`: a hook that does not
  * say why in known words. The network, a wrong login and a moved tip are no refusals: they are tried again.
  */
-export const Refusal = z.enum(['protected', 'rights', 'quota', 'content', 'hook', 'other']);
-export type Refusal = z.infer<typeof Refusal>;
+export const PushRefusal = z.enum(['protected', 'rights', 'quota', 'content', 'hook', 'other']);
+export type PushRefusal = z.infer<typeof PushRefusal>;
 
 /** Refusals that may be of one change of several: the rest may be taken without it. */
-const OF_ONE_CHANGE: readonly Refusal[] = ['content', 'hook', 'quota'];
+const OF_ONE_CHANGE: readonly PushRefusal[] = ['content', 'hook', 'quota'];
 
-export const mayBeOfOneChange = (because: Refusal): boolean => OF_ONE_CHANGE.includes(because);
+export const mayBeOfOneChange = (because: PushRefusal): boolean => OF_ONE_CHANGE.includes(because);
 
 /** How many further files are not named, as there are too many. */
 const more = z.number().int().positive().optional();
@@ -79,7 +79,7 @@ export const MergeOutcome = z.discriminatedUnion('kind', [
   }),
   /** Nothing of it is left to land: the branch already has the same content. */
   z.object({ kind: z.literal('empty') }),
-  z.object({ kind: z.literal('refused'), reason: z.string(), because: Refusal.optional() }),
+  z.object({ kind: z.literal('refused'), reason: z.string(), because: PushRefusal.optional() }),
   z.object({ kind: z.literal('dropped'), reason: z.string() }),
   /** The checks fail with it, and without it they pass. `reason` says which, with their output. */
   z.object({ kind: z.literal('ejected'), reason: z.string() }),

@@ -4,7 +4,7 @@
  * over the defaults here. Resolved once by `prepareRun`. Pure.
  */
 import { z } from 'zod';
-import { ApprovalRules, Approvals } from './approval-settings.ts';
+import { ApprovalRules, ApprovalSettings } from './approval-settings.ts';
 import { Checks } from './check-settings.ts';
 import { Limits } from './agent.ts';
 import { Budget } from './budget.ts';
@@ -120,7 +120,7 @@ const planningShape = {
   budget: Budget,
   division: Division,
   /** What waits for a person. */
-  approvals: Approvals,
+  approvals: ApprovalSettings,
   approval: ApprovalRules,
 };
 
@@ -148,7 +148,7 @@ export const RunSettings = z.object({
   tamper: z.enum(['hold', 'report']).default('report'),
   budget: Budget.default({}),
   division: Division.default({ scope: 4, depth: 0, subtasks: 10 }),
-  approvals: Approvals.default([]),
+  approvals: ApprovalSettings.default([]),
   approval: ApprovalRules.default({ remindMinutes: 60 }),
 });
 export type RunSettings = z.infer<typeof RunSettings>;

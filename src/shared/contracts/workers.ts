@@ -5,8 +5,9 @@ import { Chain, TaskId } from '../base/ids.ts';
 const Count = z.number().int().min(1);
 const Round = z.number().int().min(0);
 
-/** In a `control` signal, from a planner to one below it. */
+/** In a `control` signal, from a planner to one below it: of its messages the one of the highest round holds. */
 export const WorkersWord = z.object({ round: Round, most: Count, held: Count });
+export type WorkersWord = z.infer<typeof WorkersWord>;
 
 /** Signal `workers`, from a planner to the one above it; what it says is in the decision `workers`. */
 export const WorkersReport = z.object({

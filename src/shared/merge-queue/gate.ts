@@ -56,7 +56,7 @@ export type Conditions = {
   doubted?: boolean;
 };
 
-export type Verdict = { passed: boolean; report: string };
+export type CheckVerdict = { passed: boolean; report: string };
 
 export const newGate = (tip: GateState['tip'] = 'unknown'): GateState => ({
   entries: [],
@@ -144,7 +144,7 @@ export class Gate {
   }
 
   /** @param verdict undefined when the check could not be run. */
-  checked(key: number, verdict: Verdict | undefined): void {
+  checked(key: number, verdict: CheckVerdict | undefined): void {
     const check = this.ended(key);
     if (check === undefined || verdict === undefined) return;
     const { state } = this;

@@ -46,7 +46,7 @@ export function checkDivision(
 const covers = (parent: string, path: string): boolean =>
   parent === path || (parent.endsWith('/') && pathsOverlap(parent, path) && path.startsWith(parent));
 
-export type Part = {
+export type DivisionPart = {
   report: TaskReport;
   files: readonly string[];
   concerns: readonly string[];
@@ -58,7 +58,7 @@ export type Part = {
  * none is, else partial. Files, concerns and
  * suggestions are merged, each once; what did not land is named as a concern.
  */
-export function aggregateHandoff(parts: readonly Part[], metrics: AgentMetrics, stopped?: string): Handoff {
+export function aggregateHandoff(parts: readonly DivisionPart[], metrics: AgentMetrics, stopped?: string): Handoff {
   const done = parts.filter(({ report }) => isDone(report));
   const left = undone(parts.map(({ report }) => report));
   const open = parts.filter(({ report }) => left.includes(report));

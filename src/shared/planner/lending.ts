@@ -5,6 +5,7 @@
  * 1. All that run below a planner and by itself are never more than its limit, unless that was lowered under them.
  * 2. A planner below keeps one worker as long as it lives: however few there are, each division comes to its end.
  */
+import type { WorkersWord } from '../contracts/workers.ts';
 
 /** A planner below, as the one above knows it. */
 export type WorkersBelow = {
@@ -28,8 +29,6 @@ export type WorkersLent = {
   told: { holds: number; wants: number };
 };
 
-/** From above: of its messages the one of the highest round holds. */
-export type WorkersWord = { round: number; most: number; held: number };
 /** From below, in answer to the words up to `round`: it uses no more than `holds` until it hears another. */
 export type WorkersNeed = { number: number; round: number; wants: number; holds: number };
 

@@ -1,7 +1,7 @@
 import type { Budget, Spent } from '../contracts/budget.ts';
 import { type Conflict, conflictWords } from '../contracts/conflict.ts';
 import type { LostLines } from '../contracts/guard.ts';
-import type { Refusal } from '../contracts/merge.ts';
+import type { PushRefusal } from '../contracts/merge.ts';
 import type { RunSnapshot } from '../contracts/snapshot.ts';
 
 const budgetWords = (total: Budget, spent: Spent): string =>
@@ -10,7 +10,7 @@ const budgetWords = (total: Budget, spent: Spent): string =>
     ...(total.usd === undefined ? [] : [`$${spent.usd.toFixed(2)} of $${total.usd.toFixed(2)}`]),
   ].join(', ');
 
-const REFUSAL_REMEDY: Readonly<Record<Refusal, string>> = {
+const REFUSAL_REMEDY: Readonly<Record<PushRefusal, string>> = {
   protected:
     'The branch is protected: name another with --branch, set "deliver": "pull-request", or let the worker push.',
   rights: 'The worker may not push there: give its user the right to, or name another branch.',
@@ -41,7 +41,7 @@ export const RUN_TEXT = {
       ? `it was ${status} when the run ended`
       : `its branch was ${branch} when the run ended`,
   landed: (id: string, commit: string): string => `Task ${id} landed as ${commit.slice(0, 10)}.`,
-  refusal: (reason: string, because: Refusal | undefined): string =>
+  refusal: (reason: string, because: PushRefusal | undefined): string =>
     because === undefined ? reason : `${reason.slice(0, 1_500)}\n${REFUSAL_REMEDY[because]}`,
   lost: (lost: readonly LostLines[], more?: number): string =>
     `its landing removed what others had landed while it was made: ${lostWords(lost, more)}`,
@@ -131,7 +131,7 @@ const list = (names: readonly string[]): string =>
 /** What a planner answers to people, and shows in Temporal's Web UI. */
 export const PLANNER_TEXT = {
   steered: 'Noted. The planner reads it in its next round; tasks that start from now on are told too.',
-  told: (id: string): string => `Told to ${id}: it is read before the next call of its model.`,
+  delivered: (id: string): string => `Told to ${id}: it is read before the next call of its model.`,
   notTold: (id: string, why: string): string => `Task ${id} could not be told: ${why}.`,
   noTask: (id: string): string => `There is no task "${id}" here.`,
   taskIs: (id: string, standing: string): string => `Task ${id} is ${standing}: it is too late for that, or too early.`,

@@ -17,11 +17,11 @@ const MAX_NAME_CHARS = 300;
 const TOLD_CHARS = 6_000;
 const KEPT_CHARS = 600;
 
-export type Command = { name: string; command: string; minutes: number };
+export type CheckCommand = { name: string; command: string; minutes: number };
 
 /** What must exit 0 before a task counts as complete. The same command is run once. */
-export function commandsOf(task: Pick<TaskSpec, 'acceptance'>, checks: readonly Check[]): Command[] {
-  const commands: Command[] = [];
+export function commandsOf(task: Pick<TaskSpec, 'acceptance'>, checks: readonly Check[]): CheckCommand[] {
+  const commands: CheckCommand[] = [];
   const add = (name: string, command: string, minutes: number): void => {
     if (commands.some((other) => other.command === command)) return;
     commands.push({ name: name.slice(0, MAX_NAME_CHARS), command, minutes });
@@ -34,8 +34,8 @@ export function commandsOf(task: Pick<TaskSpec, 'acceptance'>, checks: readonly 
 }
 
 /** Groups whose timeouts together fit into one activity; each command takes at most 30 minutes, as `bash` has it. */
-export function batches(commands: readonly Command[]): Command[][] {
-  const all: Command[][] = [];
+export function batches(commands: readonly CheckCommand[]): CheckCommand[][] {
+  const all: CheckCommand[][] = [];
   let minutes = 0;
   for (const command of commands) {
     const last = all.at(-1);
@@ -51,7 +51,7 @@ export function batches(commands: readonly Command[]): Command[][] {
 }
 
 /** @param prefix makes the ids: another one for each time that they are to run anew. */
-export const callsOf = (commands: readonly Command[], prefix: string): ToolCall[] =>
+export const callsOf = (commands: readonly CheckCommand[], prefix: string): ToolCall[] =>
   commands.map(({ command, minutes }, i) => ({
     id: `${prefix}-${i + 1}`,
     name: 'bash',
@@ -59,7 +59,7 @@ export const callsOf = (commands: readonly Command[], prefix: string): ToolCall[
   }));
 
 /** What one command showed. `output` is whole here; `kept()` is what goes into a handoff. */
-export function resultOf({ name, command }: Command, result: ToolResult | undefined): CheckResult {
+export function resultOf({ name, command }: CheckCommand, result: ToolResult | undefined): CheckResult {
   if (result?.status === 'ok') return { name, command, status: 'passed' };
   const output = result?.status === 'error' ? result.output : 'It could not be run: the sandbox was interrupted.';
   return { name, command, status: 'failed', output };

@@ -32,10 +32,10 @@ export function nextInterval(
 }
 
 /** Of a signature, for memories that are carried along. */
-export const digestOf = ({ signature }: Pick<CheckError, 'signature'>): string => fnv1a(signature);
+export const digestOfErrors = ({ signature }: Pick<CheckError, 'signature'>): string => fnv1a(signature);
 
 export const digestsOf = (errors: readonly CheckError[]): string[] =>
-  [...new Set(errors.map(digestOf))].slice(0, MAX_REMEMBERED);
+  [...new Set(errors.map(digestOfErrors))].slice(0, MAX_REMEMBERED);
 
 /** All errors of these checks, each signature once. */
 export function errorsOf(checks: readonly CheckRun[]): CheckError[] {
@@ -60,7 +60,7 @@ export function lastingErrors(sweeps: readonly (readonly CheckError[])[]): Check
 export const isInherited = (
   errors: readonly CheckError[],
   { inherited = [] }: Pick<SweepMemory, 'inherited'>,
-): boolean => errors.every((error) => inherited.includes(digestOf(error)));
+): boolean => errors.every((error) => inherited.includes(digestOfErrors(error)));
 
 export type Filing = {
   /** Fix tasks are wanted for these. */
@@ -83,7 +83,7 @@ export function judgeErrors(
   const known = new Map(filed.map((each) => [each.signature, each]));
   const filing: Filing = { file: [], waiting: [], escalate: [], filed: [] };
   for (const error of errors) {
-    if (inherited.includes(digestOf(error))) continue;
+    if (inherited.includes(digestOfErrors(error))) continue;
     const before = known.get(error.signature);
     if (before === undefined) {
       filing.file.push(error);

@@ -44,7 +44,7 @@ export function codeLines(codeOrTestLines: readonly string[]): string[] {
  * @param file a test file, or a source file with tests in it.
  * @returns how many tests it declares and how many of them assert, before and after the change.
  */
-export function countTests({ before, after }: WholeFile): { before: TestCounts; after: TestCounts } {
+export function countWrittenTests({ before, after }: WholeFile): { before: TestCounts; after: TestCounts } {
   const [was, is] = [codeLines(before), codeLines(after)];
   const known = new Set(was.flatMap(callsIn));
   return { before: countsOf(was, new Set()), after: countsOf(is, known) };

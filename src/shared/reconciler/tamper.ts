@@ -5,7 +5,7 @@
  * that is lost. It knows the common forms of tests; what it does not know it does not see.
  */
 
-import { codeLines, countTests, type WholeFile } from './tamper-tests.ts';
+import { codeLines, countWrittenTests, type WholeFile } from './tamper-tests.ts';
 
 /** A unified diff's lines of one file; `whole` where its context is all of the file. */
 export type FileDiff = { path: string; deleted: boolean; added: string[]; removed: string[]; whole?: WholeFile };
@@ -53,7 +53,7 @@ const TOOTHLESS =
 export function tamperEvidence(files: readonly FileDiff[], rules: TamperRules): string[] {
   const evidence: string[] = [];
   const tests = files.filter(({ path }) => mayHaveTests(path));
-  const counted = tests.map((file) => ({ file, ...countTests(file.whole ?? linesOf(file)) }));
+  const counted = tests.map((file) => ({ file, ...countWrittenTests(file.whole ?? linesOf(file)) }));
   const fewer = counted.reduce((sum, { before, after }) => sum + before.declared - after.declared, 0);
   if (fewer > 0)
     evidence.push(
@@ -86,7 +86,7 @@ function net(files: readonly FileDiff[], pattern: RegExp): number {
 
 const linesOf = ({ added, removed }: FileDiff): WholeFile => ({ before: removed, after: added });
 
-type Counted = { file: FileDiff } & ReturnType<typeof countTests>;
+type Counted = { file: FileDiff } & ReturnType<typeof countWrittenTests>;
 
 /** Tests that are still there and assert nothing any more. What only lines are known of has no bodies to look at. */
 function hollow(tests: readonly Counted[], fewer: number): string[] {
@@ -102,7 +102,7 @@ function hollow(tests: readonly Counted[], fewer: number): string[] {
 function emptied(tests: readonly FileDiff[]): string[] {
   return tests.flatMap(({ path, deleted, whole }) => {
     if (deleted || whole === undefined || hasText(whole.after) || !hasText(whole.before)) return [];
-    return countTests(whole).before.declared > 0 ? [] : [`${path} is emptied`];
+    return countWrittenTests(whole).before.declared > 0 ? [] : [`${path} is emptied`];
   });
 }
 

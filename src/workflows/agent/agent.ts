@@ -40,7 +40,7 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
     const next = parseSignal(SandboxRef, raw, 'sandbox');
     if (next !== undefined) sandbox.moved(next);
   });
-  const inbox = new AgentInbox(input.carry?.said);
+  const inbox = new AgentInbox(input.carry?.inbox);
   setHandler(messageSignal, (raw) => {
     const message = parseSignal(AgentMessage, raw, 'message');
     if (message !== undefined) inbox.put(message);
@@ -104,7 +104,7 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
         metrics,
         startedAt,
         checkpoint: sandbox.checkpoint,
-        said: inbox.toJSON(),
+        inbox: inbox.toJSON(),
         checkRounds: checks.rounds,
       },
     });

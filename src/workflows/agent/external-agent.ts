@@ -49,7 +49,7 @@ export async function runExternal(external: External): Promise<AgentHandoff> {
     talk.metrics = result.metrics;
     talk.messages.push({ role: 'assistant', text: result.output, toolCalls: [] });
     await checkpoint(sandbox, talk);
-    inbox.told(result.told);
+    inbox.delivered(result.deliveredIds);
     const { texts, handOff } = inbox.take();
     const isLast = result.reached !== undefined || handOff !== undefined || minutesLeft(external) <= 0;
     if (texts.length > 0 && !isLast) {

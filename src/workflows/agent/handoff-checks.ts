@@ -7,7 +7,7 @@ import type { CheckResult, TaskSpec } from '../../shared/contracts/task.ts';
 import {
   batches,
   callsOf,
-  type Command,
+  type CheckCommand,
   commandsOf,
   concernOf,
   failuresText,
@@ -19,7 +19,7 @@ import {
 import { LOOP_TEXT } from '../../shared/agent/text.ts';
 import type { RunSettings } from '../../shared/contracts/run-settings.ts';
 import { parseArguments } from '../../shared/agent/tools.ts';
-import type { Acted, ClosingTurn, Verdict } from './loop.ts';
+import type { Acted, ClosingTurn, ClosingResult } from './loop.ts';
 
 /** Of the handoff's schema: what the host adds must fit beside what the agent says. */
 const MAX_CONCERNS = 50;
@@ -29,7 +29,7 @@ export class HandoffChecks {
   results: CheckResult[] | undefined;
   rounds: number;
   private readonly task: TaskSpec;
-  private readonly commands: Command[];
+  private readonly commands: CheckCommand[];
   private readonly act: (calls: ToolCall[]) => Promise<Acted>;
   private runs = 0;
 
@@ -48,7 +48,7 @@ export class HandoffChecks {
   }
 
   /** Judges the closing call. What it says of calls that were not run is not believed. */
-  async close(call: ToolCall, { last, refused }: ClosingTurn): Promise<Verdict<AgentHandoff>> {
+  async close(call: ToolCall, { last, refused }: ClosingTurn): Promise<ClosingResult<AgentHandoff>> {
     const parsed = parseArguments('submit_handoff', call.arguments);
     if (!parsed.ok) return parsed;
     const handoff = await this.checked(refused > 0 ? unfinished(parsed.value, refused) : parsed.value, last);
@@ -83,7 +83,7 @@ export class HandoffChecks {
   }
 
   /** Ids are part of what names a turn's journal: each run has its own. */
-  private runOnce(batch: Command[]): Promise<Acted> {
+  private runOnce(batch: CheckCommand[]): Promise<Acted> {
     this.runs += 1;
     return this.act(callsOf(batch, `check-${this.runs}`));
   }

@@ -4,33 +4,33 @@ import { LOOP_TEXT } from '../../shared/agent/text.ts';
 import type { Inbox } from './loop.ts';
 
 export class AgentInbox implements Inbox {
-  private said: AgentMessage[];
+  private messages: AgentMessage[];
   private readonly seen = new Set<string>();
   private handOff: string | undefined;
 
-  constructor(said: readonly AgentMessage[] = []) {
-    this.said = [...said];
-    for (const { id } of said) this.seen.add(id);
+  constructor(messages: readonly AgentMessage[] = []) {
+    this.messages = [...messages];
+    for (const { id } of messages) this.seen.add(id);
   }
 
   put(message: AgentMessage): void {
     if (this.seen.has(message.id)) return;
     this.seen.add(message.id);
-    this.said.push(message);
+    this.messages.push(message);
   }
 
   /** Takes out what an external agent was told. */
-  told(ids: readonly string[]): void {
-    this.said = this.said.filter(({ id }) => !ids.includes(id));
+  delivered(ids: readonly string[]): void {
+    this.messages = this.messages.filter(({ id }) => !ids.includes(id));
   }
 
   get waiting(): boolean {
-    return this.said.length > 0;
+    return this.messages.length > 0;
   }
 
   take(): { texts: string[]; handOff?: string } {
-    const taken = this.said;
-    this.said = [];
+    const taken = this.messages;
+    this.messages = [];
     if (taken.some(({ handOff }) => handOff === true)) this.handOff = LOOP_TEXT.handOffNow;
     return {
       texts: taken.filter(({ text }) => text !== '').map(({ text }) => LOOP_TEXT.fromPeople(text)),
@@ -39,6 +39,6 @@ export class AgentInbox implements Inbox {
   }
 
   toJSON(): AgentMessage[] {
-    return this.said;
+    return this.messages;
   }
 }

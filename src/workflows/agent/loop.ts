@@ -38,7 +38,7 @@ export type LoopOptions<T> = Asker & {
    */
   act: (turn: number, calls: ToolCall[], next?: ThinkRequest) => Promise<Acted>;
   /** Parses and checks the closing call; an error goes back to the model, unless this is its last turn. */
-  close: (call: ToolCall, at: ClosingTurn) => Verdict<T> | Promise<Verdict<T>>;
+  close: (call: ToolCall, at: ClosingTurn) => ClosingResult<T> | Promise<ClosingResult<T>>;
   /** What limits are counted from; the conversation's start unless given (a planner counts each round). */
   since?: Baseline;
   /** A hard bound of the conversation's metrics: a call that might not fit is not made. */
@@ -61,7 +61,7 @@ export type Inbox = {
 };
 
 /** What becomes of a closing call. */
-export type Verdict<T> = { ok: true; value: T } | { ok: false; error: string };
+export type ClosingResult<T> = { ok: true; value: T } | { ok: false; error: string };
 
 export type Acted = { results: ToolResult[]; answer?: ThinkResult | undefined };
 
@@ -87,12 +87,13 @@ export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> 
 
   for (;;) {
     if (early === undefined) {
-      const said = options.inbox?.take();
-      for (const text of said?.texts ?? []) talk.messages.push({ role: 'user', text });
+      const inboxMessages = options.inbox?.take();
+      for (const text of inboxMessages?.texts ?? []) talk.messages.push({ role: 'user', text });
       const room = roomOf(talk, budget, maxOutputTokens);
       if (room === 'none') return { kind: 'stopped', by: 'budget', reason: LOOP_TEXT.budgetSpent };
       const reached =
-        limitReached(limits, talk, since, now()) ?? (room === 'last' ? LOOP_TEXT.budgetSpent : (said?.handOff ?? null));
+        limitReached(limits, talk, since, now()) ??
+        (room === 'last' ? LOOP_TEXT.budgetSpent : (inboxMessages?.handOff ?? null));
       // A limit first: a model that does not close could be compacted for ever, each time with a last turn anew.
       if (reached === null && needsCompaction(talk, options.compactTokens)) return { kind: 'compact', tooLong: false };
       const near = warned || reached !== null ? null : limitNear(limits, talk, since, now());

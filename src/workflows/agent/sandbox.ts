@@ -41,7 +41,7 @@ export class AgentSandbox {
     const summary = summaryOf(calls);
     const { acted, answer } = await this.somewhere(`Turn ${turn}`, async (sandbox) => {
       const left = until === undefined ? {} : { minutesLeft: Math.max(0, until - Date.now()) / 60_000 };
-      const request = { sandbox, turn, calls, ...this.place(), ...left };
+      const request = { sandbox, turn, calls, ...this.location(), ...left };
       if (next === undefined) {
         const acted = await sandboxActivities(sandbox.queue, { ...actOptions, summary }).act(request);
         return { acted, answer: undefined };
@@ -54,7 +54,7 @@ export class AgentSandbox {
   }
 
   /** What an activity of the sandbox must know besides the sandbox: where its work tree comes from and goes to. */
-  place() {
+  location() {
     return { repo: this.input.run.repo, restore: this.checkpoint, ref: this.input.ref };
   }
 

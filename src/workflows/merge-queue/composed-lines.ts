@@ -11,7 +11,7 @@ export class ComposedLines {
   base: string | undefined;
   /** Whether anything has ever been merged, be it before the queue continued as new. */
   hasMerged: boolean;
-  private lines: Composed[] = [];
+  private composed: Composed[] = [];
   /** Refs on the remote that are to be deleted when nothing needs them. */
   private refs = new Set<string>();
 
@@ -21,12 +21,12 @@ export class ComposedLines {
   }
 
   find(line: Line): Composed | undefined {
-    return this.lines.find((other) => other.line.length === line.length && startsWith(line, other.line));
+    return this.composed.find((other) => other.line.length === line.length && startsWith(line, other.line));
   }
 
   /** The longest beginning of `line` that has been merged. */
   beginningOf(line: Line): Composed | undefined {
-    return this.lines
+    return this.composed
       .filter((other) => startsWith(line, other.line))
       .reduce<Composed | undefined>(
         (best, each) => (best && best.line.length >= each.line.length ? best : each),
@@ -47,7 +47,7 @@ export class ComposedLines {
       line = [...line, step.id];
       const { commit } = step.outcome;
       isNew &&= this.find(line) === undefined;
-      if (isNew) this.lines.push({ line, commit, ref, answer: { id: step.id, outcome: step.outcome } });
+      if (isNew) this.composed.push({ line, commit, ref, answer: { id: step.id, outcome: step.outcome } });
     }
     if (steps.some(({ kind }) => kind === 'merged')) this.refs.add(ref);
     return {
@@ -63,13 +63,13 @@ export class ComposedLines {
 
   /** @returns the refs that nothing needs after `line` has landed. */
   refsWithout(line: Line): string[] {
-    const needed = new Set(this.lines.filter((each) => this.isBeyond(each.line, line)).map(({ ref }) => ref));
+    const needed = new Set(this.composed.filter((each) => this.isBeyond(each.line, line)).map(({ ref }) => ref));
     return [...this.refs].filter((ref) => !needed.has(ref));
   }
 
   landed(line: Line, commit: string): void {
     for (const ref of this.refsWithout(line)) this.refs.delete(ref);
-    this.lines = this.lines
+    this.composed = this.composed
       .filter((each) => this.isBeyond(each.line, line))
       .map((each) => ({ ...each, line: each.line.slice(line.length) }));
     this.base = commit;
@@ -78,7 +78,7 @@ export class ComposedLines {
   /** The branch is somewhere else: nothing that was merged stands on it. */
   moved(): void {
     this.base = undefined;
-    this.lines = [];
+    this.composed = [];
   }
 
   private isBeyond(line: Line, landed: Line): boolean {

@@ -86,7 +86,7 @@ export class GateKeeper {
 
   /** Whether the remote may have refs of lines that were merged and never landed. */
   get hasMerged(): boolean {
-    return this.branch.lines.hasMerged;
+    return this.branch.composedLines.hasMerged;
   }
 
   /** Begins all that can be begun now. */

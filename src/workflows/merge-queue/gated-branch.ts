@@ -17,7 +17,7 @@ const MAX_LINE = 50;
 export class GatedBranch {
   readonly at: { repo: MergeQueueInput['repo']; target: string };
   readonly gate: Gate;
-  readonly lines: ComposedLines;
+  readonly composedLines: ComposedLines;
   readonly queue: MergeQueueState;
   readonly effects: GateEffects;
   readonly verdicts: GateVerdicts;
@@ -32,7 +32,7 @@ export class GatedBranch {
     this.queue = queue;
     this.effects = effects;
     this.verdicts = new GateVerdicts(input.repo, effects);
-    this.lines = new ComposedLines(found?.base);
+    this.composedLines = new ComposedLines(found?.base);
     this.tipReport = found?.tipReport;
     this.gate = new Gate({ ...newGate(found?.tip), failed: found?.failed ?? [] }, { maxBatch: MAX_LINE });
   }
@@ -43,14 +43,14 @@ export class GatedBranch {
 
   /** Why nothing but fixes lands, though nobody has frozen it. */
   get redBecause(): string | undefined {
-    return this.isRed ? MERGE_TEXT.red(this.lines.base ?? '', this.tipReport ?? '') : undefined;
+    return this.isRed ? MERGE_TEXT.red(this.composedLines.base ?? '', this.tipReport ?? '') : undefined;
   }
 
   /** What is known and holds as long as the branch stays where it is; only when nothing is under way. */
   findings(): GateFindings | undefined {
     const { tip } = this.gate.seen;
     const failed = [...this.gate.seen.failed];
-    const { base } = this.lines;
+    const { base } = this.composedLines;
     if (base === undefined) return undefined;
     // What a red tip fails with is not carried: it is checked again.
     return {
@@ -74,10 +74,14 @@ export class GatedBranch {
         return;
       case 'green':
         this.queue.thaw('reconciler');
-        if (health.commit === this.lines.base) this.gate.trustTip();
+        if (health.commit === this.composedLines.base) this.gate.trustTip();
         return;
       case 'red':
-        if (this.gate.seen.tip === 'green' && this.lines.base !== undefined && health.commit !== this.lines.base) {
+        if (
+          this.gate.seen.tip === 'green' &&
+          this.composedLines.base !== undefined &&
+          health.commit !== this.composedLines.base
+        ) {
           this.effects.log.info('a sweep is older than what has landed since', { commit: health.commit });
           return;
         }
@@ -94,16 +98,16 @@ export class GatedBranch {
   async look(): Promise<void> {
     await this.exclusively(async () => {
       const { base } = await this.effects.composeLine({ ...this.at, entries: [] });
-      if (base === this.lines.base) return;
+      if (base === this.composedLines.base) return;
       this.moved();
-      this.lines.base = base;
+      this.composedLines.base = base;
     });
   }
 
   /** Nothing that was merged or found out holds any more. */
   moved(): void {
     this.verdicts.forget();
-    this.lines.moved();
+    this.composedLines.moved();
     this.gate.moved();
   }
 

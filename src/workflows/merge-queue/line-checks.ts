@@ -1,5 +1,5 @@
 /** Merges lines and has them checked, several at once, and tells the gate what came of it. */
-import type { Verdict } from '../../shared/merge-queue/gate.ts';
+import type { CheckVerdict } from '../../shared/merge-queue/gate.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../../shared/base/failures.ts';
 import { MERGE_TEXT } from '../../shared/merge-queue/text.ts';
 import type { GatedBranch } from './gated-branch.ts';
@@ -81,31 +81,37 @@ export class LineChecks {
 
   /** The commit to be checked, or undefined when nothing of the line is left to check. */
   private async compose(key: number): Promise<Pick<Composed, 'commit' | 'ref'> | undefined> {
-    const { gate, lines, queue, effects, at } = this.branch;
+    const { gate, composedLines: composedLines, queue, effects, at } = this.branch;
     const line = gate.lineOf(key);
     if (line === undefined) return undefined;
-    const before = lines.beginningOf(line);
+    const before = composedLines.beginningOf(line);
     if (line.length > 0 && before?.line.length === line.length) return before;
     const entries = this.branch.requestsOf(line.slice(before?.line.length ?? 0));
     const result = await effects.composeLine({
       ...at,
-      ...(lines.base === undefined ? {} : { base: lines.base }),
+      ...(composedLines.base === undefined ? {} : { base: composedLines.base }),
       ...(before === undefined ? {} : { onto: { commit: before.commit, ref: before.ref } }),
       entries,
     });
-    const merged = lines.add(before?.line ?? [], result);
+    const merged = composedLines.add(before?.line ?? [], result);
     if (line.length === 0) return result;
     gate.composed(key, merged.line, merged.aside);
     queue.settle(merged.decided);
     gate.withdraw(merged.decided.map(({ id }) => id));
-    return merged.line.length === 0 ? undefined : (lines.find(merged.line) ?? (await this.compose(key)));
+    return merged.line.length === 0 ? undefined : (composedLines.find(merged.line) ?? (await this.compose(key)));
   }
 
   /** The tip alone is checked as those that wait would be. */
-  private judge(line: readonly string[], at: Pick<Composed, 'commit' | 'ref'>): Promise<Verdict> {
+  private judge(line: readonly string[], at: Pick<Composed, 'commit' | 'ref'>): Promise<CheckVerdict> {
     const { branch } = this;
     const requests = line.length > 0 ? branch.requestsOf(line) : branch.queue.requests;
-    return branch.verdicts.on({ ...at, line, requests, base: branch.lines.base, tip: () => branch.gate.seen.tip });
+    return branch.verdicts.on({
+      ...at,
+      line,
+      requests,
+      base: branch.composedLines.base,
+      tip: () => branch.gate.seen.tip,
+    });
   }
 }
 

@@ -29,22 +29,22 @@ export class LineLandings {
   }
 
   private async push(line: readonly string[]): Promise<void> {
-    const { lines, gate, queue, verdicts, effects } = this.branch;
+    const { composedLines: composedLines, gate, queue, verdicts, effects } = this.branch;
     // While it waited for its turn, the branch was found to be somewhere else.
     if (gate.seen.landing !== line) return;
-    const composed = lines.find(line);
-    const { base } = lines;
+    const composed = composedLines.find(line);
+    const { base } = composedLines;
     if (composed === undefined || base === undefined) {
       throw terminal(FailureType.Invariant, `the line ${line.join(', ')} is to land and was never merged`);
     }
-    const answers = lines.answersTo(line);
-    const drop = [...this.branch.requestsOf(line).map(({ ref }) => ref), ...lines.refsWithout(line)];
+    const answers = composedLines.answersTo(line);
+    const drop = [...this.branch.requestsOf(line).map(({ ref }) => ref), ...composedLines.refsWithout(line)];
     const { commit, ref } = composed;
     const result = await effects.landLine({ ...this.branch.at, base, commit, ref, drop });
     switch (result.kind) {
       case 'landed':
         queue.settle(answers);
-        lines.landed(line, commit);
+        composedLines.landed(line, commit);
         if (verdicts.isPartial(commit)) {
           gate.landed('unknown');
         } else {

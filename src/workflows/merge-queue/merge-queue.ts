@@ -53,7 +53,7 @@ class MergeQueue {
   private readonly state: MergeQueueState;
   private readonly gate: GateKeeper;
   /** Something came that may be a reason to act. */
-  private stirred: boolean;
+  private dirty: boolean;
   private readonly looks = new Looks();
   /** As in its snapshot. */
   private did: string | undefined;
@@ -64,17 +64,17 @@ class MergeQueue {
     this.input = input;
     this.state = new MergeQueueState(input);
     const onNews = (): void => {
-      this.stirred = true;
+      this.dirty = true;
     };
     this.gate = new GateKeeper({ input, queue: this.state, effects: EFFECTS, onNews });
-    this.stirred = this.state.requests.length > 0;
+    this.dirty = this.state.requests.length > 0;
     this.listen();
   }
 
   async run(): Promise<{ landed: number }> {
     while (await this.hears()) {
-      if (this.stirred) this.tooMuch = false;
-      this.stirred = false;
+      if (this.dirty) this.tooMuch = false;
+      this.dirty = false;
       if (this.gate.isWanted) this.gate.step();
       else await this.landBatch();
       await this.answer(this.state.takeAnswers());
@@ -87,16 +87,16 @@ class MergeQueue {
 
   private snapshot(): MergeQueueSnapshot {
     const { waitingFor, checking } = this.gate;
-    const said = {
+    const message = {
       ...(waitingFor === undefined ? {} : { waitingFor }),
       ...(this.did === undefined ? {} : { did: this.did }),
     };
-    return { ...this.state.snapshot(), checking, ...said };
+    return { ...this.state.snapshot(), checking, ...message };
   }
 
   /** Waits for a reason to act. @returns false when there is none and none is waited for. */
   private async hears(): Promise<boolean> {
-    const ready = (): boolean => this.stirred || this.state.owesAnswers || this.mayContinueAsNew;
+    const ready = (): boolean => this.dirty || this.state.owesAnswers || this.mayContinueAsNew;
     const { gate, state } = this;
     const { stallMs } = gate;
     if (stallMs !== undefined) {
@@ -125,7 +125,7 @@ class MergeQueue {
     if (did !== undefined) {
       log.warn('a branch is thawed: the run that froze it has ended', { target: this.input.target, did });
       this.did = did;
-      this.stirred = true;
+      this.dirty = true;
     }
     if (this.gate.isWanted && !this.gate.isBusy) await this.gate.look();
   }
@@ -143,7 +143,7 @@ class MergeQueue {
       // Only a terminal failure ends the activity's retries: nobody waits for what cannot come.
       state.decidedAll({ kind: 'refused', reason: rootMessage(error) });
     }
-    this.stirred ||= state.requests.some((request) => state.mayLand(request));
+    this.dirty ||= state.requests.some((request) => state.mayLand(request));
   }
 
   /** Whoever is not reached asks again, and is answered from memory then. */
@@ -188,24 +188,24 @@ class MergeQueue {
       const entry = parseSignal(MergeRequest, raw, 'enqueue');
       if (entry === undefined) return;
       state.add(entry);
-      this.stirred = true;
+      this.dirty = true;
     });
     setHandler(healthSignal, (raw) => {
       const health = parseSignal(BranchHealth, raw, 'health');
       if (health === undefined) return;
       this.did = undefined;
       gate.hear(health, Date.now());
-      this.stirred = true;
+      this.dirty = true;
     });
     setHandler(
       freezeUpdate,
       ({ reason }) => {
         state.freeze({ by: 'person', reason, since: Date.now() });
         log.warn('the branch is frozen', { target, reason });
-        this.stirred = true;
+        this.dirty = true;
         return MERGE_TEXT.frozen(target);
       },
-      { validator: (said) => refuseUnless(isReason(said), MERGE_TEXT.freezeWhat) },
+      { validator: (message) => refuseUnless(isReason(message), MERGE_TEXT.freezeWhat) },
     );
     setHandler(
       thawUpdate,
@@ -213,12 +213,12 @@ class MergeQueue {
         state.thaw('person');
         gate.doubtTip();
         log.warn('the branch is thawed', { target, reason });
-        this.stirred = true;
+        this.dirty = true;
         return MERGE_TEXT.thawed(target);
       },
       {
-        validator: (said) => {
-          refuseUnless(isReason(said), MERGE_TEXT.thawWhat);
+        validator: (message) => {
+          refuseUnless(isReason(message), MERGE_TEXT.thawWhat);
           refuseUnless(state.frozen.length > 0 || gate.isRed, MERGE_TEXT.notFrozen(target));
         },
       },
@@ -241,7 +241,7 @@ const EFFECTS: GateEffects = {
 };
 
 /** People's messages come as they are: the types are what they should be. */
-const isReason = (said: unknown): boolean => {
-  const reason = (said as { reason?: unknown } | null | undefined)?.reason;
+const isReason = (message: unknown): boolean => {
+  const reason = (message as { reason?: unknown } | null | undefined)?.reason;
   return typeof reason === 'string' && reason.trim() !== '' && reason.length <= MAX_REASON_CHARS;
 };

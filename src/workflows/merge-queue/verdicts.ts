@@ -5,7 +5,7 @@ import type { GateTerms } from '../../shared/contracts/gate.ts';
 import type { MergeRequest } from '../../shared/contracts/merge.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import { isBetter } from '../../shared/merge-queue/better.ts';
-import type { GateState, Verdict } from '../../shared/merge-queue/gate.ts';
+import type { GateState, CheckVerdict } from '../../shared/merge-queue/gate.ts';
 import { failureReport, MERGE_TEXT } from '../../shared/merge-queue/text.ts';
 
 /** What a gate does to the world. Given by the workflow; by a model of the world in a simulation. */
@@ -44,7 +44,7 @@ export class GateVerdicts {
   }
 
   /** @throws when a check could not be run: that is no verdict. */
-  async on({ line, requests, commit, ref, base, tip }: Judged): Promise<Verdict> {
+  async on({ line, requests, commit, ref, base, tip }: Judged): Promise<CheckVerdict> {
     const { repo } = this;
     const summary = line.length === 0 ? `the tip ${commit.slice(0, 10)}` : `${line.length} on ${base?.slice(0, 10)}`;
     const since = tip() === 'green' && base !== undefined && line.length > 0 ? { since: base } : {};

@@ -222,7 +222,7 @@ async function steer(planner: PlanningWorkflow, { text, task: id }: Steer): Prom
     throw refused(PLANNER_TEXT.notTold(id, rootMessage(error)));
   }
   planner.hear(() => undefined);
-  return PLANNER_TEXT.told(id);
+  return PLANNER_TEXT.delivered(id);
 }
 
 function refuseCancelTask(planner: PlanningWorkflow, { task }: Pick<CancelTask, 'task'>): void {

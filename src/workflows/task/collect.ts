@@ -6,13 +6,13 @@ import { FailureType, failureTypeOf } from '../../shared/base/failures.ts';
 import type { Chain } from '../../shared/base/ids.ts';
 import { actOptions, sandboxActivities } from '../support/activity-policies.ts';
 import { isTimeout } from '../support/timeouts.ts';
-import { type Lease, leasedOrThrow } from './sandbox-lease.ts';
+import { type SandboxLease, leasedOrThrow } from './sandbox-lease.ts';
 
 const TRIES = 5;
 
 /** @throws what kept the work from being collected, after some tries in other sandboxes where one was lost. */
 export async function collectWork(
-  lease: Lease,
+  lease: SandboxLease,
   { run, task, fix, chain }: Pick<TaskInput, 'run' | 'task' | 'fix'> & { chain: Chain },
   what: Pick<CollectRequest, 'ref' | 'subject' | 'body' | 'restore'>,
 ): Promise<CollectResult> {

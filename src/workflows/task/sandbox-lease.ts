@@ -22,7 +22,7 @@ const HOPELESS: readonly string[] = [
 ];
 const MAX_FAILURES = 10;
 
-export class Lease {
+export class SandboxLease {
   current: LeasedMessage | undefined;
   end: LeaseEnd | undefined;
   private epoch: number;

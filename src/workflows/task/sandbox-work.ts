@@ -18,10 +18,10 @@ import type { Chain } from '../../shared/base/ids.ts';
 import { messageSignal, sandboxSignal } from '../../shared/messages.ts';
 import type { agent } from '../agent/agent.ts';
 import { collectWork } from './collect.ts';
-import { Lease, leasedOrThrow } from './sandbox-lease.ts';
+import { SandboxLease, leasedOrThrow } from './sandbox-lease.ts';
 
 /** What a sandbox was used for, with what came out of it; also when the agent itself failed for good. */
-export type Work = { collected: CollectResult; base: string } & (
+export type CollectedWork = { collected: CollectResult; base: string } & (
   | { kind: 'done'; agent: AgentResult }
   | { kind: 'failed'; error: unknown }
 );
@@ -51,10 +51,10 @@ const MAX_REASON_CHARS = 2_000;
 export class SandboxWork {
   private readonly input: TaskInput;
   private readonly chain: Chain;
-  private lease: Lease | undefined;
+  private lease: SandboxLease | undefined;
   private releasing: Promise<void> | undefined;
   private epoch = 0;
-  private readonly said: AgentMessage[] = [];
+  private readonly early: AgentMessage[] = [];
   private agentId: string | undefined;
   /** By agent, as far as it is known. A word may come together with the news that its agent has started, and first. */
   private readonly used = new Map<string, Used>();
@@ -84,11 +84,11 @@ export class SandboxWork {
    * Throws what kept the work from being done, save the failure of an agent whose work could be collected. Once an
    * agent has started, the error says what it has used (`usedBefore`).
    */
-  async run(plan: WorkPlan): Promise<Work> {
+  async run(plan: WorkPlan): Promise<CollectedWork> {
     const { run, task, ancestors } = this.input;
     const { start, queue } = plan;
     await this.givenBack();
-    const lease = new Lease({
+    const lease = new SandboxLease({
       request: { run, holder: this.chain, ancestors, start },
       queue,
       priority: task.priority,
@@ -128,7 +128,7 @@ export class SandboxWork {
     }
   }
 
-  private async runAgent(plan: WorkPlan, leased: LeasedMessage, lease: Lease): Promise<AgentResult> {
+  private async runAgent(plan: WorkPlan, leased: LeasedMessage, lease: SandboxLease): Promise<AgentResult> {
     const { run, task, ancestors } = this.input;
     const { agentId: workflowId, ref } = plan;
     const brief = plan.brief(leased);
@@ -154,7 +154,7 @@ export class SandboxWork {
       });
       // A signal to a workflow that does not exist yet is lost: what moved meanwhile is told now.
       this.agentId = workflowId;
-      for (const message of this.said.splice(0)) await this.message(message);
+      for (const message of this.early.splice(0)) await this.message(message);
       if (lease.current !== undefined && lease.current.sandbox.epoch > sandbox.epoch) await this.moved(lease.current);
       let works = true;
       scope.cancelRequested.catch(() => (works ? this.cancelAgent(workflowId) : undefined));
@@ -165,7 +165,7 @@ export class SandboxWork {
       }
     });
     // A lease that cannot be had again ends the agent; one that moves is told to it by `moved`.
-    const stopWith = (end: NonNullable<Lease['end']>) => {
+    const stopWith = (end: NonNullable<SandboxLease['end']>) => {
       if (end.kind !== 'released') scope.cancel();
     };
     void lease.whenEnded().then(stopWith, () => undefined);
@@ -179,7 +179,7 @@ export class SandboxWork {
     }
   }
 
-  private async collect(lease: Lease, what: ReturnType<typeof textsOf>): Promise<CollectResult> {
+  private async collect(lease: SandboxLease, what: ReturnType<typeof textsOf>): Promise<CollectResult> {
     return await collectWork(lease, { ...this.input, chain: this.chain }, what);
   }
 
@@ -192,7 +192,7 @@ export class SandboxWork {
   }
 
   /** What an agent that failed for good has left in its sandbox, so that a retry goes on from there. */
-  private async salvage(lease: Lease, plan: WorkPlan, error: unknown): Promise<CollectResult | undefined> {
+  private async salvage(lease: SandboxLease, plan: WorkPlan, error: unknown): Promise<CollectResult | undefined> {
     const { task } = this.input;
     if (!plan.keepsFailed || lease.end !== undefined || isCancellation(error)) return undefined;
     if (failureTypeOf(error) === FailureType.Orphaned || !patched('salvage')) return undefined;
@@ -209,7 +209,7 @@ export class SandboxWork {
   /** The signal `message`: told to the agent that works now, or to the one that is started next. */
   async message(message: AgentMessage): Promise<void> {
     if (this.agentId === undefined) {
-      this.said.push(message);
+      this.early.push(message);
       return;
     }
     try {

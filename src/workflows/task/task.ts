@@ -147,8 +147,8 @@ class Task {
         budget: this.input.budget,
       });
       const { collected, base } = work;
-      const said = work.kind === 'failed' ? this.failed(work.error) : workedOn(work.agent);
-      const handoff = finishedHandoff(said, this.input, { ...collected, base, ref: this.ref });
+      const claimed = work.kind === 'failed' ? this.failed(work.error) : workedOn(work.agent);
+      const handoff = finishedHandoff(claimed, this.input, { ...collected, base, ref: this.ref });
       if (handoff.held !== undefined) {
         const { tamper: evidence } = collected;
         log.warn('work is held: it makes tests or checks weaker', { task: this.input.task.id, evidence });

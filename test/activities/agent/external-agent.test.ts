@@ -114,7 +114,7 @@ describe('an external agent that ends', () => {
     expect(result).toMatchObject({
       exitCode: 0,
       output: '> build [token]',
-      said: 'The greeting is there.',
+      answerText: 'The greeting is there.',
       answered: 1,
       notes: ['No way out.'],
     });
@@ -131,7 +131,7 @@ describe('an external agent that ends', () => {
         return {};
       },
     );
-    expect(result).toMatchObject({ exitCode: 0, answered: 1, said: 'I begin.', unanswered: refused.message });
+    expect(result).toMatchObject({ exitCode: 0, answered: 1, answerText: 'I begin.', unanswered: refused.message });
   });
 });
 

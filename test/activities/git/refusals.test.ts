@@ -4,7 +4,7 @@ import type { Mirror } from '../../../src/activities/git/contract.ts';
 import { classifyRemoteError, remoteWords } from '../../../src/activities/git/errors.ts';
 import { type PushAnswer, pushBranch } from '../../../src/activities/git/push.ts';
 import { classifyRefusal } from '../../../src/activities/git/refusals.ts';
-import type { Refusal } from '../../../src/shared/contracts/merge.ts';
+import type { PushRefusal } from '../../../src/shared/contracts/merge.ts';
 import { type GitHttpFaults, type GitHttpServer, serveGit } from '../../support/git-http.ts';
 import { mirrorOf } from '../../support/merges.ts';
 import { bareRepository, type TestRepository, temporaryFolder } from '../../support/repos.ts';
@@ -13,7 +13,7 @@ const REJECTED =
   '!\tabc:refs/heads/main\t[remote rejected] (pre-receive hook declined)\nerror: failed to push some refs';
 
 /** As the hosts print it (GitHub, GitLab, Gitea, Bitbucket, Gerrit-like and plain git servers). */
-const RECORDED: Record<Refusal, [string, string][]> = {
+const RECORDED: Record<PushRefusal, [string, string][]> = {
   protected: [
     [
       'GitHub, branch protection',

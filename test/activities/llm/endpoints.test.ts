@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
-import { type Environment, modelFor, resolveEndpoints } from '../../../src/activities/llm/endpoints.ts';
+import { modelFor, resolveEndpoints } from '../../../src/activities/llm/endpoints.ts';
+import { type Environment } from '../../../src/activities/support/environment.ts';
 import { EndpointConfig } from '../../../src/shared/config/worker-config.ts';
 import { failureTypeOf } from '../../../src/shared/base/failures.ts';
 

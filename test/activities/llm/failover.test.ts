@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Endpoint } from '../../../src/activities/llm/endpoints.ts';
 import { completeSomewhere, type FailoverRequest } from '../../../src/activities/llm/failover.ts';
-import { createProvider } from '../../../src/activities/llm/providers/create.ts';
+import { createLlmProvider } from '../../../src/activities/llm/providers/create.ts';
 import { Router } from '../../../src/activities/llm/router/router.ts';
 import { failureTypeOf } from '../../../src/shared/base/failures.ts';
 import type { LlmServer } from '../../support/llm-server.ts';
@@ -17,7 +17,7 @@ function setUp(endpoints: Endpoint[]) {
   const log = createTestLog();
   const deps = {
     router: new Router({ endpoints, clock, random: () => 0 }),
-    providers: new Map(endpoints.map((endpoint) => [endpoint, createProvider(endpoint)])),
+    providers: new Map(endpoints.map((endpoint) => [endpoint, createLlmProvider(endpoint)])),
     log,
     random: () => 0.5,
   };

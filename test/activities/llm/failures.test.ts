@@ -1,7 +1,7 @@
 /** What real servers and the proxies before them say, in their own words and shapes, and what it is taken for. */
 import { describe, expect, test } from 'vitest';
 import { type ProviderFailureKind, retryAfter } from '../../../src/activities/llm/failures.ts';
-import { createProvider } from '../../../src/activities/llm/providers/create.ts';
+import { createLlmProvider } from '../../../src/activities/llm/providers/create.ts';
 import type { Fault } from '../../support/llm-server.ts';
 import { completionRequest, endpointTo, failureOf, useLlmServers } from './support.ts';
 
@@ -12,7 +12,7 @@ type Protocol = 'openai' | 'anthropic';
 async function failed(protocol: Protocol, fault: Fault) {
   const server = await serve();
   server.always = fault;
-  return failureOf(createProvider(endpointTo(server, protocol)).complete(completionRequest()));
+  return failureOf(createLlmProvider(endpointTo(server, protocol)).complete(completionRequest()));
 }
 
 const openai = (message: string, more: object = {}) => ({

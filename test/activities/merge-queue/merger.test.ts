@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Mirror } from '../../../src/activities/git/contract.ts';
-import { type Plan, planBatch } from '../../../src/activities/merge-queue/plan.ts';
+import { type ComposedBatch, planBatch } from '../../../src/activities/merge-queue/plan.ts';
 import { createTestLog } from '../../support/log.ts';
 import { mirrorOf, overriding, workOn } from '../../support/merges.ts';
 import { randomBatch, writeBatches } from '../../support/random-merges.ts';
@@ -52,7 +52,7 @@ describe('a git that fails in the middle of a batch', () => {
     return mirrorOf(folder.dir, remote.dir, { PATH: `${bin}:${process.env.PATH}` });
   }
 
-  async function planned(mirror: Mirror): Promise<{ plan: Plan; expected: Plan; said: string[] }> {
+  async function planned(mirror: Mirror): Promise<{ plan: ComposedBatch; expected: ComposedBatch; said: string[] }> {
     const log = createTestLog();
     const entries = work();
     const plan = await planBatch(mirror, remote.tip(), entries, { at, log });

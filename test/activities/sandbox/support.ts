@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
 import { act as actOn, type ActDeps } from '../../../src/activities/sandbox/act.ts';
-import { collectWork } from '../../../src/activities/sandbox/collect.ts';
+import { collectFromSandbox } from '../../../src/activities/sandbox/collect.ts';
 import { checkOut, resolveStart } from '../../../src/activities/sandbox/checkpoints/checkout.ts';
 import { createCheckpoints } from '../../../src/activities/sandbox/checkpoints/checkpoint.ts';
 import { createCheckpointStore } from '../../../src/activities/sandbox/checkpoints/checkpoint-store.ts';
@@ -13,7 +13,7 @@ import { createLimiter } from '../../../src/activities/sandbox/local/limits/limi
 import { createLocalProvider } from '../../../src/activities/sandbox/local/provider.ts';
 import type { SandboxProvider } from '../../../src/activities/sandbox/provider.ts';
 import { createSetups } from '../../../src/activities/sandbox/setup.ts';
-import { createJournal } from '../../../src/activities/sandbox/state/journal.ts';
+import { createTurnLog } from '../../../src/activities/sandbox/state/journal.ts';
 import { createRecords } from '../../../src/activities/sandbox/state/lease-file.ts';
 import { createExclusive } from '../../../src/shared/base/semaphore.ts';
 import { createTurnstile } from '../../../src/activities/sandbox/turnstile.ts';
@@ -67,7 +67,7 @@ export async function depsAt(stateDir: string, options: Omit<TestHostOptions, 'f
     provider,
     mirrors,
     records,
-    journal: createJournal(provider),
+    journal: createTurnLog(provider),
     checkpoints: createCheckpoints({ provider, records, store: checkpointStore, log }, options.checkpoints ?? 'fast'),
     checkpointStore,
     pushes,
@@ -163,9 +163,9 @@ export async function testHost(options: TestHostOptions = {}) {
         body: 'Did it.',
         ...more,
       };
-      return new MockActivityEnvironment({ attempt }).run(() => collectWork({ ...deps, log }, request)) as ReturnType<
-        typeof collectWork
-      >;
+      return new MockActivityEnvironment({ attempt }).run(() =>
+        collectFromSandbox({ ...deps, log }, request),
+      ) as ReturnType<typeof collectFromSandbox>;
     },
     async close() {
       for (const id of await provider.list()) await provider.terminate(id);

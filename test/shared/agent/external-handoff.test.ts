@@ -8,16 +8,16 @@ const WELL = {
   exitCode: 0,
   output: 'Resume with: agent --continue 1',
   answered: 2,
-  said: 'The parser reads tabs.',
+  answerText: 'The parser reads tabs.',
   metrics: { ...NO_METRICS, turns: 2 },
-  told: [],
+  deliveredIds: [],
 };
 const of = (changes: Partial<CommandResult>): AgentHandoff =>
   AgentHandoff.parse(externalHandoff(CommandResult.parse({ ...WELL, ...changes })));
 
 describe("an external agent's end", () => {
   test("is complete where its last call was answered, in the model's words", () => {
-    expect(of({})).toEqual({ status: 'complete', summary: WELL.said, concerns: [], suggestions: [] });
+    expect(of({})).toEqual({ status: 'complete', summary: WELL.answerText, concerns: [], suggestions: [] });
   });
 
   test.each<[string, Partial<CommandResult>, AgentHandoff['status'], RegExp]>([
@@ -38,7 +38,7 @@ describe("an external agent's end", () => {
     expect(handoff.status).toBe(status);
     expect(handoff.concerns).toHaveLength(1);
     expect(handoff.concerns[0]).toMatch(concern);
-    expect(handoff.summary).toBe(WELL.said);
+    expect(handoff.summary).toBe(WELL.answerText);
   });
 
   test('has what the network refused it as concerns, within what a handoff holds', () => {
@@ -46,19 +46,19 @@ describe("an external agent's end", () => {
       notes: ['x'.repeat(5_000), ...Array<string>(60).fill('Refused.')],
       unanswered: 'No.',
     });
-    expect(summary).toBe(WELL.said);
+    expect(summary).toBe(WELL.answerText);
     expect(concerns).toHaveLength(50);
     expect(concerns[0]).toContain('No.');
   });
 
   test('is told by its terminal where no model said anything', () => {
-    expect(of({ said: undefined }).summary).toBe(WELL.output);
-    expect(of({ said: undefined, output: '' }).summary).toBe('The external agent wrote nothing.');
+    expect(of({ answerText: undefined }).summary).toBe(WELL.output);
+    expect(of({ answerText: undefined, output: '' }).summary).toBe('The external agent wrote nothing.');
   });
 
   test('that an older version recorded is read as that version read it', () => {
     const { exitCode, output, told } = WELL;
-    expect(of({ said: undefined, answered: undefined }).status).toBe('complete');
+    expect(of({ answerText: undefined, answered: undefined }).status).toBe('complete');
     const nothing = CommandResult.parse({ exitCode, output, told, metrics: NO_METRICS });
     expect(externalHandoff(nothing).status).toBe('failed');
   });

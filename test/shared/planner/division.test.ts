@@ -5,7 +5,7 @@ import {
   aggregateHandoff,
   checkDivision,
   isDivided,
-  type Part,
+  type DivisionPart,
   scopeSize,
 } from '../../../src/shared/planner/division.ts';
 
@@ -55,7 +55,7 @@ describe('the handoff of a division', () => {
     attempts: 1,
     conflicts: 0,
   });
-  const part = (of: TaskReport, more: Partial<Part> = {}): Part => ({
+  const part = (of: TaskReport, more: Partial<DivisionPart> = {}): DivisionPart => ({
     report: of,
     files: [],
     concerns: [],

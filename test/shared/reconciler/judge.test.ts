@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CheckError } from '../../../src/shared/contracts/checks.ts';
 import {
-  digestOf,
+  digestOfErrors,
   errorsOf,
   judgeErrors,
   lastingErrors,
@@ -99,7 +99,7 @@ describe('judgeErrors', () => {
   });
 
   it('leaves alone what failed before the run began', () => {
-    const inherited = [digestOf(error('a'))];
+    const inherited = [digestOfErrors(error('a'))];
     expect(signatures(judgeErrors([error('a'), error('b')], { filed: [], inherited }, []).file)).toEqual(['b']);
   });
 

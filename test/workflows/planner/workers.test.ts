@@ -3,13 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { NO_METRICS } from '../../../src/shared/contracts/task.ts';
 import type { WorkersReport } from '../../../src/shared/contracts/workers.ts';
-import {
-  allotWorkers,
-  FIRST_BELOW,
-  FIRST_LENT,
-  heardWord,
-  type WorkersWord,
-} from '../../../src/shared/planner/lending.ts';
+import { allotWorkers, FIRST_BELOW, FIRST_LENT, heardWord } from '../../../src/shared/planner/lending.ts';
+import { type WorkersWord } from '../../../src/shared/contracts/workers.ts';
 import { PlannerState } from '../../../src/workflows/planner/state/planner-state.ts';
 
 /** What a planner has to do: null is a task of one agent. */

@@ -3,7 +3,7 @@ import { Context } from '@temporalio/activity';
 import { defaultPayloadConverter } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
 import { expect } from 'vitest';
-import { enqueue, handOff } from '../../../src/activities/merge-queue/enqueue.ts';
+import { enqueue, deliverHandoff } from '../../../src/activities/merge-queue/enqueue.ts';
 import type { ThinkResult } from '../../../src/shared/contracts/agent.ts';
 import type { EnqueueRequest, HandOffRequest } from '../../../src/shared/contracts/activities.ts';
 import type { MergeOutcome } from '../../../src/shared/contracts/merge.ts';
@@ -110,8 +110,8 @@ export async function taskStage() {
     },
     async handOff(request: HandOffRequest) {
       const { merge } = request;
-      if (merge === undefined) await handOff(real, request);
-      else await asking('handOff', merge, () => handOff(real, request));
+      if (merge === undefined) await deliverHandoff(real, request);
+      else await asking('handOff', merge, () => deliverHandoff(real, request));
     },
     enqueueMerge: (merge: EnqueueRequest) => asking('enqueueMerge', merge, () => enqueue(real, merge)),
     briefAndThink: () => scripted('briefAndThink'),

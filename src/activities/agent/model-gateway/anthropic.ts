@@ -80,13 +80,15 @@ export const anthropic: Protocol = {
   native(body, maxOutputTokens) {
     // What costs more than the price list says, and what the provider would connect to.
     const { service_tier: _, speed: __, mcp_servers: ___, container: ____, tools, tool_choice, ...rest } = body;
-    const kept = List.parse(tools).filter((tool) => isOfAgent(Tool.safeParse(tool).data ?? { type: 'none' }));
+    const offered = List.parse(tools).filter((tool) => isOfAgent(Tool.safeParse(tool).data ?? { type: 'none' }));
     const choice = Choice.parse(tool_choice);
-    const chosen = choice.type !== 'tool' || kept.some((tool) => Fields.parse(tool)['name'] === choice.name);
+    const chosen = choice.type !== 'tool' || offered.some((tool) => Fields.parse(tool)['name'] === choice.name);
     return {
       ...rest,
       messages: mapMessages(body),
-      ...(kept.length === 0 ? {} : { tools: kept, ...(chosen && tool_choice !== undefined ? { tool_choice } : {}) }),
+      ...(offered.length === 0
+        ? {}
+        : { tools: offered, ...(chosen && tool_choice !== undefined ? { tool_choice } : {}) }),
       ...thinkingWithin(rest['thinking'], maxOutputTokens),
       max_tokens: maxOutputTokens,
     };
@@ -95,9 +97,9 @@ export const anthropic: Protocol = {
   unavailable(body, id) {
     const tools = toolsOf(body);
     const choice = Choice.parse(body['tool_choice']);
-    const wanted = choice.type === 'tool' ? tools.filter(({ name }) => name === choice.name) : tools;
-    const [missing] = wanted;
-    if (missing === undefined || wanted.some(isOfAgent)) return undefined;
+    const named = choice.type === 'tool' ? tools.filter(({ name }) => name === choice.name) : tools;
+    const [missing] = named;
+    if (missing === undefined || named.some(isOfAgent)) return undefined;
     return { protocol: 'anthropic', events: unavailableEvents(missing.name, id, Text.parse(body['model'])) };
   },
 
@@ -205,8 +207,8 @@ function given(event: unknown, model: string): string {
 }
 
 async function assembled(events: readonly unknown[]): Promise<object> {
-  const lines = events.map((event) => new TextEncoder().encode(`${JSON.stringify(event)}\n`));
-  return await MessageStream.fromReadableStream(ReadableStream.from(lines)).finalMessage();
+  const encodedEvents = events.map((event) => new TextEncoder().encode(`${JSON.stringify(event)}\n`));
+  return await MessageStream.fromReadableStream(ReadableStream.from(encodedEvents)).finalMessage();
 }
 
 /** A budget of thinking is below the limit of the whole answer, and has a least size. */

@@ -63,12 +63,12 @@ export const openai: Protocol = {
   native(body) {
     // What costs more than the price list says, and what the provider would look up.
     const { service_tier: _, n: __, web_search_options: ___, tools, tool_choice, ...rest } = body;
-    const kept = List.parse(tools).filter(isOfAgent);
+    const offered = List.parse(tools).filter(isOfAgent);
     const chosen = typeof tool_choice === 'string' || isOfAgent(tool_choice);
     return {
       ...rest,
       messages: mapMessages(body),
-      ...(kept.length === 0 ? {} : { tools: kept, ...(chosen ? { tool_choice } : {}) }),
+      ...(offered.length === 0 ? {} : { tools: offered, ...(chosen ? { tool_choice } : {}) }),
     };
   },
 

@@ -13,7 +13,7 @@ const DEADLINE_MS = 60_000;
 type Query = { commit: CommitSha; pattern: string; path: string; glob?: string | undefined };
 
 /** @returns lines `file:line:text`, or why the pattern cannot be searched for. Binary files are left out. */
-export async function grep(
+export async function grepCommit(
   mirror: Mirror,
   query: Query,
 ): Promise<{ ok: true; text: string } | { ok: false; error: string }> {

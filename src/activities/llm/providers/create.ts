@@ -4,5 +4,5 @@ import { createOpenAiProvider } from './openai.ts';
 import type { Provider } from './provider.ts';
 
 /** The client of an endpoint, by its protocol. */
-export const createProvider = (endpoint: Endpoint): Provider =>
+export const createLlmProvider = (endpoint: Endpoint): Provider =>
   endpoint.provider === 'openai' ? createOpenAiProvider(endpoint) : createAnthropicProvider(endpoint);

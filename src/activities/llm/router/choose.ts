@@ -44,7 +44,7 @@ export type Wish = {
 
 export type WaitReason = 'outage' | 'throttled' | 'backoff' | 'limit';
 
-export type Verdict =
+export type Choice =
   | { readonly kind: 'ask'; readonly endpoint: Endpoint; readonly model: string; readonly probe: boolean }
   | {
       readonly kind: 'wait';
@@ -76,7 +76,7 @@ export function choose(
   held: ReadonlySet<Endpoint>,
   now: number,
   random: () => number,
-): Verdict {
+): Choice {
   const able = contenders.flatMap(({ endpoint, state }) => {
     const model = modelFor(endpoint, wish.role);
     return model === undefined || wish.refused.has(endpoint) ? [] : [{ endpoint, state, model }];
@@ -112,7 +112,7 @@ export function choose(
   return inTime === undefined ? wait(assessed, NEVER, now) : ask(inTime);
 }
 
-const ask = ({ endpoint, model, standing }: Assessed): Verdict => ({
+const ask = ({ endpoint, model, standing }: Assessed): Choice => ({
   kind: 'ask',
   endpoint,
   model,
@@ -205,7 +205,7 @@ function slowButSooner(assessed: readonly Assessed[], good: readonly Assessed[],
     .find(({ expectedMs: ms }) => ms < soonest);
 }
 
-function wait(assessed: readonly Assessed[], atMost: number, now: number): Verdict {
+function wait(assessed: readonly Assessed[], atMost: number, now: number): Choice {
   const until = Math.min(...assessed.map(({ openAt }) => openAt), atMost, now + MAX_WAIT_MS);
   const up = assessed.filter(({ standing }) => standing !== 'down');
   const limited = up.filter((each) => each.limited);

@@ -9,7 +9,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Role } from '../../../shared/contracts/agent.ts';
 import type { Endpoint } from '../endpoints.ts';
-import { choose, type Contender, type Verdict, type WaitReason } from './choose.ts';
+import { choose, type Contender, type Choice, type WaitReason } from './choose.ts';
 import {
   begin,
   type Begun,
@@ -46,7 +46,7 @@ export type RouterOptions = {
   random?: () => number;
 };
 
-export type Place = {
+export type RouteRequest = {
   role: Role;
   /** Conversations stay with their endpoint. */
   conversation: string;
@@ -59,10 +59,10 @@ export type Place = {
   signal: AbortSignal;
   /** After so long without an endpoint it resolves as `again`. */
   patienceMs: number;
-  onWaiting?: (waiting: Waiting) => void;
+  onWaiting?: (waiting: WaitingCaller) => void;
 };
 
-export type Waiting = {
+export type WaitingCaller = {
   why: WaitReason;
   since: number;
   /** When it may go on at the earliest; it may be later. */
@@ -71,16 +71,16 @@ export type Waiting = {
   lastFailure: string | undefined;
 };
 
-export type Turn = { kind: 'lease'; lease: Lease } | { kind: 'again' } | Extract<Verdict, { kind: 'nobody' }>;
+export type Turn = { kind: 'lease'; lease: EndpointSlot } | { kind: 'again' } | Extract<Choice, { kind: 'nobody' }>;
 
 /** The right to one request. Must be ended exactly once. */
-export type Lease = {
+export type EndpointSlot = {
   readonly endpoint: Endpoint;
   readonly model: string;
   end(ending: Ending): void;
 };
 
-type Waiter = { place: Place; settle: (turn: Turn) => void };
+type Waiter = { request: RouteRequest; settle: (turn: Turn) => void };
 
 export class Router {
   readonly clock: Clock;
@@ -102,32 +102,32 @@ export class Router {
   }
 
   /** Resolves when an endpoint may be asked. Rejects with the signal's reason. */
-  async acquire(place: Place): Promise<Turn> {
-    place.signal.throwIfAborted();
+  async acquire(request: RouteRequest): Promise<Turn> {
+    request.signal.throwIfAborted();
     return new Promise<Turn>((resolve, reject) => {
       const leave = (): void => {
-        place.signal.removeEventListener('abort', onAbort);
+        request.signal.removeEventListener('abort', onAbort);
         cancelPatience();
         this.#queue = this.#queue.filter((other) => other !== waiter);
       };
       const onAbort = (): void => {
         leave();
-        reject(place.signal.reason as Error);
+        reject(request.signal.reason as Error);
         this.#serve();
       };
       const waiter: Waiter = {
-        place,
+        request: request,
         settle(turn) {
           leave();
           resolve(turn);
         },
       };
-      const cancelPatience = this.clock.after(place.patienceMs, () => {
+      const cancelPatience = this.clock.after(request.patienceMs, () => {
         waiter.settle({ kind: 'again' });
         this.#serve();
       });
-      place.signal.addEventListener('abort', onAbort, { once: true });
-      const behind = this.#queue.findIndex((other) => before(place, other.place));
+      request.signal.addEventListener('abort', onAbort, { once: true });
+      const behind = this.#queue.findIndex((other) => before(request, other.request));
       this.#queue.splice(behind === -1 ? this.#queue.length : behind, 0, waiter);
       this.#serve();
     });
@@ -135,7 +135,7 @@ export class Router {
 
   /** For whoever wants to look: the states, and what waits. */
   look(): { contenders: Contender[]; waiting: { calls: number; since: number | undefined } } {
-    const times = this.#queue.map(({ place }) => place.since);
+    const times = this.#queue.map(({ request: request }) => request.since);
     return {
       contenders: this.#contenders(),
       waiting: { calls: times.length, since: times.length === 0 ? undefined : Math.min(...times) },
@@ -151,15 +151,15 @@ export class Router {
     const held = new Set<Endpoint>();
     let next = Number.POSITIVE_INFINITY;
     for (const waiter of [...this.#queue]) {
-      const { place } = waiter;
-      const home = this.#homes.get(place.conversation);
-      const verdict = choose(this.#contenders(), { ...place, home }, held, now, this.#random);
+      const { request: request } = waiter;
+      const home = this.#homes.get(request.conversation);
+      const verdict = choose(this.#contenders(), { ...request, home }, held, now, this.#random);
       if (verdict.kind === 'wait') {
         next = Math.min(next, verdict.until);
         for (const endpoint of verdict.holds) held.add(endpoint);
-        place.onWaiting?.({ ...verdict, since: place.since, lastFailure: this.#lastFailure() });
+        request.onWaiting?.({ ...verdict, since: request.since, lastFailure: this.#lastFailure() });
       } else if (verdict.kind === 'nobody') waiter.settle(verdict);
-      else waiter.settle({ kind: 'lease', lease: this.#begin(verdict, place, now) });
+      else waiter.settle({ kind: 'lease', lease: this.#begin(verdict, request, now) });
     }
     this.#cancelTimer();
     this.#cancelTimer = Number.isFinite(next)
@@ -167,9 +167,13 @@ export class Router {
       : () => undefined;
   }
 
-  #begin({ endpoint, model, probe }: Extract<Verdict, { kind: 'ask' }>, place: Place, now: number): Lease {
+  #begin(
+    { endpoint, model, probe }: Extract<Choice, { kind: 'ask' }>,
+    request: RouteRequest,
+    now: number,
+  ): EndpointSlot {
     const state = this.#stateOf(endpoint);
-    const { estimatedTokens, conversation } = place;
+    const { estimatedTokens, conversation } = request;
     const begun: Begun = { model, probe, estimatedTokens, reserved: reservation(state, estimatedTokens), at: now };
     this.#states.set(endpoint, begin(state, begun));
     return {
@@ -198,5 +202,5 @@ export class Router {
 /** What others wait for goes before what only its own task waits for. */
 const rankOf = (role: Role): number => (role === 'worker' ? 1 : 0);
 
-const before = (a: Place, b: Place): boolean =>
+const before = (a: RouteRequest, b: RouteRequest): boolean =>
   rankOf(a.role) !== rankOf(b.role) ? rankOf(a.role) < rankOf(b.role) : a.since < b.since;

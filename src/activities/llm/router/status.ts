@@ -6,7 +6,7 @@ import { type Contender, rank, type Standing } from './choose.ts';
 import { probeAt } from './health.ts';
 import { type Bucket, levelAt, UNLIMITED } from './limits.ts';
 
-export function statusOf(contenders: readonly Contender[], now: number): EndpointStatus[] {
+export function endpointStatuses(contenders: readonly Contender[], now: number): EndpointStatus[] {
   const outage = contenders.every(({ state }) => state.health.kind !== 'up');
   return contenders.map((contender) => {
     const { endpoint, state } = contender;

@@ -1,5 +1,5 @@
 /** Compilers, linters and interpreters: what each prints for an error. Pure. */
-import { eachLine, type Finding, findingOf, lookAhead, type Parser } from './finding.ts';
+import { eachLine, type ParsedError, findingOf, lookAhead, type Parser } from './finding.ts';
 
 /** `src/a.ts(3,7): error TS2322: …`, and `error TS18003: …`; `--pretty` has `src/a.ts:3:7 - error TS2322: …`. */
 const tsc = eachLine(
@@ -44,7 +44,7 @@ const ruff: Parser = (outputLines) =>
 /** A file's own line, then `  2:13  error  …  no-undef` for each. Warnings are none. */
 const eslint: Parser = (outputLines) => {
   let file: string | undefined;
-  return outputLines.flatMap((line): Finding[] => {
+  return outputLines.flatMap((line): ParsedError[] => {
     const groups = /^ {2}(?<line>\d+):(?<column>\d+) +error +(?<message>.*?)(?: {2,}(?<code>[@\w/-]+))?$/.exec(
       line,
     )?.groups;

@@ -1,6 +1,6 @@
 /** What a parser finds in a tool's output. Pure. */
 
-export type Finding = {
+export type ParsedError = {
   file?: string | undefined;
   line?: number | undefined;
   column?: number | undefined;
@@ -9,12 +9,12 @@ export type Finding = {
 };
 
 /** Takes lines without colours; gives what it recognizes, in their order. What is not its tool's gives nothing. */
-export type Parser = (outputLines: readonly string[]) => Finding[];
+export type Parser = (outputLines: readonly string[]) => ParsedError[];
 
 type Groups = Partial<Record<'file' | 'line' | 'column' | 'code' | 'message', string>>;
 
 /** The named groups of a match as a finding. */
-export function findingOf(groups: Groups | undefined, message = groups?.message ?? ''): Finding {
+export function findingOf(groups: Groups | undefined, message = groups?.message ?? ''): ParsedError {
   const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
   return {
     file: groups?.file,

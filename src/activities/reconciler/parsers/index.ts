@@ -2,9 +2,9 @@
 import type { CheckError, TestCounts } from '../../../shared/contracts/checks.ts';
 import { errorSignature } from '../../../shared/reconciler/sweep-errors.ts';
 import { COMPILERS } from './compilers.ts';
-import type { Finding } from './finding.ts';
+import type { ParsedError } from './finding.ts';
 import { TEST_RUNNERS } from './test-runners.ts';
-import { countTests } from './test-counts.ts';
+import { countReportedTests } from './test-counts.ts';
 
 const MAX_MESSAGE_CHARS = 500;
 const LAST_LINES = 3;
@@ -38,11 +38,11 @@ export function unparsedError(check: string, output: string, how: string): Check
   return errorOf(check, { message: [how, ...last].join(' | ') }, '/');
 }
 
-export const parseTests = (output: string): TestCounts | undefined => countTests(plain(output));
+export const parseTests = (output: string): TestCounts | undefined => countReportedTests(plain(output));
 
 const plain = (output: string): string => output.replace(COLOURS, '');
 
-function errorOf(check: string, finding: Finding, workspace: string): CheckError {
+function errorOf(check: string, finding: ParsedError, workspace: string): CheckError {
   const { line, column, code } = finding;
   const file = finding.file === undefined ? undefined : relative(finding.file, workspace);
   const message = finding.message.replaceAll(`${workspace}/`, '').slice(0, MAX_MESSAGE_CHARS);

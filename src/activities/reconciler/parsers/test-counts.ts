@@ -72,7 +72,7 @@ const cargo: Counter = (output) => {
 };
 
 /** The sum of all runners whose summary is in the output; absent where none is known. */
-export function countTests(output: string): TestCounts | undefined {
+export function countReportedTests(output: string): TestCounts | undefined {
   const counted = [node, jest, vitest, pytest, mocha, unittest, go, cargo].flatMap((counter) => counter(output) ?? []);
   if (counted.length === 0) return undefined;
   return counted.reduce((a, b) => ({

@@ -1,5 +1,5 @@
 /** Test runners: which tests failed, why and where. Pure. */
-import { type Finding, findingOf, lookAhead, type Parser } from './finding.ts';
+import { type ParsedError, findingOf, lookAhead, type Parser } from './finding.ts';
 
 /** A test's name and what it failed with, as one message. */
 const failing = (name: string, why: string | undefined): string =>
@@ -23,7 +23,7 @@ function assertion(outputLines: readonly string[], from: number): string | undef
 
 /** `not ok 2 - subtracts` with a YAML block below it; suites that only repeat what is below them are left out. */
 const tap: Parser = (outputLines) =>
-  outputLines.flatMap((line, i): Finding[] => {
+  outputLines.flatMap((line, i): ParsedError[] => {
     const [, name] = /^\s*not ok \d+(?: - (.*?))?(?: # time=\S+)?$/.exec(line) ?? [];
     if (name === undefined || / # (?:TODO|SKIP)/i.test(line)) return [];
     const block = outputLines.slice(i + 1, i + 40);
@@ -40,7 +40,7 @@ const tap: Parser = (outputLines) =>
 /** `  ● sums › subtracts`, the reason below it, then `at … (j/x.test.js:1:105)`: jest. */
 const jest: Parser = (outputLines) => {
   let suite: string | undefined;
-  return outputLines.flatMap((line, i): Finding[] => {
+  return outputLines.flatMap((line, i): ParsedError[] => {
     suite = /^FAIL (\S+)/.exec(line)?.[1] ?? suite;
     const [, name] = /^ {2}● (.*)$/.exec(line) ?? [];
     if (name === undefined || suite === undefined) return [];

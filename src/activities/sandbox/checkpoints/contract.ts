@@ -19,7 +19,7 @@ export type CheckpointRequest = {
 };
 
 /** `changed`: against the checkpoint before. */
-export type Checkpoint = { commit: CommitSha; tree: string; changed: boolean };
+export type StoredCheckpoint = { commit: CommitSha; tree: string; changed: boolean };
 
 export interface CheckpointWriter {
   /**
@@ -27,5 +27,5 @@ export interface CheckpointWriter {
    * mirror, or for as long as that will do among the stored checkpoints.
    * @throws CheckpointError when git could not, GitError when the mirror did not take it, SandboxGone.
    */
-  write(request: CheckpointRequest): Promise<Checkpoint>;
+  write(request: CheckpointRequest): Promise<StoredCheckpoint>;
 }

@@ -3,7 +3,7 @@ import type { CommitSha } from '../../../shared/base/ids.ts';
 import type { Mirror } from '../../git/contract.ts';
 
 /** A pack, and the commits in it whose parents are not there: a shallow repository, in git's words. */
-export type Part = { pack: Buffer; shallow: string[] };
+export type HistoryPack = { pack: Buffer; shallow: string[] };
 
 /**
  * Packs the commits with their trees, and what is between them: back to where their histories meet, which is what a
@@ -13,7 +13,7 @@ export type Part = { pack: Buffer; shallow: string[] };
 export async function packHistory(
   mirror: Mirror,
   options: { commits: readonly CommitSha[]; have?: readonly CommitSha[]; signal?: AbortSignal },
-): Promise<Part> {
+): Promise<HistoryPack> {
   const { have = [], signal } = options;
   const git = (argv: string[], stdin?: string) =>
     mirror.git(argv, { ...(stdin === undefined ? {} : { stdin }), ...(signal === undefined ? {} : { signal }) });

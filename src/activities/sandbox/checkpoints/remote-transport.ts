@@ -6,7 +6,7 @@ import type { Mirror } from '../../git/contract.ts';
 import type { SandboxProvider } from '../provider.ts';
 import { CheckpointError, checkpointExec } from './checkpoint-git.ts';
 import { formatConfig, gitFolderFiles, gitFolders } from './git-folder.ts';
-import { packHistory, type Part } from './history.ts';
+import { packHistory, type HistoryPack } from './history.ts';
 import type { CodeTransport } from './transport.ts';
 
 const TIMEOUT_MS = 30 * 60_000;
@@ -80,7 +80,7 @@ export function createRemoteTransport(provider: SandboxProvider): CodeTransport 
   };
 }
 
-const part = (mirror: Mirror, what: Parameters<typeof packHistory>[1], signal?: AbortSignal): Promise<Part> =>
+const part = (mirror: Mirror, what: Parameters<typeof packHistory>[1], signal?: AbortSignal): Promise<HistoryPack> =>
   packHistory(mirror, { ...what, ...(signal === undefined ? {} : { signal }) });
 
 const below = (folder: string, files: Record<string, string>) =>

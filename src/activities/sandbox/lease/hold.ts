@@ -205,7 +205,7 @@ class Hold {
   async keep(): Promise<HoldResult> {
     const { id, request, deps } = this;
     this.beats.beat({ sandbox: id, doing: 'telling the task' });
-    for (let told = false; ; ) {
+    for (let announced = false; ; ) {
       if (this.beats.signal.aborted) return await this.cancelled();
       if (!(await this.isOurs())) {
         // Its folder was deleted under us: what else there is of it goes too. Not when another lease has it now.
@@ -213,10 +213,10 @@ class Hold {
         return { end: 'gone' };
       }
       try {
-        if (!told) {
+        if (!announced) {
           const sandbox = { id, epoch: request.epoch, queue: deps.hostQueue };
           if (!(await tellHolder(deps.client, request.holder, { sandbox, ...this.made }))) return await this.orphaned();
-          told = true;
+          announced = true;
           this.beats.beat({ sandbox: id, epoch: request.epoch });
         }
         if (await this.isOrphaned()) return await this.orphaned();

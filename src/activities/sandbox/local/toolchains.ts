@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
-import { ifReadable, isLink, isReadableFolder as isFolder } from '../../support/readable.ts';
+import { ifReadable, isSymbolicLink, isReadableFolder as isFolder } from '../../support/readable.ts';
 
 export type Toolchains = {
   /** Folders (or files) bound read-only at their own path. */
@@ -94,7 +94,7 @@ function linkedPrefixes(folder: string): Set<string> {
   const prefixes = new Set<string>();
   for (const name of readdirSync(folder).slice(0, 500)) {
     const link = join(folder, name);
-    if (!isLink(link)) continue;
+    if (!isSymbolicLink(link)) continue;
     const target = real(link);
     const prefix = dirname(dirname(target));
     if (basename(dirname(target)) === 'bin' && !isSystem(target) && looksInstalled(prefix)) prefixes.add(prefix);

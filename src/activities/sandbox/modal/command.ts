@@ -28,13 +28,13 @@ const ABORTED: RunnerResult = {
   reason: 'aborted',
 };
 
-export type Command = Omit<RunnerCommand, 'stdinBytes'> & { stdin?: Buffer | string; signal?: AbortSignal };
+export type RunnerExec = Omit<RunnerCommand, 'stdinBytes'> & { stdin?: Buffer | string; signal?: AbortSignal };
 
 /**
  * Runs a command to its end; all of its processes are gone afterwards, or it throws.
  * @throws RunnerError when it could not be run or its answer was cut short, and what the SDK throws.
  */
-export async function runCommand(sandbox: Sandbox, command: Command): Promise<RunnerResult> {
+export async function execByRunner(sandbox: Sandbox, command: RunnerExec): Promise<RunnerResult> {
   const { stdin, signal, ...rest } = command;
   if (signal?.aborted === true) return ABORTED;
   const input = stdin === undefined ? undefined : Buffer.from(stdin);

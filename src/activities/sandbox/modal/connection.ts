@@ -3,7 +3,7 @@ import type { App, Image, ModalClient } from 'modal';
 import type { ModalConfig } from '../../../shared/config/worker-config.ts';
 import { FailureType, terminal } from '../../../shared/base/failures.ts';
 import type { Log } from '../../support/log.ts';
-import { createScrub, modalFailure, type Scrub, statusOf } from './errors.ts';
+import { createScrub, modalFailure, type Scrub, grpcStatusOf } from './errors.ts';
 import { findImage, type ImageSource } from './image.ts';
 
 /** How long the SDK obeys a "try again later" of Modal's. */
@@ -55,7 +55,7 @@ async function findApp(options: ConnectOptions, createIfMissing: boolean) {
   try {
     return { client, scrub, app: await client.apps.fromName(name, { createIfMissing }) };
   } catch (error) {
-    if (!createIfMissing && statusOf(error) === 'NOT_FOUND') return { client, scrub, app: null };
+    if (!createIfMissing && grpcStatusOf(error) === 'NOT_FOUND') return { client, scrub, app: null };
     throw modalFailure(`looking up app ${name} on Modal`, error, scrub);
   }
 }

@@ -20,7 +20,7 @@ const STATUS = {
 type StatusName = (typeof STATUS)[keyof typeof STATUS];
 
 /** The SDK passes on the errors of its gRPC library, and turns some into classes of its own. */
-export function statusOf(error: unknown): StatusName | undefined {
+export function grpcStatusOf(error: unknown): StatusName | undefined {
   if (!(error instanceof Error)) return undefined;
   switch (error.name) {
     case 'NotFoundError':
@@ -52,7 +52,7 @@ export const createScrub =
  * The original is no `cause`: it goes into histories, and only its text is known to be clean.
  */
 export function modalFailure(what: string, error: unknown, scrub: Scrub): Error | ApplicationFailure {
-  const status = statusOf(error);
+  const status = grpcStatusOf(error);
   const text = scrub(error instanceof Error ? error.message : String(error)).slice(0, 2_000);
   const message = `${what} failed: ${text}`;
   switch (status) {

@@ -3,7 +3,7 @@ import type { Sandbox } from 'modal';
 import type { SandboxLimits } from '../../../shared/config/worker-config.ts';
 import { FailureType, terminal } from '../../../shared/base/failures.ts';
 import type { ExecOptions, SandboxResult } from '../provider.ts';
-import { type Command, runCommand } from './command.ts';
+import { type RunnerExec, execByRunner } from './command.ts';
 import { AGENT, CHECKPOINT, COUNTED, PATHS, REGISTRY, ROOT, USAGE } from './layout.ts';
 import { withLimits } from './limits.ts';
 import type { RunnerResult } from './runner.ts';
@@ -45,14 +45,14 @@ export function createExecutor(options: {
   async function run(
     id: string,
     sandboxId: string,
-    command: Omit<Command, 'limits' | 'worker'>,
+    command: Omit<RunnerExec, 'limits' | 'worker'>,
   ): Promise<RunnerResult> {
     const stop = new AbortController();
     const group = running.get(id) ?? new Set();
     running.set(id, group.add(stop));
     const signal = command.signal === undefined ? stop.signal : AbortSignal.any([command.signal, stop.signal]);
     try {
-      return await runCommand(await handle(sandboxId), { ...command, signal, limits, worker });
+      return await execByRunner(await handle(sandboxId), { ...command, signal, limits, worker });
     } finally {
       group.delete(stop);
       if (group.size === 0) running.delete(id);
@@ -85,7 +85,7 @@ export function createExecutor(options: {
   };
 }
 
-const commandOf = (exec: ExecOptions, argv: readonly string[]): Omit<Command, 'limits' | 'worker'> => ({
+const commandOf = (exec: ExecOptions, argv: readonly string[]): Omit<RunnerExec, 'limits' | 'worker'> => ({
   argv,
   cwd: exec.cwd ?? PATHS.workspace,
   env: { ...ENVIRONMENT, ...exec.env },

@@ -15,7 +15,7 @@ import type { ExecOptions, SandboxPaths, SandboxProvider, SandboxResult, Sandbox
 import { isSetupSandbox } from '../setup.ts';
 import { writeJson } from '../../support/json-files.ts';
 import { connectModal, type ModalConnection } from './connection.ts';
-import { modalFailure, statusOf } from './errors.ts';
+import { modalFailure, grpcStatusOf } from './errors.ts';
 import { createExecutor, type Executor, outputPath } from './executor.ts';
 import { imageFingerprint, imageSource } from './image.ts';
 import { BOOTSTRAP, PATHS } from './layout.ts';
@@ -233,7 +233,7 @@ class ModalProvider implements SandboxProvider {
     const { scrub } = this.modal;
     if ((await this.records.read(id)) === null) return gone(id, new Error(scrub(String(error))));
     const isRunning = await this.remotes.isRunning(record.sandboxId).catch(() => undefined);
-    if (isRunning === false || statusOf(error) === 'NOT_FOUND') {
+    if (isRunning === false || grpcStatusOf(error) === 'NOT_FOUND') {
       this.confirmedAt.set(id, 0);
       return gone(id, new Error(scrub(String(error))));
     }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Sandbox } from 'modal';
 import type { ModalConfig } from '../../../shared/config/worker-config.ts';
 import type { ModalConnection } from './connection.ts';
-import { statusOf } from './errors.ts';
+import { grpcStatusOf } from './errors.ts';
 import type { ModalNetwork } from './network.ts';
 import { isSandboxId } from './records.ts';
 
@@ -86,7 +86,7 @@ class ModalRemotes implements Remotes {
     try {
       return (await (await this.handle(sandboxId)).poll()) === null;
     } catch (error) {
-      if (statusOf(error) === 'NOT_FOUND') return false;
+      if (grpcStatusOf(error) === 'NOT_FOUND') return false;
       throw error;
     }
   }
@@ -101,7 +101,7 @@ class ModalRemotes implements Remotes {
       );
       return sandbox.sandboxId;
     } catch (error) {
-      if (statusOf(error) === 'NOT_FOUND') return undefined;
+      if (grpcStatusOf(error) === 'NOT_FOUND') return undefined;
       throw error;
     }
   }
@@ -111,7 +111,7 @@ class ModalRemotes implements Remotes {
     try {
       await sandbox.terminate();
     } catch (error) {
-      const status = statusOf(error);
+      const status = grpcStatusOf(error);
       if (status !== 'NOT_FOUND' && status !== 'FAILED_PRECONDITION') throw error;
     }
     sandbox.detach();

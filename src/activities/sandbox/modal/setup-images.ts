@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ModalClient, Sandbox } from 'modal';
 import type { z } from 'zod';
 import { readJson } from '../../support/json-files.ts';
-import { statusOf } from './errors.ts';
+import { grpcStatusOf } from './errors.ts';
 import { PATHS, SETUP_PARTS } from './layout.ts';
 import { SetupImages } from './records.ts';
 
@@ -31,7 +31,7 @@ export async function mountSetup(client: ModalClient, sandbox: Sandbox, folder: 
   try {
     for (const part of ['workspace', 'home'] as const) {
       const image = await client.images.fromId(images[part]).catch(async (error: unknown) => {
-        if (statusOf(error) === 'NOT_FOUND') await rm(folder, { recursive: true, force: true });
+        if (grpcStatusOf(error) === 'NOT_FOUND') await rm(folder, { recursive: true, force: true });
         throw new Error(`Modal does not have the snapshot ${images[part]} of what setup made (${String(error)})`);
       });
       await sandbox.mountImage(SETUP_PARTS[part], image);

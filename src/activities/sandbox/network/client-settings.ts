@@ -76,8 +76,8 @@ export function clientSettings(
     const open = reaches(reach, publicProxy, 443) ? [`https://${publicProxy}`] : [];
     inside.GOPROXY = [...go, ...open].join(',');
   }
-  files.npmrc = lines(npmrc);
-  files['pip.conf'] = lines(['[global]', ...host.pipConf]);
+  files.npmrc = joined(npmrc);
+  files['pip.conf'] = joined(['[global]', ...host.pipConf]);
   return settings;
 }
 
@@ -117,7 +117,7 @@ function cargoConfig(registries: readonly LocalRegistry[], reach: Reach): string
   ]);
   const [publicIndex] = PUBLIC_REGISTRIES.cargo;
   if (!reaches(reach, publicIndex, 443)) text.push('[source.crates-io]', 'replace-with = "agentswarm-0"');
-  return lines(text);
+  return joined(text);
 }
 
-const lines = (all: readonly string[]): string => [...all, ''].join('\n');
+const joined = (all: readonly string[]): string => [...all, ''].join('\n');

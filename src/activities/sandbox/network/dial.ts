@@ -2,7 +2,7 @@
 import { lookup } from 'node:dns/promises';
 import { connect as connectTo, type LookupFunction, type Socket } from 'node:net';
 import type { AddressRules } from './addresses.ts';
-import { Refusal, unreachable } from './refusal.ts';
+import { NetworkRefusal, unreachable } from './refusal.ts';
 import type { Target } from './target.ts';
 
 export type Address = { address: string; family: number };
@@ -39,7 +39,7 @@ export function createDialer(deps: { addresses: AddressRules; resolve: Resolve; 
     const [first] = all;
     if (first === undefined) throw unreachable(to, 'its name has no address');
     if (allowed.length === 0) {
-      throw new Refusal({
+      throw new NetworkRefusal({
         reason: 'private address',
         message: `${to.host} is allowed, but its address ${first.address} ${deps.addresses.refusal(first.address)}: connections there are refused (sandbox.privateAddresses in the worker's configuration).`,
         ...to,
@@ -59,7 +59,7 @@ async function resolveInTime(resolve: Resolve, to: Target): Promise<readonly Add
   try {
     return await Promise.race([resolve(to.host), late]);
   } catch (error) {
-    if (error instanceof Refusal) throw error;
+    if (error instanceof NetworkRefusal) throw error;
     throw unreachable(to, `its name could not be resolved (${codeOf(error)})`);
   } finally {
     clearTimeout(timer);
@@ -69,7 +69,7 @@ async function resolveInTime(resolve: Resolve, to: Target): Promise<readonly Add
 function connected(socket: Socket, to: Target): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => end(unreachable(to, 'it did not answer in time')), CONNECT_MS);
-    const end = (problem?: Refusal): void => {
+    const end = (problem?: NetworkRefusal): void => {
       clearTimeout(timer);
       socket.off('connect', onConnect).off('error', onError).off('close', onClose);
       // Whoever takes the socket over listens to it; one that is given up may still fail.

@@ -11,12 +11,12 @@ const HOP_BY_HOP = new Set([
 export function endToEnd(headers: RawHeaders, without: readonly string[] = []): string[] {
   const named = valuesOf(headers, 'connection').flatMap((value) => value.toLowerCase().split(/[\s,]+/));
   const dropped = new Set([...HOP_BY_HOP, ...named, ...without]);
-  const kept: string[] = [];
+  const passed: string[] = [];
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i] ?? '';
-    if (!dropped.has(name.toLowerCase())) kept.push(name, headers[i + 1] ?? '');
+    if (!dropped.has(name.toLowerCase())) passed.push(name, headers[i + 1] ?? '');
   }
-  return kept;
+  return passed;
 }
 
 /** A reason phrase that no parser can trip over. */

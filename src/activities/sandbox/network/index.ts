@@ -15,7 +15,7 @@ import { type Connect, connectByTcp, createDialer, type Resolve, resolveBySystem
 import { NETWORK_INSIDE, PROXY_PORT, startForwarder } from './forwarder.ts';
 import { createProxy, type Gateway } from './proxy.ts';
 import { reachOf } from './reach.ts';
-import { badRequest, overLimit, type Refusal } from './refusal.ts';
+import { badRequest, overLimit, type NetworkRefusal } from './refusal.ts';
 import { createGateway, type RegistryAccess } from './registry.ts';
 
 /** The network of one command. */
@@ -136,7 +136,7 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
         ports: [PROXY_PORT, ...registries.map(({ port }) => port), ...(service === undefined ? [] : [service.port])],
         variables: client.oddEnv,
       }),
-      refused: refusals.told,
+      refused: refusals.descriptions,
       async close() {
         account.close();
         await stopListening();
@@ -244,7 +244,7 @@ function createRefusals(sandbox: string, log: Log) {
   const sentences = new Map<string, number>();
   let count = 0;
   return {
-    add(refusal: Refusal): void {
+    add(refusal: NetworkRefusal): void {
       count += 1;
       const { reason, host, port } = refusal;
       if (count <= MAX_LOGGED) log.warn({ sandbox, reason, host, port }, 'the network refused a request of a sandbox');
@@ -252,7 +252,7 @@ function createRefusals(sandbox: string, log: Log) {
         sentences.set(refusal.message, (sentences.get(refusal.message) ?? 0) + 1);
       }
     },
-    told: (): string[] =>
+    descriptions: (): string[] =>
       [...sentences].map(([text, times]) => `Network: ${text}${times > 1 ? ` (${times} times)` : ''}`),
     end(): void {
       if (count > MAX_LOGGED) log.warn({ sandbox, count }, 'further requests of a sandbox were refused by the network');

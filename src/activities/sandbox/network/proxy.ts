@@ -17,7 +17,7 @@ import type { Account } from './account.ts';
 import { codeOf, type Dialer } from './dial.ts';
 import { asReason, endToEnd } from './headers.ts';
 import { type Reach, reaches } from './reach.ts';
-import { badRequest, notListed, overLimit, Refusal, unreachable } from './refusal.ts';
+import { badRequest, notListed, overLimit, NetworkRefusal, unreachable } from './refusal.ts';
 import { absoluteTarget, checkVersion, connectTarget, type Target, valuesOf } from './target.ts';
 
 /** Answers what is asked of a registry's local URL. Rejects with a Refusal. */
@@ -30,7 +30,7 @@ export type ProxyDeps = {
   dial: Dialer;
   account: Account;
   gateway?: Gateway;
-  onRefused(refusal: Refusal): void;
+  onRefused(refusal: NetworkRefusal): void;
 };
 
 const HEADERS_MS = 30_000;
@@ -165,7 +165,7 @@ function forward(
 }
 
 /** To a client that is asked for nothing more: what is left of its request is not read. */
-function refuse(deps: ProxyDeps, response: ServerResponse, refusal: Refusal): void {
+function refuse(deps: ProxyDeps, response: ServerResponse, refusal: NetworkRefusal): void {
   deps.onRefused(refusal);
   if (response.headersSent) {
     response.destroy();
@@ -176,7 +176,7 @@ function refuse(deps: ProxyDeps, response: ServerResponse, refusal: Refusal): vo
 }
 
 /** As a whole answer. Clients show the body of an answer to CONNECT seldom, but its reason phrase often. */
-function asText({ status, message }: Refusal): string {
+function asText({ status, message }: NetworkRefusal): string {
   const body = `AgentSwarm: ${message}\n`;
   return [
     `HTTP/1.1 ${status} ${asReason(message)}`,
@@ -188,24 +188,26 @@ function asText({ status, message }: Refusal): string {
   ].join('\r\n');
 }
 
-const asRefusal = (error: unknown): Refusal =>
-  error instanceof Refusal
+const asRefusal = (error: unknown): NetworkRefusal =>
+  error instanceof NetworkRefusal
     ? error
-    : new Refusal({ status: 502, reason: 'failed', message: `The proxy failed: ${codeOf(error)}.` });
+    : new NetworkRefusal({ status: 502, reason: 'failed', message: `The proxy failed: ${codeOf(error)}.` });
 
 /** What to say to bytes that are no request; undefined when the client just went away. */
 function malformed(error: {
   code?: string;
   rawPacket?: Buffer;
-}): { refusal: Refusal; bytes: string | Buffer } | undefined {
-  const said = (refusal: Refusal) => ({ refusal, bytes: asText(refusal) });
+}): { refusal: NetworkRefusal; bytes: string | Buffer } | undefined {
+  const answerOf = (refusal: NetworkRefusal) => ({ refusal, bytes: asText(refusal) });
   const { code, rawPacket } = error;
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    return said(new Refusal({ status: 408, reason: 'timeout', message: 'The request did not come in time.' }));
+    return answerOf(
+      new NetworkRefusal({ status: 408, reason: 'timeout', message: 'The request did not come in time.' }),
+    );
   }
   if (code === 'HPE_HEADER_OVERFLOW') {
-    return said(
-      new Refusal({ status: 431, reason: 'header size', message: 'The headers of the request are too long.' }),
+    return answerOf(
+      new NetworkRefusal({ status: 431, reason: 'header size', message: 'The headers of the request are too long.' }),
     );
   }
   if (rawPacket === undefined || code?.startsWith('HPE_') !== true) return undefined;
@@ -214,7 +216,7 @@ function malformed(error: {
   if (rawPacket[0] === 5) return { refusal: socks, bytes: Buffer.from([5, 0xff]) };
   if (rawPacket[0] === 4) return { refusal: socks, bytes: Buffer.from([0, 0x5b, 0, 0, 0, 0, 0, 0]) };
   if (rawPacket[0] === 0x16) {
-    return said(badRequest('TLS', 'This proxy is spoken to without TLS: its URL begins with http://.'));
+    return answerOf(badRequest('TLS', 'This proxy is spoken to without TLS: its URL begins with http://.'));
   }
-  return said(badRequest('malformed request', `The request cannot be read (${code}).`));
+  return answerOf(badRequest('malformed request', `The request cannot be read (${code}).`));
 }

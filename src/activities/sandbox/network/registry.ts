@@ -15,7 +15,7 @@ import type { LocalRegistry } from './client-settings.ts';
 import { codeOf, type Resolve } from './dial.ts';
 import { asReason, endToEnd } from './headers.ts';
 import type { Gateway } from './proxy.ts';
-import { badRequest, overLimit, Refusal, unreachable } from './refusal.ts';
+import { badRequest, overLimit, NetworkRefusal, unreachable } from './refusal.ts';
 import { registryText, type Rewrite } from './registry-text.ts';
 import { checkFraming, valuesOf } from './target.ts';
 
@@ -62,7 +62,7 @@ export function createGateway(deps: {
     const path = registryPath(registry, request.url ?? '/');
     checkFraming(request.rawHeaders);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      throw new Refusal({
+      throw new NetworkRefusal({
         status: 405,
         reason: 'method',
         message: `Only GET and HEAD go to the registry ${registry.url}: nothing can be published from here.`,
@@ -78,7 +78,7 @@ export function createGateway(deps: {
   function ask(request: IncomingMessage, to: { host: string; port: number }, path: string): Promise<IncomingMessage> {
     const registry = registryOf(registries, request);
     const headers = endToEnd(request.rawHeaders);
-    const kept = headers.flatMap((name, i) =>
+    const passed = headers.flatMap((name, i) =>
       i % 2 === 0 && FOR_REGISTRY.has(name.toLowerCase()) ? [name, headers[i + 1] ?? ''] : [],
     );
     return new Promise((resolve, reject) => {
@@ -91,7 +91,7 @@ export function createGateway(deps: {
         path,
         headers: [
           ...['Host', to.port === 443 ? to.host : `${to.host}:${to.port}`],
-          ...kept,
+          ...passed,
           // Texts are read here.
           ...['Accept-Encoding', 'identity'],
           ...['Authorization', authorization(registry)],
@@ -153,7 +153,7 @@ function registryOf(registries: readonly RegistryAccess[], request: IncomingMess
 /** The path to ask for, below the registry's own in every reading of it. @throws Refusal */
 function registryPath(registry: RegistryAccess, asked: string): string {
   const base = new URL(registry.url);
-  const outside = new Refusal({
+  const outside = new NetworkRefusal({
     reason: 'outside of the registry',
     message: `Only what is below ${registry.localUrl} can be asked for here.`,
   });
@@ -195,7 +195,7 @@ async function readText(answer: IncomingMessage, rewrite: Rewrite, path: string)
   for await (const chunk of answer as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > MAX_TEXT_BYTES) {
-      throw new Refusal({
+      throw new NetworkRefusal({
         status: 502,
         reason: 'too large',
         message: `The registry's metadata has more than ${MAX_TEXT_BYTES} bytes.`,

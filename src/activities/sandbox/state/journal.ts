@@ -21,13 +21,13 @@ const TurnJournal = z.object({
 });
 export type TurnJournal = z.infer<typeof TurnJournal>;
 
-export interface Journal {
+export interface TurnLog {
   /** null when this turn was never begun in this sandbox. */
   read(id: string, turn: number, calls: readonly ToolCall[]): Promise<TurnJournal | null>;
   write(id: string, turn: number, calls: readonly ToolCall[], journal: TurnJournal): Promise<void>;
 }
 
-export function createJournal(provider: SandboxProvider): Journal {
+export function createTurnLog(provider: SandboxProvider): TurnLog {
   const folder = (id: string) => join(provider.recordDir(id), 'acts');
   // Named by the calls too: the same turn with other calls is another answer of the model.
   const fileOf = (id: string, turn: number, calls: readonly ToolCall[]) => {

@@ -1,6 +1,6 @@
 /** read, write, edit and ls: small scripts with the data on standard input or as arguments, never in the script. */
 import { asText, headLines } from './text.ts';
-import { describeFailure, failed, insidePath, ok, type Tool } from './tool.ts';
+import { failedCommand, failed, insidePath, ok, type Tool } from './tool.ts';
 
 const MAX_EDIT_BYTES = 16 * 1024 * 1024;
 const MAX_LINE = 2_000;
@@ -26,7 +26,7 @@ export const read: Tool<'read'> = {
         maxBytes: 512 * 1024 * 1024,
       },
     );
-    if (result.exitCode !== 0 && !result.truncated) return describeFailure(path, result);
+    if (result.exitCode !== 0 && !result.truncated) return failedCommand(path, result);
     if (result.stdout.subarray(0, 8_000).includes(0))
       return failed(`${path}: it is a binary file of no text (${result.bytes} bytes).`);
     if (result.bytes === 0)
@@ -52,7 +52,7 @@ export const write: Tool<'write'> = {
   writes: true,
   async call({ path, content }, { paths, run }) {
     const result = await run(['/bin/sh', '-c', WRITE, 'sh', insidePath(path, paths)], { stdin: content });
-    if (result.exitCode !== 0) return describeFailure(`${path} could not be written`, result);
+    if (result.exitCode !== 0) return failedCommand(`${path} could not be written`, result);
     return ok(`Wrote ${Buffer.byteLength(content)} bytes to ${path}.`);
   },
 };
@@ -65,7 +65,7 @@ export const edit: Tool<'edit'> = {
       headBytes: MAX_EDIT_BYTES,
       maxBytes: MAX_EDIT_BYTES,
     });
-    if (found.exitCode !== 0) return describeFailure(path, found);
+    if (found.exitCode !== 0) return failedCommand(path, found);
     const before = found.stdout;
     let [oldBytes, newBytes] = [Buffer.from(oldText), Buffer.from(newText)];
     if (!before.includes(oldBytes) && before.includes('\r\n') && !oldText.includes('\r')) {
@@ -87,7 +87,7 @@ export const edit: Tool<'edit'> = {
     }
     const after = Buffer.concat([before.subarray(0, at), newBytes, before.subarray(at + oldBytes.length)]);
     const result = await run(['/bin/sh', '-c', 'exec cat > "$1"', 'sh', inside], { stdin: after });
-    if (result.exitCode !== 0) return describeFailure(`${path} could not be written`, result);
+    if (result.exitCode !== 0) return failedCommand(`${path} could not be written`, result);
     const line = before.subarray(0, at).toString('latin1').split('\n').length;
     return ok(`Edited ${path} at line ${line}.`);
   },
@@ -105,7 +105,7 @@ export const ls: Tool<'ls'> = {
   writes: false,
   async call({ path }, { paths, run, outputBytes }) {
     const result = await run(['/bin/sh', '-c', LS, 'sh', insidePath(path, paths)], { headBytes: 4 * 1024 * 1024 });
-    if (result.exitCode !== 0) return describeFailure(path ?? '.', result);
+    if (result.exitCode !== 0) return failedCommand(path ?? '.', result);
     const { text, cut } = headLines(asText(result.stdout).replace(/\n$/, ''), outputBytes);
     if (text === '') return ok('[The folder is empty.]');
     return ok(cut ? `${text}\n[There are more; use find.]` : text);

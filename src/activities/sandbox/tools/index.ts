@@ -8,11 +8,11 @@ import { parseArguments } from '../../../shared/agent/tools.ts';
 import type { SandboxProvider } from '../provider.ts';
 import { bash } from './bash.ts';
 import { edit, ls, read, write } from './files.ts';
-import { find, grep } from './search.ts';
+import { find, grepWorkspace } from './search.ts';
 import { failed, type Tool, type ToolAnswer, type ToolContext } from './tool.ts';
 
 type SandboxTool = 'read' | 'write' | 'edit' | 'bash' | 'grep' | 'find' | 'ls';
-const TOOLS: { [N in SandboxTool]: Tool<N> } = { read, write, edit, bash, grep, find, ls };
+const TOOLS: { [N in SandboxTool]: Tool<N> } = { read, write, edit, bash, grep: grepWorkspace, find, ls };
 
 const isSandboxTool = (name: string): name is SandboxTool => Object.hasOwn(TOOLS, name);
 const HELPER_TIMEOUT_MS = 60_000;

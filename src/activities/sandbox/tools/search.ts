@@ -1,6 +1,6 @@
 /** grep and find, inside the sandbox. */
 import { asText, headLines } from './text.ts';
-import { describeFailure, failed, insidePath, ok, type Tool } from './tool.ts';
+import { failedCommand, failed, insidePath, ok, type Tool } from './tool.ts';
 
 /**
  * $1 pattern, $2 path, $3 glob. Over the work tree by git grep, which leaves ignored files out; where the agent's
@@ -31,7 +31,7 @@ fi
 exec grep -rnIE --exclude-dir=.git --exclude-dir=node_modules \${3:+--include="$3"} -e "$1" -- "\${rel:-$2}"
 `;
 
-export const grep: Tool<'grep'> = {
+export const grepWorkspace: Tool<'grep'> = {
   writes: false,
   async call({ pattern, path, glob = '' }, { paths, run, outputBytes }) {
     const result = await run(
@@ -42,9 +42,9 @@ export const grep: Tool<'grep'> = {
         env: { WORKSPACE: paths.workspace, GIT_PAGER: 'cat' },
       },
     );
-    if (result.reason === 'timeout') return describeFailure('grep', result);
+    if (result.reason === 'timeout') return failedCommand('grep', result);
     if (result.exitCode === 1 && result.bytes === 0) return ok('[No match.]');
-    if (result.exitCode > 1 && result.bytes === 0) return describeFailure('grep', result);
+    if (result.exitCode > 1 && result.bytes === 0) return failedCommand('grep', result);
     const { text, cut } = headLines(shortLines(asText(result.stdout)).replace(/\n$/, ''), outputBytes);
     return ok(cut || result.truncated ? `${text}\n[There are more matches; narrow the pattern, path or glob.]` : text);
   },
@@ -67,7 +67,7 @@ export const find: Tool<'find'> = {
       maxBytes: 32 * 1024 * 1024,
     });
     if (result.reason === 'exit' && result.exitCode !== 0 && result.bytes === 0)
-      return describeFailure(path ?? '.', result);
+      return failedCommand(path ?? '.', result);
     if (result.reason === 'timeout') return failed('find: it took too long; name a path below.');
     const matches = globMatcher(pattern);
     const prefix = path === undefined || path === '.' ? '' : `${path.replace(/\/+$/, '')}/`;

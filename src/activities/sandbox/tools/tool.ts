@@ -37,7 +37,7 @@ export function insidePath(path: string | undefined, paths: SandboxPaths): strin
 }
 
 /** What a helper script said when it failed, or how it ended. */
-export function describeFailure(what: string, result: SandboxResult): ToolAnswer {
+export function failedCommand(what: string, result: SandboxResult): ToolAnswer {
   const [limit] = result.limits ?? [];
   if (limit !== undefined) return failed(`${what}: ${limit}`);
   if (result.reason === 'timeout') return failed(`${what}: it took too long and was stopped.`);

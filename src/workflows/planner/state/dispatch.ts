@@ -12,8 +12,8 @@ import {
   needOf,
   type WorkersLent,
   type WorkersNeed,
-  type WorkersWord,
 } from '../../../shared/planner/lending.ts';
+import { type WorkersWord } from '../../../shared/contracts/workers.ts';
 import { type Chain, sameChain } from '../../../shared/base/ids.ts';
 import { RUN_TEXT } from '../../../shared/planner/text.ts';
 import type { EventParts } from './task-events.ts';

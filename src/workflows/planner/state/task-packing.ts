@@ -180,8 +180,8 @@ function flat({ attempt, outcome, tries, ...what }: TaskRecord): FlatTask {
 }
 
 function recordOf(task: FlatTask): TaskRecord {
-  const { told, subtasks, criteria, commit, warning, reason, lostWith, whole, begun } = task;
-  const summarized = told !== undefined || subtasks !== undefined || criteria !== undefined;
+  const { told: concernsAndMore, subtasks, criteria, commit, warning, reason, lostWith, whole, begun } = task;
+  const summarized = concernsAndMore !== undefined || subtasks !== undefined || criteria !== undefined;
   const lost = reason !== undefined || lostWith !== undefined || whole !== undefined;
   const attempt: Attempt = {
     number: task.attempt,
@@ -197,7 +197,7 @@ function recordOf(task: FlatTask): TaskRecord {
   const outcome: Outcome = {
     used: task.used,
     conflicts: task.conflicts,
-    summary: summarized ? present({ concerns: [], ...told, subtasks, criteria }) : undefined,
+    summary: summarized ? present({ concerns: [], ...concernsAndMore, subtasks, criteria }) : undefined,
     work: task.left,
     ref: task.ref,
     heldWork: task.heldWork,

@@ -2,7 +2,7 @@
 import { type FixtureOpts, LLMock } from '@copilotkit/aimock';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ProviderFailure } from '../../../../src/activities/llm/failures.ts';
-import { createProvider } from '../../../../src/activities/llm/providers/create.ts';
+import { createLlmProvider } from '../../../../src/activities/llm/providers/create.ts';
 import type { Message } from '../../../../src/shared/contracts/agent.ts';
 import { completionRequest, endpointTo, failureOf } from '../support.ts';
 
@@ -15,7 +15,7 @@ afterEach(() => mock.stop());
 
 type Protocol = 'openai' | 'anthropic';
 const provider = (protocol: Protocol) =>
-  createProvider(endpointTo({ openaiUrl: `${mock.url}/v1`, anthropicUrl: mock.url }, protocol));
+  createLlmProvider(endpointTo({ openaiUrl: `${mock.url}/v1`, anthropicUrl: mock.url }, protocol));
 
 /** Fixtures are found by what the last user said: "Say hello." of `completionRequest`. */
 const onHello = (response: Parameters<LLMock['onMessage']>[1], options: FixtureOpts = {}): void =>
@@ -163,7 +163,7 @@ test('openai: a gateway’s comments that keep the connection alive are nothing,
     { openRouterProcessing: true },
   );
   const gateway = endpointTo({ openaiUrl: `${mock.url}/api/v1`, anthropicUrl: mock.url }, 'openai');
-  expect(await createProvider(gateway).complete(completionRequest())).toMatchObject({
+  expect(await createLlmProvider(gateway).complete(completionRequest())).toMatchObject({
     text: 'through a gateway',
     tokens: { inputTokens: 500, cachedInputTokens: 400, outputTokens: 90, reasoningTokens: 70 },
   });

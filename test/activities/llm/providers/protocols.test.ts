@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type ProviderFailure, retryAfter } from '../../../../src/activities/llm/failures.ts';
-import { createProvider } from '../../../../src/activities/llm/providers/create.ts';
+import { createLlmProvider } from '../../../../src/activities/llm/providers/create.ts';
 import { failureTypeOf } from '../../../../src/shared/base/failures.ts';
 import type { Message } from '../../../../src/shared/contracts/agent.ts';
 import type { Fault } from '../../../support/llm-server.ts';
@@ -12,7 +12,7 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
   test('text that comes in many chunks is one answer with its usage', async () => {
     const text = 'A longer answer — with ünïcode, 🚀 and\nlines.';
     const server = await serve({ answer: () => ({ text, usage: { input: 120, cached: 40, output: 9 } }) });
-    const answer = await createProvider(endpointTo(server, protocol)).complete(completionRequest());
+    const answer = await createLlmProvider(endpointTo(server, protocol)).complete(completionRequest());
     expect(answer).toEqual({
       text,
       toolCalls: [],
@@ -36,27 +36,27 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
       { id: 'id_3', name: 'bash', arguments: '{"command":"true"}' },
     ];
     const server = await serve({ answer: () => ({ text: 'I will.', toolCalls, chunkSize: 5 }) });
-    const answer = await createProvider(endpointTo(server, protocol)).complete(completionRequest());
+    const answer = await createLlmProvider(endpointTo(server, protocol)).complete(completionRequest());
     expect(answer.toolCalls).toEqual(toolCalls);
     expect(answer).toMatchObject({ text: 'I will.', stop: 'tool-calls' });
   });
 
   test('an answer cut at the token limit says so', async () => {
     const server = await serve({ answer: () => ({ text: 'and then', finish: 'length' }) });
-    const answer = await createProvider(endpointTo(server, protocol)).complete(completionRequest());
+    const answer = await createLlmProvider(endpointTo(server, protocol)).complete(completionRequest());
     expect(answer).toMatchObject({ text: 'and then', stop: 'length' });
   });
 
   test('an empty answer is given back as such', async () => {
     const server = await serve({ answer: () => ({}) });
-    const answer = await createProvider(endpointTo(server, protocol)).complete(completionRequest());
+    const answer = await createLlmProvider(endpointTo(server, protocol)).complete(completionRequest());
     expect(answer).toMatchObject({ text: '', toolCalls: [], stop: 'end' });
   });
 
   test('a key that is not ASCII is sent in the header all the same', async () => {
     const server = await serve();
     const request = completionRequest({ idempotencyKey: 'läuft 🚀/a.1/agent/f/2' });
-    await createProvider(endpointTo(server, protocol)).complete(request);
+    await createLlmProvider(endpointTo(server, protocol)).complete(request);
     expect(server.requests[0]?.idempotencyKey).toBe('l%C3%A4uft%20%F0%9F%9A%80/a.1/agent/f/2');
   });
 
@@ -77,7 +77,7 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
   ])('%s is told apart', async (_, fault, kind) => {
     const server = await serve({ answer: () => ({ text: 'a text of several chunks' }) });
     server.next.push(fault);
-    const failure = await failureOf(createProvider(endpointTo(server, protocol)).complete(completionRequest()));
+    const failure = await failureOf(createLlmProvider(endpointTo(server, protocol)).complete(completionRequest()));
     expect(failure.message).toContain(protocol);
     expect([failure.kind, failure.message]).toEqual([kind, expect.any(String)]);
     expect(server.requests).toHaveLength(1);
@@ -87,7 +87,7 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
     const server = await serve({ answer: () => ({ text: 'a text of several chunks' }) });
     server.next.push({ kind: 'stall', afterEvents });
     const startedAt = Date.now();
-    const provider = createProvider(endpointTo(server, protocol));
+    const provider = createLlmProvider(endpointTo(server, protocol));
     const failure = await failureOf(provider.complete(completionRequest({ idleMs: 300 })));
     expect(failure).toMatchObject({ kind: 'unavailable', message: expect.stringContaining('silent for 0.3 s') });
     expect(Date.now() - startedAt).toBeLessThan(2_000);
@@ -96,7 +96,7 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
 
   test('a slow stream is no silent one', async () => {
     const server = await serve({ answer: () => ({ text: 'x'.repeat(60), chunkDelayMs: 60 }) });
-    const provider = createProvider(endpointTo(server, protocol));
+    const provider = createLlmProvider(endpointTo(server, protocol));
     const answer = await provider.complete(completionRequest({ idleMs: 300 }));
     expect(answer.text).toBe('x'.repeat(60));
   });
@@ -105,7 +105,7 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
     const server = await serve();
     server.next.push({ kind: 'stall', afterEvents: 2 });
     const controller = new AbortController();
-    const pending = createProvider(endpointTo(server, protocol)).complete(
+    const pending = createLlmProvider(endpointTo(server, protocol)).complete(
       completionRequest({ signal: controller.signal }),
     );
     await expect.poll(() => server.requests.length).toBe(1);
@@ -117,7 +117,7 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
 
   test('Retry-After is read in seconds, and in milliseconds', async () => {
     const server = await serve();
-    const provider = createProvider(endpointTo(server, protocol));
+    const provider = createLlmProvider(endpointTo(server, protocol));
     server.next.push({ kind: 'status', status: 429, headers: { 'retry-after': '7' } });
     expect((await failureOf(provider.complete(completionRequest()))).retryAfterMs).toBe(7_000);
     server.next.push({ kind: 'status', status: 429, headers: { 'retry-after-ms': '250' } });
@@ -126,7 +126,7 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
 
   test('the key is not in failures, also when the provider repeats it', async () => {
     const server = await serve({ apiKey: 'another' });
-    const failure = await failureOf(createProvider(endpointTo(server, protocol)).complete(completionRequest()));
+    const failure = await failureOf(createLlmProvider(endpointTo(server, protocol)).complete(completionRequest()));
     expect(failure.message).toContain('Incorrect API key provided: [redacted]');
     expect(`${failure.stack} ${JSON.stringify(failure)} ${String(failure.cause)}`).not.toContain(KEY);
   });
@@ -135,7 +135,7 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
     const server = await serve({
       answer: () => ({ text: 'y'.repeat(3_000_000), chunkSize: 100_000, chunkDelayMs: 5 }),
     });
-    const pending = createProvider(endpointTo(server, protocol)).complete(completionRequest());
+    const pending = createLlmProvider(endpointTo(server, protocol)).complete(completionRequest());
     const error = await pending.then(
       () => null,
       (e: unknown) => e,
@@ -147,7 +147,7 @@ describe.each(['openai', 'anthropic'] as const)('%s', (protocol) => {
   test('nobody listening is an outage', async () => {
     const server = await serve();
     await server.close();
-    const failure = await failureOf(createProvider(endpointTo(server, protocol)).complete(completionRequest()));
+    const failure = await failureOf(createLlmProvider(endpointTo(server, protocol)).complete(completionRequest()));
     expect(failure).toMatchObject({ kind: 'unavailable', message: expect.stringContaining('ECONNREFUSED') });
   });
 });
@@ -176,7 +176,7 @@ const conversation: Message[] = [
 
 test('openai is sent one message for each result, in the order of the calls, and nothing that it refuses', async () => {
   const server = await serve();
-  await createProvider(endpointTo(server, 'openai')).complete(completionRequest({ messages: conversation }));
+  await createLlmProvider(endpointTo(server, 'openai')).complete(completionRequest({ messages: conversation }));
   const call = (id: string, name: string, args: string) => ({
     id,
     type: 'function',
@@ -210,7 +210,7 @@ test('openai is sent one message for each result, in the order of the calls, and
 
 test('anthropic is sent turns that alternate, with all results first in theirs, and cache breakpoints', async () => {
   const server = await serve();
-  await createProvider(endpointTo(server, 'anthropic')).complete(completionRequest({ messages: conversation }));
+  await createLlmProvider(endpointTo(server, 'anthropic')).complete(completionRequest({ messages: conversation }));
   const cache_control = { type: 'ephemeral' };
   expect(server.requests[0]?.body).toMatchObject({
     system: [{ type: 'text', text: 'Be brief.', cache_control }],
@@ -242,7 +242,7 @@ test('a server that knows only the newer name of the token limit is sent that fr
   const server = await serve();
   const message = "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead.";
   server.next.push({ kind: 'status', status: 400, message });
-  const provider = createProvider(endpointTo(server, 'openai'));
+  const provider = createLlmProvider(endpointTo(server, 'openai'));
   await provider.complete(completionRequest());
   await provider.complete(completionRequest());
   const limits = server.requests.map(({ body }) => [body['max_tokens'], body['max_completion_tokens']]);
@@ -256,7 +256,7 @@ test('a server that knows only the newer name of the token limit is sent that fr
 test('a server without stream_options is asked without them', async () => {
   const server = await serve({ answer: () => ({ text: 'hi', usage: null }) });
   server.next.push({ kind: 'status', status: 400, message: 'Unrecognized request argument supplied: stream_options' });
-  const answer = await createProvider(endpointTo(server, 'openai')).complete(completionRequest());
+  const answer = await createLlmProvider(endpointTo(server, 'openai')).complete(completionRequest());
   expect(answer).toMatchObject({ text: 'hi', tokens: null });
   expect(server.requests[1]?.body).not.toHaveProperty('stream_options');
 });
@@ -264,7 +264,7 @@ test('a server without stream_options is asked without them', async () => {
 test('a limit that is too high is a refusal, and asked once', async () => {
   const server = await serve();
   server.next.push({ kind: 'status', status: 400, message: 'max_tokens is too large: 1000. At most 10 are possible.' });
-  const failure = await failureOf(createProvider(endpointTo(server, 'openai')).complete(completionRequest()));
+  const failure = await failureOf(createLlmProvider(endpointTo(server, 'openai')).complete(completionRequest()));
   expect(failure.kind).toBe('wrong-request');
   expect(server.requests).toHaveLength(1);
 });

@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest';
 import type { Endpoint } from '../../../../src/activities/llm/endpoints.ts';
 import { ProviderFailure } from '../../../../src/activities/llm/failures.ts';
-import { type Lease, type Place, Router, type Turn } from '../../../../src/activities/llm/router/router.ts';
+import {
+  type EndpointSlot,
+  type RouteRequest,
+  Router,
+  type Turn,
+} from '../../../../src/activities/llm/router/router.ts';
 import type { Role } from '../../../../src/shared/contracts/agent.ts';
 import { endpointTo, ManualClock } from '../support.ts';
 
@@ -21,7 +26,7 @@ function setUp(endpoints: Endpoint[], unreachable?: ReadonlySet<string>) {
   });
   const served: string[] = [];
   const turns = new Map<string, Turn>();
-  const place = (changes: Partial<Place>): Place => ({
+  const place = (changes: Partial<RouteRequest>): RouteRequest => ({
     role: 'worker',
     conversation: 'c',
     refused: new Set(),
@@ -37,7 +42,7 @@ function setUp(endpoints: Endpoint[], unreachable?: ReadonlySet<string>) {
     clock,
     served,
     /** In the queue, or served, when it resolves. */
-    async ask(name: string, role: Role = 'worker', changes: Partial<Place> = {}): Promise<void> {
+    async ask(name: string, role: Role = 'worker', changes: Partial<RouteRequest> = {}): Promise<void> {
       void router.acquire(place({ role, conversation: name, ...changes })).then(
         (turn) => {
           served.push(name);
@@ -47,7 +52,7 @@ function setUp(endpoints: Endpoint[], unreachable?: ReadonlySet<string>) {
       );
       await settled();
     },
-    lease(name: string): Lease {
+    lease(name: string): EndpointSlot {
       const turn = turns.get(name);
       if (turn?.kind !== 'lease') throw new Error(`${name} has no lease but ${String(turn?.kind)}`);
       return turn.lease;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createProvider } from '../../../../src/activities/sandbox/create-provider.ts';
+import { createSandboxProvider } from '../../../../src/activities/sandbox/create-provider.ts';
 import type { SandboxProvider } from '../../../../src/activities/sandbox/provider.ts';
 import { Config } from '../../../../src/shared/config/worker-config.ts';
 import { canariesBelow, canariesIn } from '../../../support/canaries.ts';
@@ -22,15 +22,17 @@ describe('a worker that is to use Modal', () => {
   const { sandbox: config } = Config.parse({ sandbox: { provider: 'modal' } });
 
   test('is refused without a token, with what to set', async () => {
-    const thrown = await thrownBy(createProvider({ ...base, config, env: { MODAL_TOKEN_ID: 'ak-1' } }));
+    const thrown = await thrownBy(createSandboxProvider({ ...base, config, env: { MODAL_TOKEN_ID: 'ak-1' } }));
     expect(thrown).toMatchObject({ type: 'SandboxUnavailable', nonRetryable: true });
     expect(thrown.message).toMatch(/MODAL_TOKEN_SECRET is not set/);
-    expect((await thrownBy(createProvider({ ...base, config, env: {} }))).message).toMatch(/MODAL_TOKEN_ID is not set/);
+    expect((await thrownBy(createSandboxProvider({ ...base, config, env: {} }))).message).toMatch(
+      /MODAL_TOKEN_ID is not set/,
+    );
   });
 
   test('is refused with an agents’ network that it would not have, before anything is asked', async () => {
     const open = { ...config, network: { allow: ['registry.example.com', 'db.example.com:5432'] } };
-    const thrown = await thrownBy(createProvider({ ...base, config: open, env: {} }));
+    const thrown = await thrownBy(createSandboxProvider({ ...base, config: open, env: {} }));
     expect(thrown).toMatchObject({ type: 'SandboxUnavailable', nonRetryable: true });
     expect(thrown.message).toMatch(/sandbox\.network\.allow has "db\.example\.com:5432".* port 443 only/);
   });

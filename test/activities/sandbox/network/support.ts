@@ -8,7 +8,7 @@ import { createAddressRules } from '../../../../src/activities/sandbox/network/a
 import { type Connect, createDialer, type Resolve } from '../../../../src/activities/sandbox/network/dial.ts';
 import { createProxy } from '../../../../src/activities/sandbox/network/proxy.ts';
 import { reachOf } from '../../../../src/activities/sandbox/network/reach.ts';
-import type { Refusal } from '../../../../src/activities/sandbox/network/refusal.ts';
+import type { NetworkRefusal } from '../../../../src/activities/sandbox/network/refusal.ts';
 import { temporaryFolder } from '../../../support/repos.ts';
 
 export const PUBLIC = { address: '93.184.215.14', family: 4 };
@@ -58,7 +58,7 @@ export async function testProxy(to: Outside, options: TestProxyOptions) {
   const path = join(folder.dir, 'proxy.sock');
   const dialled: string[] = [];
   const resolved: string[] = [];
-  const refusals: Refusal[] = [];
+  const refusals: NetworkRefusal[] = [];
   const open = new Set<Socket>();
   const { resolve = () => Promise.resolve([PUBLIC]), connect = () => connectTo(to.port, '127.0.0.1') } = options;
   const account = new Account({ ...NETWORK_LIMITS, ...options.limits }, () => dialled.push('over bytes'));

@@ -11,7 +11,7 @@ import type { TreeContent } from '../../../git/contract.ts';
 import { GitError } from '../../../git/errors.ts';
 import type { TreeRecord } from '../../state/lease-file.ts';
 import { CHECKPOINT_AUTHOR, CheckpointError, checkpointExec } from '../checkpoint-git.ts';
-import type { Checkpoint, CheckpointDeps, CheckpointRequest, CheckpointWriter } from '../contract.ts';
+import type { StoredCheckpoint, CheckpointDeps, CheckpointRequest, CheckpointWriter } from '../contract.ts';
 import {
   KEYS,
   MAX_PACK_BYTES,
@@ -120,7 +120,7 @@ async function storeStaged(
   { id, turn, into, mirror }: CheckpointRequest,
   before: TreeRecord,
   { objects, tree, made, keys, base, anew = false }: Staged & { base?: TreeContent; anew?: boolean },
-): Promise<Checkpoint> {
+): Promise<StoredCheckpoint> {
   const changed = tree !== before.tree;
   if (!changed && !anew && (before.inMirror || into === 'kept')) return { commit: before.commit, tree, changed };
   let now = before;

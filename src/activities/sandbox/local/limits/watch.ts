@@ -26,7 +26,7 @@ const MIN_FREE_FILES = 2_000;
 
 type Known = { mb: number; files: number; free: FreeSpace; at: number; tookMs: number };
 
-export type Usage = Pick<Known, 'mb' | 'files' | 'free'>;
+export type DiskUse = Pick<Known, 'mb' | 'files' | 'free'>;
 
 export interface DiskUsage {
   /** A sandbox that was just made: it holds nothing. */
@@ -35,7 +35,7 @@ export interface DiskUsage {
    * What the sandbox holds. Measured anew only when it may be over a limit by what the file system has lost since,
    * or when the last measurement is old; and, unless `exactly`, only as often as a share of a processor allows.
    */
-  look(id: string, folder: string, options?: { exactly: boolean }): Promise<Usage>;
+  look(id: string, folder: string, options?: { exactly: boolean }): Promise<DiskUse>;
   forget(id: string): void;
 }
 
@@ -69,7 +69,7 @@ export function createDiskUsage(options: { limits: SandboxLimits; run: RunProces
 }
 
 /** What a sandbox holds too much of, told after a command that was not stopped for it. */
-export function overLimits(limits: SandboxLimits, { mb, files }: Usage): string[] {
+export function overLimits(limits: SandboxLimits, { mb, files }: DiskUse): string[] {
   return [
     ...(mb > limits.diskMb ? [limitText.diskOver(limits, mb)] : []),
     ...(files > limits.files ? [limitText.filesOver(limits, files)] : []),
@@ -82,14 +82,14 @@ export function overLimits(limits: SandboxLimits, { mb, files }: Usage): string[
  */
 export function startWatch(options: {
   limits: SandboxLimits;
-  look: () => Promise<Usage>;
+  look: () => Promise<DiskUse>;
   pidFile?: () => string;
   stop: (why: string) => void;
   onError: (error: unknown) => void;
 }): { end(): void } {
   const { limits, look, pidFile, stop, onError } = options;
   const everyMs = pidFile === undefined ? LOOK_MS : LOOK_AT_PROCESSES_MS;
-  let first: Usage | undefined;
+  let first: DiskUse | undefined;
   let ended = false;
   let looks = 0;
   let errors = 0;

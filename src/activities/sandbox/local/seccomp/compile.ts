@@ -2,7 +2,7 @@
  * A seccomp filter as classic BPF, from the rules. Source: the kernel's Documentation/userspace-api/
  * seccomp_filter.rst, linux/seccomp.h, linux/filter.h. Pure.
  */
-import { ERRNO, LAST_KNOWN_CALL, type Refusal, RULES, type Rule } from './rules.ts';
+import { ERRNO, LAST_KNOWN_CALL, type RefusedCall, RULES, type Rule } from './rules.ts';
 
 export type Machine = 'x64' | 'arm64';
 
@@ -64,7 +64,7 @@ function decide({ refuse }: Rule): Instruction[] {
 }
 
 /** Returns the refusal, or falls through. */
-function refusal(refuse: Refusal): Instruction[] {
+function refusal(refuse: RefusedCall): Instruction[] {
   const no = ret(RET_ERRNO | ERRNO[refuse.errno]);
   if ('always' in refuse) return [no];
   if ('anyOf' in refuse) return [load(low(refuse.arg)), jump(JSET, refuse.anyOf, 0, 1), no];

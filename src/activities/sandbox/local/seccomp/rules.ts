@@ -6,7 +6,7 @@
 export const ERRNO = { EPERM: 1, ENOSYS: 38, EOPNOTSUPP: 95, EAFNOSUPPORT: 97 } as const;
 
 /** Looks at the low 32 bits of one argument: the kernel takes these arguments as 32 bits, or has no flags above. */
-export type Refusal = { errno: keyof typeof ERRNO } & (
+export type RefusedCall = { errno: keyof typeof ERRNO } & (
   | { always: true }
   /** Refused when any of these bits is set. */
   | { arg: number; anyOf: number }
@@ -19,13 +19,15 @@ export type Refusal = { errno: keyof typeof ERRNO } & (
 );
 
 /** A number of null: this machine has no such call. */
-export type Rule = { call: string; x64: number | null; arm64: number | null; refuse: readonly Refusal[] };
+export type Rule = { call: string; x64: number | null; arm64: number | null; refuse: readonly RefusedCall[] };
 
-const EPERM: readonly Refusal[] = [{ errno: 'EPERM', always: true }];
-const ENOSYS: readonly Refusal[] = [{ errno: 'ENOSYS', always: true }];
+const EPERM: readonly RefusedCall[] = [{ errno: 'EPERM', always: true }];
+const ENOSYS: readonly RefusedCall[] = [{ errno: 'ENOSYS', always: true }];
 
-const refused = (refuse: readonly Refusal[], calls: Readonly<Record<string, [number | null, number | null]>>): Rule[] =>
-  Object.entries(calls).map(([call, [x64, arm64]]) => ({ call, x64, arm64, refuse }));
+const refused = (
+  refuse: readonly RefusedCall[],
+  calls: Readonly<Record<string, [number | null, number | null]>>,
+): Rule[] => Object.entries(calls).map(([call, [x64, arm64]]) => ({ call, x64, arm64, refuse }));
 
 /** CLONE_NEWNS, -CGROUP, -UTS, -IPC, -USER, -PID, -NET. */
 const NAMESPACES = 0x7e02_0000;
@@ -40,7 +42,7 @@ const PERSONALITIES = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 const TIOCSTI = 0x5412;
 const TIOCLINUX = 0x541c;
 
-const SOCKETS: readonly Refusal[] = [
+const SOCKETS: readonly RefusedCall[] = [
   { errno: 'EAFNOSUPPORT', arg: 0, noneOf: Object.values(AF) },
   // getifaddrs() asks the one; the others talk to parts of the kernel that no build or test needs.
   { errno: 'EAFNOSUPPORT', arg: 0, is: AF.NETLINK, other: 2, noneOf: [NETLINK_ROUTE] },
