@@ -2,8 +2,10 @@
  * What a person's own repository is like, looked at where it lies. git is asked through simple-git, with its guards on,
  * and only of a path that a person named: never where an agent can write.
  */
+import { existsSync } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
-import { basename, dirname, relative } from 'node:path';
+import { basename, dirname, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { GitError, GitPluginError, type SimpleGit, simpleGit } from 'simple-git';
 
 /** Numbers of files; one that is changed in part after it was staged is in both `staged` and `modified`. */
@@ -50,6 +52,18 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Without a word of git for this long, it is ended. */
 const SILENT_MS = 30_000;
+
+/** The absolute path that a person means, be there something or not; null for what is on another host. */
+export function localPath(named: string, cwd: string): string | null {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(named)) {
+    const url = URL.parse(named);
+    // An encoded slash is in no path.
+    return url?.protocol === 'file:' && url.host === '' && !/%2f/i.test(url.pathname) ? fileURLToPath(url) : null;
+  }
+  const path = resolve(cwd, named);
+  // As git has it, `host:path` is a path where there is one, or where a slash comes first.
+  return existsSync(path) || !/^[^/]+:/.test(named) ? path : null;
+}
 
 /**
  * @param path absolute; of a repository, one of its work trees, or a folder in one.
@@ -195,7 +209,11 @@ function notLookedAt(path: string, error: unknown): NotLookedAt {
   if (!(error instanceof GitError)) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return { kind: 'none', why: `${path} does not exist`, remedy: 'Check the path.' };
-    return { kind: 'unreadable', why: `${path} cannot be opened (${code ?? message})`, remedy: 'Check your rights there.' };
+    return {
+      kind: 'unreadable',
+      why: `${path} cannot be opened (${code ?? message})`,
+      remedy: 'Check your rights there.',
+    };
   }
   if (error instanceof GitPluginError && error.plugin === 'timeout') {
     const why = `git said nothing about ${path} for ${SILENT_MS / 1_000} s`;
