@@ -62,10 +62,22 @@ export default {
     },
     {
       name: 'activities-know-shared-only',
-      comment: 'src/activities imports src/shared; it gets everything else as arguments from src/worker.ts.',
+      comment:
+        'src/activities imports src/shared, of src/host what command and worker must do in the very same way, and of ' +
+        'infra/lib what set-up must too; it gets everything else as arguments from src/worker.ts.',
       severity: 'error',
       from: { path: '^src/activities/' },
-      to: { path: '^(src|infra|examples|bench|test|bin)/', pathNot: '^src/(shared|activities)/' },
+      to: {
+        path: '^(src|infra|examples|bench|test|bin)/',
+        pathNot: ['^src/(shared|activities)/', '^src/host/(repository|processes)\\.ts$', '^infra/lib/'],
+      },
+    },
+    {
+      name: 'what-all-import-knows-shared-only',
+      comment: 'The command and activities both import these: what they import in turn, both would.',
+      severity: 'error',
+      from: { path: '^src/host/(repository|processes)\\.ts$' },
+      to: { path: '^(src|infra|examples|bench|test|bin)/', pathNot: '^(src/shared|infra/lib)/' },
     },
     {
       name: 'simple-git-looks-for-people-only',

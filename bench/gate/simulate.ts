@@ -99,7 +99,7 @@ export function bisect(size: number, bad: ReadonlySet<number>): { checks: number
   for (let decisions = gate.decide({ slots: 1 }); decisions.length > 0; decisions = gate.decide({ slots: 1 })) {
     for (const decision of decisions) {
       if (decision.kind === 'check') {
-        const again = gate.state.failed.some(({ line }) => sameLine(line, decision.line));
+        const again = gate.seen.failed.some(({ line }) => sameLine(line, decision.line));
         counts[again ? 'retries' : 'checks'] += 1;
         gate.checked(decision.key, { passed: !decision.line.some((id) => bad.has(Number(id))), report: '' });
       } else if (decision.kind === 'land') {

@@ -1,6 +1,5 @@
 /** What a remote says of its green commits, for the command: one question to the remote, no mirror, no server. */
 import { branchOfGreenRef } from '../shared/base/ids.ts';
-import { validateLocation } from '../activities/git/location.ts';
 import { createGit } from '../activities/git/run-git.ts';
 
 export type GreenBranch = {
@@ -12,7 +11,7 @@ export type GreenBranch = {
 };
 
 /**
- * @param location as git takes it: a URL, or an absolute path.
+ * @param location as `repositoryOf` gives it.
  * @param branch default: the remote's HEAD first, then every branch that has a green commit.
  * @throws with git's words when the remote cannot be read.
  */
@@ -22,8 +21,8 @@ export async function readGreen(request: {
   env: NodeJS.ProcessEnv;
 }): Promise<GreenBranch[]> {
   const git = createGit({ env: request.env });
-  const { repo } = await validateLocation(request.location, git);
-  const { stdout } = await git(['ls-remote', '--symref', '--', repo.location], { remote: repo.location });
+  const { location } = request;
+  const { stdout } = await git(['ls-remote', '--symref', '--', location], { remote: location });
   const heads = new Map<string, string>();
   const greens = new Map<string, string>();
   let head: string | undefined;

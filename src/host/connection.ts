@@ -32,7 +32,7 @@ export async function externalTarget({ config, env }: Request): Promise<Temporal
     source: connectionOptions.address === undefined ? 'config' : 'environment',
     address,
     namespace: namespace ?? config.temporal.namespace ?? 'default',
-    connection: { ...compression(address), ...defined(connectionOptions), address },
+    connection: { ...compression(address), ...withoutUndefined(connectionOptions), address },
     dataConverter: await dataConverterOf(config),
   };
 }
@@ -90,7 +90,7 @@ function readProfile(env: NodeJS.ProcessEnv): ReturnType<typeof loadClientConnec
 const compression = (address: string): NativeConnectionOptions =>
   /^(localhost|127\.\d+\.\d+\.\d+|\[::1\]):\d+$/.test(address) ? { grpcCompression: { codec: 'none' } } : {};
 
-const defined = (options: NativeConnectionOptions): NativeConnectionOptions =>
+const withoutUndefined = (options: NativeConnectionOptions): NativeConnectionOptions =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 
 async function dataConverterOf(config: Config): Promise<DataConverter> {

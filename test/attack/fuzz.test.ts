@@ -4,7 +4,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { repositoryPath } from '../../src/activities/git/read/commit-files.ts';
-import { validateLocation } from '../../src/activities/git/location.ts';
+import { repositoryOf } from '../../src/host/repository.ts';
 import { checkRef } from '../../src/activities/git/names.ts';
 import { createGit } from '../../src/activities/git/run-git.ts';
 import { runProcess } from '../../src/activities/process/run-process.ts';
@@ -144,7 +144,7 @@ test('10,000 refs, URLs, paths and host names through every validator start no p
     fc.asyncProperty(values(), async (text) => {
       // A folder that is there is looked at by git: a person may name one.
       fc.pre(text !== '' && !isThere(text));
-      const location = await validateLocation(text, git).catch(() => undefined);
+      const location = await repositoryOf(text).catch(() => undefined);
       if (location !== undefined) {
         accepted += 1;
         expect(location.repo.location).not.toMatch(CONTROLS);

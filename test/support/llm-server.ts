@@ -36,6 +36,8 @@ export type ScriptedAnswer = {
 
 export type Fault =
   | { kind: 'status'; status: number; headers?: Record<string, string>; message?: string }
+  /** A body of that server's own shape: text as it is, anything else as JSON. */
+  | { kind: 'body'; status: number; headers?: Record<string, string>; body: unknown }
   /** Silent for good before event n; 0: no headers either. */
   | { kind: 'stall'; afterEvents: number }
   /** From event n on nothing but what keeps the connection alive: comments, and pings where the protocol has them. */
@@ -46,7 +48,7 @@ export type Fault =
   | { kind: 'truncate'; afterEvents: number }
   | { kind: 'not-json' }
   | { kind: 'wrong-shape' }
-  | { kind: 'error-event'; type: string; message: string }
+  | { kind: 'error-event'; type: string; message: string; code?: string | number }
   | { kind: 'html' };
 
 export type LlmServer = {
@@ -142,6 +144,12 @@ async function handle(
     return sendError(response, 404, `The model ${recorded.model} does not exist`);
   }
   if (fault?.kind === 'status') return sendError(response, fault.status, fault.message ?? 'no', fault.headers);
+  if (fault?.kind === 'body') {
+    const isText = typeof fault.body === 'string';
+    response.writeHead(fault.status, { 'content-type': isText ? 'text/html' : 'application/json', ...fault.headers });
+    response.end(isText ? fault.body : JSON.stringify(fault.body));
+    return;
+  }
   if (fault?.kind === 'html') {
     response.writeHead(200, { 'content-type': 'text/html' });
     response.end('<html><body>Maintenance</body></html>');
@@ -246,7 +254,7 @@ function badEvent(fault: Fault | null, protocol: 'openai' | 'anthropic'): string
   if (fault?.kind === 'not-json') return `${name}data: {"choices": [ {{{\n\n`;
   if (fault?.kind === 'wrong-shape') return `${name}data: {"choices": "rubbish", "type": "content_block_delta"}\n\n`;
   if (fault?.kind !== 'error-event') return null;
-  const error = { type: fault.type, message: fault.message };
+  const error = { type: fault.type, message: fault.message, code: fault.code };
   return `event: error\ndata: ${JSON.stringify({ type: 'error', error })}\n\n`;
 }
 

@@ -40,6 +40,10 @@ export async function mirrorOf(dir: string, location: string, env: Record<string
   return mirrors.open({ location, key: repositoryKey(location) });
 }
 
+/** The mirror with some of its methods replaced, for this caller only. */
+export const overriding = (mirror: Mirror, overrides: Partial<Mirror>): Mirror =>
+  Object.assign(Object.create(mirror) as Mirror, overrides);
+
 export function batch(mirror: Mirror, ...entries: MergeRequest[]): LandRequest {
   return { repo: mirror.repo, target: 'main', entries };
 }

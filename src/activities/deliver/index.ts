@@ -16,7 +16,7 @@ export function createDeliverActivities(deps: {
   const { github, mirrors, render } = deps;
   return {
     deliverRun({ run, report }) {
-      return heartbeating(async (signal) => {
+      return heartbeating(async ({ signal }) => {
         const { pullRequest, repo, target, base } = run;
         if (pullRequest === undefined) {
           throw terminal(FailureType.Invariant, `run ${report.run} is not to be delivered by a pull request`);

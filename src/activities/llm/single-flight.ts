@@ -1,8 +1,13 @@
 /**
  * One call in flight per question and process, whoever asks again: a retry of an activity whose first attempt is
- * still at it joins that attempt's call. Answers are kept for an hour, for retries whose completion was lost.
+ * still at it joins that attempt's call. Answers are kept for an hour, for retries whose completion was lost; that a
+ * question was refused for a moment, as whoever makes it part of a larger step asks it by itself next.
  */
+import { LRUCache } from 'lru-cache';
+import { FailureType, failureTypeOf } from '../../shared/base/failures.ts';
+
 const KEEP_MS = 3_600_000;
+const KEEP_REFUSAL_MS = 30_000;
 const MAX_KEPT = 2_000;
 
 export interface Flight {
@@ -71,21 +76,21 @@ type Entry<T> = {
   cancelled: AbortController;
   abandoned: AbortController;
   holders: number;
-  keptUntil: number;
 };
 
 export class Flights<T> {
-  readonly #entries = new Map<string, Entry<T>>();
+  readonly #open = new Map<string, Entry<T>>();
+  readonly #settled = new LRUCache<string, Entry<T>>({ max: MAX_KEPT, ttl: KEEP_MS });
 
-  /** Joins the flight of this key, takes its kept answer, or begins one. */
-  join(key: string, begin: (flight: Flight) => Promise<T>, now = Date.now()): Ticket<T> {
-    this.#forget(now);
-    const known = this.#entries.get(key);
-    if (known !== undefined && !(known.abandoned.signal.aborted && known.keptUntil === Infinity)) {
-      return new Ticket(known);
-    }
+  /** Joins the flight of this key, takes its stored answer, or begins one. */
+  join(key: string, begin: (flight: Flight) => Promise<T>): Ticket<T> {
+    const settled = this.#settled.get(key);
+    if (settled !== undefined) return new Ticket(settled);
+    const open = this.#open.get(key);
+    if (open === undefined) return new Ticket(this.#begin(key, begin));
+    if (!open.abandoned.signal.aborted) return new Ticket(open);
     // An abandoned one finishes what is on the wire and keeps that answer: it is waited for, not doubled.
-    return new Ticket(this.#begin(key, known === undefined ? begin : (flight) => takeOver(known, flight, begin)));
+    return new Ticket(this.#begin(key, (flight) => takeOver(open, flight, begin)));
   }
 
   #begin(key: string, begin: (flight: Flight) => Promise<T>): Entry<T> {
@@ -97,23 +102,16 @@ export class Flights<T> {
       status: 'starting',
       waitingSince: undefined,
     };
-    const entry: Entry<T> = { answer: begin(flight), flight, cancelled, abandoned, holders: 0, keptUntil: Infinity };
-    this.#entries.set(key, entry);
+    const entry: Entry<T> = { answer: begin(flight), flight, cancelled, abandoned, holders: 0 };
+    this.#open.set(key, entry);
+    const settle = (ttl?: number): void => {
+      if (this.#open.get(key) === entry) this.#open.delete(key);
+      if (ttl !== undefined) this.#settled.set(key, entry, { ttl });
+    };
     entry.answer.then(
-      () => {
-        entry.keptUntil = Date.now() + KEEP_MS;
-      },
-      () => {
-        if (this.#entries.get(key) === entry) this.#entries.delete(key);
-      },
+      () => settle(KEEP_MS),
+      (error: unknown) => settle(failureTypeOf(error) === FailureType.RequestRefused ? KEEP_REFUSAL_MS : undefined),
     );
     return entry;
-  }
-
-  #forget(now: number): void {
-    for (const [key, entry] of this.#entries) {
-      const settled = entry.keptUntil !== Infinity;
-      if (settled && (entry.keptUntil < now || this.#entries.size > MAX_KEPT)) this.#entries.delete(key);
-    }
   }
 }

@@ -4,8 +4,9 @@ import { CancelledFailure } from '@temporalio/common';
 import type { Config } from '../../shared/config/worker-config.ts';
 import { type Message, ThinkRequest, ThinkResult } from '../../shared/contracts/agent.ts';
 import { FailureType, terminal } from '../../shared/base/failures.ts';
+import { startBeats } from '../support/heartbeats.ts';
 import type { Log } from '../support/log.ts';
-import type { ChainWatch } from '../support/chain-watch.ts';
+import { type ChainWatch, orphaned, waitUntilWanted } from '../support/chain-watch.ts';
 import { idempotencyKey, questionKey, toResult } from './answer.ts';
 import type { Endpoint } from './endpoints.ts';
 import { type Flight, Flights, type Ticket } from './single-flight.ts';
@@ -17,7 +18,6 @@ import { type TranscriptSource, Transcripts } from './transcript.ts';
 import { waitingText } from './waiting.ts';
 
 const HEARTBEAT_MS = 3_000;
-const PAUSE_CHECK_MS = 3_000;
 
 export type LlmDeps = {
   /** Checked: each has a model for the roles that it serves. */
@@ -68,7 +68,11 @@ export function createThinker(deps: LlmDeps): Thinker {
       idempotencyKey: idempotencyKey(request),
       signal: flight.cancelled,
       abandoned: flight.abandoned,
-      gate: () => waitUntilWanted(request, chains, flight),
+      gate: () =>
+        waitUntilWanted(chains, request.ancestors, {
+          signal: AbortSignal.any([flight.cancelled, flight.abandoned]),
+          onPaused: () => (flight.status = 'the run is paused'),
+        }),
       onWaiting(waiting) {
         flight.status = waiting === undefined ? 'waiting for the answer' : waitingText(waiting, Date.now());
         flight.waitingSince = waiting?.since;
@@ -102,14 +106,13 @@ export function createThinker(deps: LlmDeps): Thinker {
     if (workflowExecution === undefined) throw terminal(FailureType.Invariant, 'think runs for a workflow only.');
     let status = 'reading the transcript';
     let ticket: Ticket<ThinkResult> | undefined;
-    const beat = (): void => {
+    const stopBeats = startBeats(() => {
       const since = ticket?.waitingSince;
-      context.heartbeat({
+      return {
         status: ticket?.status ?? status,
         ...(since === undefined ? {} : { waitingForModelSince: new Date(since).toISOString() }),
-      });
-    };
-    const timer = setInterval(beat, HEARTBEAT_MS);
+      };
+    }, HEARTBEAT_MS);
     const leave = (): void => ticket?.release(attemptEnded());
     stopping?.addEventListener('abort', leave, { once: true });
     try {
@@ -134,7 +137,7 @@ export function createThinker(deps: LlmDeps): Thinker {
       recent.add(workflowExecution, result.message);
       return result;
     } finally {
-      clearInterval(timer);
+      stopBeats();
       stopping?.removeEventListener('abort', leave);
       ticket?.release(attemptEnded());
     }
@@ -161,7 +164,7 @@ function followCancellation(
       const ancestors = [...request.ancestors, request.agent];
       const check = await chains.check(ancestors, { fresh: true }).catch(() => null);
       if (check?.kind === 'orphaned') {
-        ticket.cancel(orphaned(check.by.workflowId, check.status));
+        ticket.cancel(orphaned(check));
         return;
       }
     }
@@ -185,36 +188,3 @@ function isRequested({ cancellationDetails, cancellationSignal }: Context): bool
 
 const attemptEnded = (): Error =>
   new Error('The LLM call was not made: this attempt has ended (its worker shuts down, or the server gave it up).');
-
-/** Waits while the run is paused; throws Orphaned when an ancestor no longer runs as the chain that started it. */
-async function waitUntilWanted(request: ThinkRequest, chains: ChainWatch, flight: Flight): Promise<void> {
-  for (;;) {
-    flight.cancelled.throwIfAborted();
-    flight.abandoned.throwIfAborted();
-    const check = await chains.check(request.ancestors);
-    if (check.kind === 'orphaned') throw orphaned(check.by.workflowId, check.status);
-    if (!check.paused) return;
-    await sleep(PAUSE_CHECK_MS, flight, 'the run is paused');
-  }
-}
-
-const orphaned = (workflowId: string, status: string) =>
-  terminal(FailureType.Orphaned, `The LLM call was not made: ${workflowId}, which it was for, is ${status}.`);
-
-/** Rejects with the reason when the flight is cancelled or nobody waits for it any more. */
-async function sleep(ms: number, flight: Flight, status: string): Promise<void> {
-  flight.status = status;
-  const signal = AbortSignal.any([flight.cancelled, flight.abandoned]);
-  signal.throwIfAborted();
-  await new Promise<void>((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    }, ms);
-    signal.addEventListener('abort', stop, { once: true });
-  });
-}

@@ -14,8 +14,7 @@ import { GitError, remoteWords } from '../git/errors.ts';
 import { heartbeating } from '../support/heartbeats.ts';
 import { composeLine, dropLines } from './compose.ts';
 import { enqueue, handOff } from './enqueue.ts';
-import { landBatch } from './land.ts';
-import { landLine } from './land-line.ts';
+import { landBatch, landLine } from './land.ts';
 import { answerRequesters } from './requesters.ts';
 
 /** About ten minutes: a token that has run out may be renewed, but nobody waits for ever for one that is not. */
@@ -68,7 +67,7 @@ export function createMergeActivities(deps: {
     },
 
     landBatch(request) {
-      return heartbeating(async (signal) => {
+      return heartbeating(async ({ signal }) => {
         const result = await loggedIn(request, async () =>
           landBatch(await mirrors.open(request.repo), request, { log, signal }),
         );
@@ -86,7 +85,7 @@ export function createMergeActivities(deps: {
     },
 
     composeLine(request) {
-      return heartbeating((signal) =>
+      return heartbeating(({ signal }) =>
         loggedIn(request, async () =>
           boundedSteps(await composeLine(await mirrors.open(request.repo), request, { log, signal })),
         ),
@@ -94,7 +93,7 @@ export function createMergeActivities(deps: {
     },
 
     landLine(request) {
-      return heartbeating((signal) =>
+      return heartbeating(({ signal }) =>
         loggedIn(request, async () => landLine(await mirrors.open(request.repo), request, { log, signal })),
       );
     },

@@ -1,5 +1,5 @@
 /**
- * Lands a batch: merges every entry onto the running tip, pushes once by compare-and-swap, reads back.
+ * What moves the branch: a batch, merged onto the running tip and pushed at once, or a line that has passed its gate.
  *
  * 1. An outcome says `landed` only after the remote's branch was read and contains the commit.
  * 2. The branch moves from exactly the tip that was read to a descendant of it, or not at all.
@@ -8,15 +8,24 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../support/log.ts';
-import type { LandRequest, LandResult, MergeOutcome, MergeRequest } from '../../shared/contracts/merge.ts';
+import type { LandLineRequest, LandLineResult } from '../../shared/contracts/compose.ts';
+import {
+  type LandRequest,
+  type LandResult,
+  type MergeOutcome,
+  type MergeRequest,
+  mayBeOfOneChange,
+} from '../../shared/contracts/merge.ts';
 import { FailureType, terminal } from '../../shared/base/failures.ts';
 import { type CommitSha, isWorkRef } from '../../shared/base/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import { GitError } from '../git/errors.ts';
 import { branchRef } from '../git/names.ts';
-import { pushBranch } from '../git/push.ts';
-import { mayBeOfOneChange } from '../git/refusals.ts';
+import { type BranchMove, type PushAnswer, pushBranch } from '../git/push.ts';
 import { type Plan, planBatch, planRefused } from './plan.ts';
+
+/** How often a push is tried against a branch that stays where it is and yet cannot be moved. */
+const LOCKED_TRIES = 12;
 
 export type LandOptions = {
   log?: Log;
@@ -46,33 +55,20 @@ export async function landBatch(mirror: Mirror, request: LandRequest, options: L
       await dropWorkRefs(mirror, entries, plan, log);
       return result(plan.outcomes, tip);
     }
-    const answer = await pushBranch(mirror, { branch: target, expected: tip, next: plan.tip }, signal);
-    // Whatever the answer was, or that it was lost: the ref tells.
-    const now = await mirror.readRemoteRef(branchRef(target));
-    if (now !== null && (now === plan.tip || (await containsTip(mirror, target, plan.tip)))) {
-      await dropWorkRefs(mirror, entries, plan, log);
-      return result(plan.outcomes, now);
-    }
-    log?.info({ target, answer: answer.kind, read: tip, now, attempt }, 'the push did not move the branch');
-    if (answer.kind === 'pushed') {
-      throw new Error(`${mirror.repo.location} took ${plan.tip} for ${target}, but the branch read back is ${now}`);
-    }
-    if (now !== tip) {
-      overtaken++;
-      continue;
-    }
-    switch (answer.kind) {
+    const pushed = await pushAndReadBack(mirror, { branch: target, expected: tip, next: plan.tip }, { log, signal });
+    switch (pushed.kind) {
+      case 'moved':
+        await dropWorkRefs(mirror, entries, plan, log);
+        return result(plan.outcomes, pushed.tip);
+      case 'overtaken':
+        overtaken++;
+        break;
       case 'refused': {
-        const outcomes = await planRefused(mirror, tip, entries, plan, answer, signal);
+        const outcomes = await planRefused(mirror, tip, entries, plan, pushed, signal);
         const refused = outcomes.filter(({ kind }) => kind === 'refused');
-        if (refused.length > 1 && mayBeOfOneChange(answer.because)) return landHalves(mirror, request, tip, options);
+        if (refused.length > 1 && mayBeOfOneChange(pushed.because)) return landHalves(mirror, request, tip, options);
         return result(outcomes, tip);
       }
-      case 'unclear':
-        throw answer.error;
-      case 'stale':
-        // Stale and yet the same: the remote's ref was locked by someone for a moment.
-        await sleep(100 * attempt, undefined, { signal });
     }
   }
   throw new Error(
@@ -109,6 +105,74 @@ async function landHalves(
   };
 }
 
+/**
+ * Pushes a line that has passed its gate: from exactly the tip that it was checked on, or not at all. Idempotent: a
+ * branch that contains the commit already was moved by an earlier attempt.
+ * @throws as landBatch.
+ */
+export async function landLine(
+  mirror: Mirror,
+  request: LandLineRequest,
+  { log, signal }: Pick<LandOptions, 'log' | 'signal'> = {},
+): Promise<LandLineResult> {
+  const { target, base, commit, ref, drop } = request;
+  const landed = async (tip: CommitSha): Promise<LandLineResult> => {
+    await dropRefs(mirror, drop, log);
+    return { kind: 'landed', tip };
+  };
+  await mirror.ensureCommit(base, branchRef(target));
+  // The commit's ref may be gone with an earlier attempt that was not heard of.
+  const before = await mirror.readRemoteRef(branchRef(target));
+  if (before !== base) {
+    if (before === null || !(await contains(mirror, target, commit))) return { kind: 'overtaken' };
+    return await landed(before);
+  }
+  await mirror.ensureCommit(commit, ref);
+  const pushed = await pushAndReadBack(mirror, { branch: target, expected: base, next: commit }, { log, signal });
+  return pushed.kind === 'moved' ? await landed(pushed.tip) : pushed;
+}
+
+type Pushed =
+  /** The branch contains the commit; `tip` is what was read. */
+  | { kind: 'moved'; tip: CommitSha }
+  /** It is elsewhere, or gone: somebody else was faster. */
+  | { kind: 'overtaken' }
+  | Extract<PushAnswer, { kind: 'refused' }>;
+
+/**
+ * The only way in which a landing moves a branch. Whatever the remote answered, or that its answer was lost: only what
+ * the branch is afterwards tells.
+ * @throws what is unclear and has not moved the branch, and a remote that does not have what it said it took.
+ */
+async function pushAndReadBack(
+  mirror: Mirror,
+  move: BranchMove & { expected: CommitSha },
+  { log, signal }: Pick<LandOptions, 'log' | 'signal'>,
+): Promise<Pushed> {
+  const { branch, expected, next } = move;
+  for (let attempt = 1; attempt <= LOCKED_TRIES; attempt++) {
+    signal?.throwIfAborted();
+    const answer = await pushBranch(mirror, move, signal);
+    const now = await mirror.readRemoteRef(branchRef(branch));
+    if (now !== null && (now === next || (await contains(mirror, branch, next)))) return { kind: 'moved', tip: now };
+    log?.info({ target: branch, answer: answer.kind, expected, now, attempt }, 'the push did not move the branch');
+    if (answer.kind === 'pushed') {
+      throw new Error(`${mirror.repo.location} took ${next} for ${branch}, but the branch read back is ${now}`);
+    }
+    if (now !== expected) return { kind: 'overtaken' };
+    switch (answer.kind) {
+      case 'refused':
+        return answer;
+      case 'unclear':
+        throw answer.error;
+      case 'stale':
+        // Stale and yet the same: the remote's ref was locked by someone for a moment.
+        await sleep(100 * attempt, undefined, { signal });
+    }
+  }
+  throw new Error(`the ref of ${branch} at ${mirror.repo.location} was locked each of ${LOCKED_TRIES} times`);
+}
+
 /** @throws terminal RepositoryUnusable when the branch is gone. */
 export async function fetchTarget(mirror: Mirror, target: string): Promise<CommitSha> {
   try {
@@ -126,10 +190,13 @@ export async function fetchTarget(mirror: Mirror, target: string): Promise<Commi
   }
 }
 
-/** Whether the remote's branch, which is not ours exactly, contains ours: someone pushed on top of it at once. */
-async function containsTip(mirror: Mirror, target: string, ours: CommitSha): Promise<boolean> {
+/**
+ * Whether the remote's branch, which is not ours exactly, contains ours: someone pushed on top of it at once. A commit
+ * that is nowhere after the branch was fetched is not on it.
+ */
+async function contains(mirror: Mirror, target: string, ours: CommitSha): Promise<boolean> {
   const theirs = await fetchTarget(mirror, target);
-  return (await mirror.git(['merge-base', '--is-ancestor', ours, theirs], { ok: [0, 1] })).code === 0;
+  return (await mirror.git(['merge-base', '--is-ancestor', ours, theirs], { ok: [0, 1, 128] })).code === 0;
 }
 
 /** Best effort: refs that stay behind are swept with their run. */

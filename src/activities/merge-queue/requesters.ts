@@ -4,6 +4,7 @@ import type { Log } from '../support/log.ts';
 import type { AnswerRequest } from '../../shared/contracts/merge.ts';
 import type { Chain } from '../../shared/base/ids.ts';
 import { mergeOutcomeSignal } from '../../shared/messages.ts';
+import { firstRunOf } from '../support/chain-watch.ts';
 
 const AT_ONCE = 16;
 const RACES = 5;
@@ -51,8 +52,7 @@ async function signalChain(client: Client, chain: Chain, signal: (handle: Handle
   for (let race = 0; race < RACES; race++) {
     try {
       const now = await client.workflow.getHandle(chain.workflowId).describe();
-      const first = now.raw.workflowExecutionInfo?.firstRunId;
-      if ((first == null || first === '' ? now.runId : first) !== chain.firstRunId) return false;
+      if (firstRunOf(now) !== chain.firstRunId) return false;
       if (now.runId === seen) return false;
       seen = now.runId;
     } catch (error) {

@@ -40,8 +40,11 @@ export type ShellCommand = Omit<ProcessCommand, 'termGraceMs'> & {
 /** Half of what Linux takes in one argument. */
 const MAX_TEXT = 64 * 1024;
 
-/** Whether a command can be told to a shell: a variable's name may be none to it, and too long a text is for execve to refuse. */
-export function canBeTold(
+/**
+ * Whether a shell can be given a command. A shell does not take every name of a variable, and where a text is too long,
+ * execve is to refuse the command.
+ */
+export function canRunInShell(
   argv: readonly string[],
   env: Readonly<Record<string, string>>,
   stdin: Buffer | string = '',
@@ -109,7 +112,8 @@ class Shell {
   private readonly onGone: () => void;
   private running: Running | undefined;
   private idle: NodeJS.Timeout | undefined;
-  private said = '';
+  /** Of the status pipe, the text after its last complete line. */
+  private statusText = '';
   private dead = false;
 
   constructor(spec: ShellSpec, onGone: () => void) {
@@ -225,9 +229,9 @@ class Shell {
   }
 
   private takeStatus(chunk: Buffer): void {
-    this.said += chunk.toString('latin1');
-    const statusLines = this.said.split('\n');
-    this.said = statusLines.pop() ?? '';
+    this.statusText += chunk.toString('latin1');
+    const statusLines = this.statusText.split('\n');
+    this.statusText = statusLines.pop() ?? '';
     for (const line of statusLines) {
       if (this.running === undefined) return;
       if (line === BEGUN) this.running.begun = true;

@@ -1,4 +1,5 @@
 /** What a repository has for whoever works in it. */
+import { LRUCache } from 'lru-cache';
 import type { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror } from '../git/contract.ts';
 import { readText } from '../git/read/commit-files.ts';
@@ -10,20 +11,18 @@ const GUIDANCE = ['AGENTS.md', 'CLAUDE.md', 'DECISIONS.md'];
 const GUIDANCE_BYTES = 20_000;
 
 /** Of each mirror's newest commits that were asked for: a hundred tasks begin at the same one. */
-const known = new WeakMap<Mirror, Map<CommitSha, Promise<string[]>>>();
+const known = new WeakMap<Mirror, LRUCache<CommitSha, Promise<string[]>>>();
 const COMMITS_KNOWN = 8;
 
 /** As a heading and blocks of data; empty where there is none. The same text under a second name is not told twice. */
 export function repositoryGuidance(mirror: Mirror, tip: CommitSha): Promise<string[]> {
-  const commits = known.get(mirror) ?? new Map<CommitSha, Promise<string[]>>();
+  const commits = known.get(mirror) ?? new LRUCache<CommitSha, Promise<string[]>>({ max: COMMITS_KNOWN });
   known.set(mirror, commits);
   const found = commits.get(tip);
   if (found !== undefined) return found;
   const reading = readGuidance(mirror, tip);
   commits.set(tip, reading);
   reading.catch(() => commits.delete(tip));
-  const [oldest] = commits.keys();
-  if (commits.size > COMMITS_KNOWN && oldest !== undefined) commits.delete(oldest);
   return reading;
 }
 

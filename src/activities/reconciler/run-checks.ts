@@ -10,42 +10,39 @@ import type { CheckRun, ChecksRequest, ChecksResult } from '../../shared/contrac
 import { detectChecks } from '../../shared/reconciler/detect-checks.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../../shared/base/failures.ts';
 import type { Mirror, Mirrors } from '../git/contract.ts';
+import { type Beats, heartbeating, throwIfCancelled } from '../support/heartbeats.ts';
 import type { Log } from '../support/log.ts';
 import { readRootFiles } from '../run/root-files.ts';
-import { startBeats, throwIfCancelled } from '../support/heartbeat.ts';
 import type { Scratch } from '../sandbox/scratch.ts';
 import type { SetupResult } from '../sandbox/setup-install.ts';
 import { checkMarkers } from './markers.ts';
 import { unparsedError } from './parsers/index.ts';
 import { runCheck } from './run-check.ts';
 
+/** A check that runs hears of a cancellation with the answer to a heartbeat. */
+const BEAT_MS = 1_000;
+
 export type ChecksDeps = { mirrors: Mirrors; scratch: Scratch; log: Log };
 
 /** @returns `runChecks` of CheckActivities. */
 export function createRunChecks({ mirrors, scratch, log }: ChecksDeps): CheckActivities['runChecks'] {
-  return async (request) => {
-    const beats = startBeats({ doing: 'waiting for a place on this host' });
-    let giveBack: (() => void) | undefined;
-    try {
-      giveBack = await scratch.place(beats.signal);
-      beats.beat({ doing: 'reading the commit' });
-      const mirror = await mirrors.open(request.repo);
-      await mirror.ensureCommit(request.commit, request.ref);
-      if (request.since !== undefined) await mirror.ensureCommit(request.since, request.ref);
-      const result = await new Run(scratch, mirror, request, beats).run();
-      await throwIfCancelled(beats.signal);
-      const { verdict, commit, checks } = result;
-      const shown = checks.map(({ name, status }) => ({ name, status }));
-      log.info({ repo: mirror.repo.key, commit, verdict, checks: shown }, 'checks have run');
-      return result;
-    } catch (error) {
-      await throwIfCancelled(beats.signal);
-      throw error;
-    } finally {
-      giveBack?.();
-      beats.stop();
-    }
+  const checked = async (request: ChecksRequest, beats: Beats): Promise<ChecksResult> => {
+    beats.beat({ doing: 'reading the commit' });
+    const mirror = await mirrors.open(request.repo);
+    await mirror.ensureCommit(request.commit, request.ref);
+    if (request.since !== undefined) await mirror.ensureCommit(request.since, request.ref);
+    const result = await new Run(scratch, mirror, request, beats).run();
+    await throwIfCancelled(beats.signal);
+    const { verdict, commit, checks } = result;
+    const shown = checks.map(({ name, status }) => ({ name, status }));
+    log.info({ repo: mirror.repo.key, commit, verdict, checks: shown }, 'checks have run');
+    return result;
   };
+  return (request) =>
+    heartbeating((beats) => scratch.inPlace(() => checked(request, beats), beats.signal), {
+      details: { doing: 'waiting for a place on this host' },
+      everyMs: BEAT_MS,
+    });
 }
 
 class Run {
@@ -56,7 +53,7 @@ class Run {
   private readonly beat: (details: unknown) => void;
   private readonly checks: CheckRun[] = [];
 
-  constructor(scratch: Scratch, mirror: Mirror, request: ChecksRequest, beats: ReturnType<typeof startBeats>) {
+  constructor(scratch: Scratch, mirror: Mirror, request: ChecksRequest, beats: Beats) {
     this.scratch = scratch;
     this.mirror = mirror;
     this.request = request;

@@ -1,6 +1,7 @@
 /** The first activity of a run: everything that a person can have got wrong is found here, before a model is asked. */
 import type { Config } from '../../shared/config/worker-config.ts';
 import type { RunActivities } from '../../shared/contracts/activities.ts';
+import { repositoryOf } from '../../host/repository.ts';
 import type { RunContext } from '../../shared/contracts/run.ts';
 import { type CommitSha, runRefPrefix } from '../../shared/base/ids.ts';
 import { keepGate } from '../../shared/merge-queue/gate-terms.ts';
@@ -9,7 +10,6 @@ import { layerRunSettings, RunSettings, type RunSettingsInput } from '../../shar
 import { FailureType, terminal } from '../../shared/base/failures.ts';
 import type { GitHub } from '../deliver/github.ts';
 import type { Mirror, Mirrors } from '../git/contract.ts';
-import { validateLocation } from '../git/location.ts';
 import { createBranch, resolveBase } from '../git/refs.ts';
 import type { Log } from '../support/log.ts';
 import { onRemote } from '../git/remote-failures.ts';
@@ -31,7 +31,7 @@ export function createPrepareRun(deps: {
 }): RunActivities['prepareRun'] {
   const { mirrors, config, sandboxUnsafe, github, log } = deps;
   return async ({ input, root }) => {
-    const location = await validateLocation(input.repo);
+    const location = await repositoryOf(input.repo);
     const { repo } = location;
     const remote = <T>(tried: string, work: () => Promise<T>): Promise<T> => onRemote(repo.location, tried, work);
     const mirror = await remote('read the branches', () => mirrors.open(repo));

@@ -1,7 +1,7 @@
 /** The branch that a run lands on. */
+import type { RepositoryLocation } from '../../host/repository.ts';
 import { FailureType, terminal } from '../../shared/base/failures.ts';
 import { defaultBranch } from '../../shared/base/ids.ts';
-import type { RepositoryLocation } from '../git/location.ts';
 import { branchRef, checkRef } from '../git/names.ts';
 
 /**

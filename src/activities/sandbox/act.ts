@@ -6,7 +6,9 @@
  */
 import type { ActRequest, ActResult, Checkpoint, ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
 import type { SandboxLimits } from '../../shared/config/worker-config.ts';
+import type { Exclusive } from '../../shared/base/semaphore.ts';
 import type { Mirrors } from '../git/contract.ts';
+import { type Beats, heartbeating, throwIfCancelled } from '../support/heartbeats.ts';
 import type { Log } from '../support/log.ts';
 import { remoteCheckpointRef } from './checkpoints/checkpoint.ts';
 import type { CheckpointWriter } from './checkpoints/contract.ts';
@@ -14,13 +16,15 @@ import { CheckpointError } from './checkpoints/checkpoint-git.ts';
 import type { CheckpointStore } from './checkpoints/checkpoint-store.ts';
 import type { CheckpointPushes } from './checkpoints/pushes.ts';
 import { restoreTree } from './checkpoints/restore.ts';
-import { startBeats, throwIfCancelled } from '../support/heartbeat.ts';
 import type { SandboxProvider } from './provider.ts';
 import type { Setups } from './setup.ts';
 import type { Journal, TurnJournal } from './state/journal.ts';
 import type { Records } from './state/lease-file.ts';
 import { mayWrite, runTool } from './tools/index.ts';
 import type { Turnstile } from './turnstile.ts';
+
+/** A tool that runs hears of a cancellation with the answer to a heartbeat. */
+const BEAT_MS = 1_000;
 
 export type ActDeps = {
   provider: SandboxProvider;
@@ -33,22 +37,17 @@ export type ActDeps = {
   setups: Setups;
   limits: SandboxLimits;
   /** One act at a time for each sandbox: a retry may come while a cancelled attempt still ends. */
-  exclusive: <T>(key: string, body: () => Promise<T>) => Promise<T>;
+  exclusive: Exclusive;
   turnstile: Turnstile;
   log: Log;
 };
 
 /** @throws SandboxGone when the sandbox is not here under this epoch; CancelledFailure. */
-export async function act(deps: ActDeps, request: ActRequest): Promise<ActResult> {
-  const beats = startBeats({ turn: request.turn, calls: request.calls.length });
-  try {
-    return await deps.exclusive(request.sandbox.id, () => deps.turnstile(() => new Turn(deps, request, beats).run()));
-  } catch (error) {
-    await throwIfCancelled(beats.signal);
-    throw error;
-  } finally {
-    beats.stop();
-  }
+export function act(deps: ActDeps, request: ActRequest): Promise<ActResult> {
+  return heartbeating(
+    (beats) => deps.exclusive(request.sandbox.id, () => deps.turnstile(() => new Turn(deps, request, beats).run())),
+    { details: { turn: request.turn, calls: request.calls.length }, everyMs: BEAT_MS },
+  );
 }
 
 class Turn {
@@ -58,7 +57,7 @@ class Turn {
   private readonly signal: AbortSignal;
   private readonly beat: (details: unknown) => void;
 
-  constructor(deps: ActDeps, request: ActRequest, beats: { signal: AbortSignal; beat: (details: unknown) => void }) {
+  constructor(deps: ActDeps, request: ActRequest, beats: Beats) {
     this.deps = deps;
     this.request = request;
     this.id = request.sandbox.id;

@@ -6,9 +6,9 @@ import { boundedPaths } from '../../shared/task/handoff-size.ts';
 import { CHANGE_TRAILER, CommitSha } from '../../shared/base/ids.ts';
 import { findTampering } from '../git/tamper-diff.ts';
 import type { Mirror } from '../git/contract.ts';
+import { heartbeating, throwIfCancelled } from '../support/heartbeats.ts';
 import type { ActDeps } from './act.ts';
 import { restoreTree } from './checkpoints/restore.ts';
-import { startBeats, throwIfCancelled } from '../support/heartbeat.ts';
 
 /** How many paths go on one command line. */
 const PATHS_AT_ONCE = 500;
@@ -19,16 +19,11 @@ const MAX_PATHS_CHARS = 60_000;
  * The work as one commit on the base of the sandbox's tree, pushed to `request.ref`; trying again gives the same one.
  * @throws SandboxGone when the sandbox is not here under this epoch; GitError when the remote does not take it.
  */
-export async function collectWork(deps: ActDeps, request: CollectRequest): Promise<CollectResult> {
-  const beats = startBeats({ collecting: request.sandbox.id });
-  try {
-    return await deps.exclusive(request.sandbox.id, () => collect(deps, request, beats.signal));
-  } catch (error) {
-    await throwIfCancelled(beats.signal);
-    throw error;
-  } finally {
-    beats.stop();
-  }
+export function collectWork(deps: ActDeps, request: CollectRequest): Promise<CollectResult> {
+  const { id } = request.sandbox;
+  return heartbeating(({ signal }) => deps.exclusive(id, () => collect(deps, request, signal)), {
+    details: { collecting: id },
+  });
 }
 
 async function collect(deps: ActDeps, request: CollectRequest, signal: AbortSignal): Promise<CollectResult> {

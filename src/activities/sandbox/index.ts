@@ -4,6 +4,7 @@ import type { Client } from '@temporalio/client';
 import type { Config } from '../../shared/config/worker-config.ts';
 import type { SandboxActivities } from '../../shared/contracts/activities.ts';
 import type { SandboxRef } from '../../shared/contracts/agent.ts';
+import { createExclusive, Semaphore } from '../../shared/base/semaphore.ts';
 import { FailureType, terminal } from '../../shared/base/failures.ts';
 import type { Mirrors } from '../git/contract.ts';
 import type { Log } from '../support/log.ts';
@@ -16,14 +17,12 @@ import { createCheckpointStore } from './checkpoints/checkpoint-store.ts';
 import { createCheckpointPushes } from './checkpoints/pushes.ts';
 import { createProvider } from './create-provider.ts';
 import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
-import { createPlaces } from './lease/places.ts';
 import { reapLeftovers } from './lease/reaper.ts';
 import type { ExecOptions, SandboxProvider, SandboxResult } from './provider.ts';
 import { createScratch, type Scratch } from './scratch.ts';
 import { createSetups } from './setup.ts';
 import { createJournal } from './state/journal.ts';
 import { createRecords } from './state/lease-file.ts';
-import { createMutex } from './state/mutex.ts';
 import { createTurnstile } from './turnstile.ts';
 
 export type SandboxDeps = {
@@ -83,7 +82,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     pushes,
     setups,
     limits,
-    exclusive: createMutex(),
+    exclusive: createExclusive(),
     turnstile,
     log,
   };
@@ -102,8 +101,8 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     turnstile,
     log,
   };
-  const places = createPlaces(config.maxSandboxes);
-  const reservedPlaces = createPlaces(config.reservedSlots);
+  const places = new Semaphore(config.maxSandboxes);
+  const reservedPlaces = new Semaphore(config.reservedSlots);
   const reap = () => reapLeftovers({ provider, checkpointStore, records, chains, held, log });
 
   return {

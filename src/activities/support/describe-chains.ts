@@ -4,6 +4,7 @@ import type { ChainStatus, RunActivities } from '../../shared/contracts/activiti
 import { TaskResult } from '../../shared/contracts/task.ts';
 import { rootMessage } from '../../shared/base/failures.ts';
 import type { Chain } from '../../shared/base/ids.ts';
+import { firstRunOf } from './chain-watch.ts';
 
 /** Describes in flight at once: the server answers one in about 5 ms. */
 const AT_ONCE = 20;
@@ -22,9 +23,7 @@ export function createDescribeChains({ client }: { client: Client }): RunActivit
 async function describeChain(client: Client, { workflowId, firstRunId }: Chain): Promise<ChainStatus> {
   try {
     const found = await client.workflow.getHandle(workflowId).describe();
-    const first = found.raw.workflowExecutionInfo?.firstRunId;
-    // An old server leaves it empty; a run that never continued as new is its own first.
-    if ((first != null && first !== '' ? first : found.runId) !== firstRunId) return { kind: 'missing' };
+    if (firstRunOf(found) !== firstRunId) return { kind: 'missing' };
     switch (found.status.name) {
       case 'RUNNING':
       case 'PAUSED':

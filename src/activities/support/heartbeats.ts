@@ -1,17 +1,51 @@
-/** Heartbeats of activities that have nothing to say but that they live: a killed worker is noticed by their end. */
-import { Context } from '@temporalio/activity';
+/**
+ * The heartbeats of activities: a worker that was killed is noticed by their end, and a cancellation arrives with their
+ * answer. What must survive the process is in a journal, not in their details.
+ */
+import { CancelledFailure, Context } from '@temporalio/activity';
 
 /** A heartbeat timeout well above this can be set. */
 const HEARTBEAT_MS = 2_000;
 
-/** Heartbeats until the body has ended; the signal is aborted when the activity is cancelled. */
-export async function heartbeating<T>(body: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export type Beats = {
+  /** Aborted when the activity is cancelled. */
+  signal: AbortSignal;
+  /** What the next heartbeats say. */
+  beat: (details: unknown) => void;
+  /** Heartbeats at once, for whoever waits for a cancellation. */
+  now: () => void;
+};
+
+/** Heartbeats with what `details` says by then, every `everyMs`. @returns what ends it. */
+export function startBeats(details: () => unknown, everyMs: number): () => void {
   const context = Context.current();
-  const beating = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
+  const timer = setInterval(() => context.heartbeat(details()), everyMs);
+  return () => clearInterval(timer);
+}
+
+/**
+ * Heartbeats until the body has ended.
+ * @param options.details what is said until the body says something else.
+ * @throws what the body throws; the activity's CancelledFailure instead when it has been cancelled.
+ */
+export async function heartbeating<T>(
+  body: (beats: Beats) => Promise<T>,
+  options: { details?: unknown; everyMs?: number } = {},
+): Promise<T> {
+  const context = Context.current();
+  const { cancellationSignal: signal } = context;
+  let { details } = options;
+  const beat = (next: unknown): void => {
+    details = next;
+  };
+  const stop = startBeats(() => details, options.everyMs ?? HEARTBEAT_MS);
   try {
-    return await body(context.cancellationSignal);
+    return await body({ signal, beat, now: () => context.heartbeat(details) });
+  } catch (error) {
+    await throwIfCancelled(signal);
+    throw error;
   } finally {
-    clearInterval(beating);
+    stop();
   }
 }
 
@@ -23,4 +57,11 @@ export function withHeartbeats<T extends object>(activities: T): T {
       (request: unknown) => heartbeating(() => activity(request)),
     ]),
   ) as T;
+}
+
+/** Throws the activity's CancelledFailure when it has been cancelled. */
+export async function throwIfCancelled(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) return;
+  await Context.current().cancelled;
+  throw new CancelledFailure('CANCELLED');
 }

@@ -6,7 +6,7 @@ import { mergeQueueWorkflowId, repositoryKey } from '../../shared/base/ids.ts';
 import { freezeUpdate, mergeQueueSnapshotQuery, thawUpdate, WORKFLOW } from '../../shared/messages.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { CliError, EXIT, type ExitCode } from '../errors.ts';
-import { repositoryLocation } from '../input.ts';
+import { repositoryHere } from '../input.ts';
 import { printLine } from '../io.ts';
 import { joinSession, type Session, type SessionContext } from '../session.ts';
 import { cliText } from '../text.ts';
@@ -18,13 +18,12 @@ const ANSWER_SECONDS = 20;
 
 /** Nothing lands on the branch from now on. A queue that has nothing to do is begun for it. */
 export async function freezeCommand(context: SessionContext, repo: string, options: FreezeOptions): Promise<ExitCode> {
-  const location = repositoryLocation(repo, context.io.cwd);
+  const repository = await repositoryHere(repo, context.io);
   return say(context, 'freeze', options.branch, async ({ client, loaded }) => {
-    const key = repositoryKey(location);
     const startWorkflowOperation = new WithStartWorkflowOperation(WORKFLOW.mergeQueue, {
-      workflowId: mergeQueueWorkflowId(key, options.branch),
+      workflowId: mergeQueueWorkflowId(repository.key, options.branch),
       taskQueue: loaded.config.taskQueue,
-      args: [{ repo: { location, key }, target: options.branch }],
+      args: [{ repo: repository, target: options.branch }],
       workflowIdConflictPolicy: 'USE_EXISTING',
     });
     const args: [{ reason: string }] = [{ reason: options.reason }];
@@ -34,7 +33,7 @@ export async function freezeCommand(context: SessionContext, repo: string, optio
 
 /** Ends the freeze of a person and that of a red branch. */
 export async function thawCommand(context: SessionContext, repo: string, options: FreezeOptions): Promise<ExitCode> {
-  const key = repositoryKey(repositoryLocation(repo, context.io.cwd));
+  const { key } = await repositoryHere(repo, context.io);
   const { branch, reason } = options;
   return say(context, 'thaw', branch, async ({ client }) => {
     const handle = client.workflow.getHandle(mergeQueueWorkflowId(key, branch));

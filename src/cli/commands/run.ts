@@ -18,7 +18,7 @@ import { carryRun, type Found, linkLine } from './carry.ts';
 export type RunOptions = CommonOptions & RunRequest & { id?: string; detach?: boolean; json?: boolean };
 
 export async function runCommand(context: SessionContext, options: RunOptions): Promise<ExitCode> {
-  const input = plannerInput(options, context.io.cwd);
+  const input = await plannerInput(options, context.io);
   const run = runId(options.id, input.repo);
   const json = options.json === true;
   await sayRepository(context, options, input.branch ?? defaultBranch(run));

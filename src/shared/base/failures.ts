@@ -13,7 +13,7 @@ export const FailureType = {
   RepositoryUnusable: 'RepositoryUnusable',
   /** No endpoint, wrong key, unknown model. */
   ModelUnusable: 'ModelUnusable',
-  /** The provider says that this very request is wrong: another endpoint would say so too. */
+  /** Every endpoint refuses this very request, at least one for what is in it: another request may be answered. */
   RequestRefused: 'RequestRefused',
   /** The conversation does not fit into the model's context: it wants compaction, not another endpoint. */
   ContextTooLong: 'ContextTooLong',

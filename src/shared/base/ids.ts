@@ -103,21 +103,38 @@ export const CHANGE_TRAILER = 'Swarm-Change';
 /** Of one that a guard held and a person released, with the reason. */
 export const RELEASED_TRAILER = 'Swarm-Released';
 
+const DEFAULT_PORTS: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443', 'ssh:': '22' };
+
 /**
- * One key per repository: host in lower case; scheme, user, port-less defaults, `.git` and trailing slashes
- * dropped. A local path (which the caller has made real) is its own key.
+ * One key per repository. Of a URL or `host:path`: the host in lower case, without scheme, user, the scheme's own port,
+ * `.git`, doubled and trailing slashes; percent-encoding undone. A local path is its own key: the caller has made it real,
+ * and a bare repository beside its clone (`app.git`, `app`) is another one.
  */
 export function repositoryKey(location: string): string {
-  if (location.startsWith('/')) return stripTail(location);
+  if (location.startsWith('/')) return location.replace(/(?<=.)\/+$/, '');
   const scp = /^(?:[^@/]+@)?([^:/]+):(?!\/\/)(.+)$/.exec(location);
-  if (scp?.[1] && scp[2]) return `${scp[1].toLowerCase()}/${stripTail(scp[2]).replace(/^\/+/, '')}`;
+  if (scp?.[1] && scp[2]) return `${scp[1].toLowerCase()}/${remotePath(scp[2])}`;
   const url = new URL(location);
-  if (url.protocol === 'file:') return stripTail(decodeURIComponent(url.pathname));
-  return `${url.host.toLowerCase()}${stripTail(url.pathname)}`;
+  const path = url.pathname.split('/').map(decoded).join('/');
+  if (url.protocol === 'file:') return repositoryKey(path);
+  const port = url.port === '' || url.port === DEFAULT_PORTS[url.protocol] ? '' : `:${url.port}`;
+  return `${url.hostname.toLowerCase()}${port}/${remotePath(path)}`;
 }
 
-const stripTail = (path: string): string =>
+/** Hosts of repositories know no difference between `host:team/x`, `ssh://host/~/team/x` and `ssh://host/team/x`. */
+const remotePath = (path: string): string =>
   path
-    .replace(/\/+$/, '')
+    .replace(/\/{2,}/g, '/')
+    .replace(/^\/?(?:~\/)?/, '')
+    .replace(/\/$/, '')
     .replace(/\.git$/, '')
-    .replace(/\/+$/, '');
+    .replace(/\/$/, '');
+
+/** A slash that is written as `%2F` is part of a name. */
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment).replaceAll('/', '%2F');
+  } catch {
+    return segment;
+  }
+}

@@ -97,8 +97,8 @@ export const ApprovalRequest = z.object({
 export type ApprovalRequest = z.infer<typeof ApprovalRequest>;
 
 /** Signal `verdict`, from the root to who asked. */
-export const Verdict = z.object({ id: z.string(), approved: z.boolean(), reason: z.string() });
-export type Verdict = z.infer<typeof Verdict>;
+export const ApprovalVerdict = z.object({ id: z.string(), approved: z.boolean(), reason: z.string() });
+export type ApprovalVerdict = z.infer<typeof ApprovalVerdict>;
 
 /** Signal `control`, from a planner to the subplanners below it. Each may come twice. */
 export const Control = z.discriminatedUnion('kind', [

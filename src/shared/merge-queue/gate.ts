@@ -71,8 +71,11 @@ export const newGate = (tip: GateState['tip'] = 'unknown'): GateState => ({
   keys: 0,
 });
 
+/** What others see of a gate; it is changed by its own methods alone. */
+export type GateView = { readonly [Part in keyof GateState]: Readonly<GateState[Part]> };
+
 export class Gate {
-  readonly state: GateState;
+  private readonly state: GateState;
   private readonly maxBatch: number;
 
   constructor(state: GateState, { maxBatch }: { maxBatch: number }) {
@@ -80,8 +83,28 @@ export class Gate {
     this.maxBatch = maxBatch;
   }
 
+  get seen(): GateView {
+    return this.state;
+  }
+
   add(entry: Entry): void {
     this.state.entries.push(entry);
+  }
+
+  /** The present tip has passed its checks, as somebody else has seen. */
+  trustTip(): void {
+    Object.assign(this.state, { tip: 'green', tipFailures: 0 });
+  }
+
+  /** A tip that failed by itself is worth another check. */
+  doubtTip(): void {
+    if (this.state.tip === 'red') Object.assign(this.state, { tip: 'unknown', tipFailures: 0 });
+  }
+
+  /** Nothing of this line lands, and whoever waits for one of its requests has been answered. */
+  refused(line: readonly string[]): void {
+    this.state.landing = null;
+    this.withdraw(line);
   }
 
   /** Answered otherwise: ejected, conflicted, or landed already. */

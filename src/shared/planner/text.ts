@@ -109,6 +109,7 @@ export const RUN_TEXT = {
   planningKeepsFailing: (times: number, reason: string): string =>
     `Planning failed ${times} times in a row, the last time: ${reason}`,
   tooLongAgain: 'the conversation got too long, and again when it was begun anew from the scratchpad',
+  planningRefused: (reason: string): string => `The models refuse the planner's conversation: ${reason}`,
   modelUnusable: (reason: string): string => `No model can be used: ${reason}`,
   budgetNear: (total: Budget, spent: Spent): string =>
     `The budget is nearly spent: ${budgetWords(total, spent)}. Plan only what matters most, in few and small tasks.`,

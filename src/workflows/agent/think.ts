@@ -33,7 +33,8 @@ export async function think(asker: Asker, tools: readonly ToolName[]): Promise<T
   } catch (error) {
     if (!isCancellation(error)) delete talk.inFlight;
     // Its number is used: the next question under it would be another one.
-    if (failureTypeOf(error) === FailureType.ContextTooLong) talk.turn += 1;
+    const type = failureTypeOf(error);
+    if (type === FailureType.ContextTooLong || type === FailureType.RequestRefused) talk.turn += 1;
     throw error;
   }
 }

@@ -54,7 +54,7 @@ export class GateKeeper {
   }
 
   get checking(): string[][] {
-    return this.branch.gate.state.running.map(({ line }) => [...line]);
+    return this.branch.gate.seen.running.map(({ line }) => [...line]);
   }
 
   findings(): GateFindings | undefined {
@@ -92,7 +92,7 @@ export class GateKeeper {
   /** Begins all that can be begun now. */
   step(): void {
     const { gate, queue } = this.branch;
-    const known = new Set(gate.state.entries.map(({ id }) => id));
+    const known = new Set(gate.seen.entries.map(({ id }) => id));
     for (const { id, priority, fix = false } of queue.requests) if (!known.has(id)) gate.add({ id, priority, fix });
     const conditions = {
       slots: this.slots,

@@ -6,6 +6,7 @@ import type { BranchHealth, GateFindings } from '../../shared/contracts/gate.ts'
 import type { MergeOutcome, MergeQueueInput, MergeRequest } from '../../shared/contracts/merge.ts';
 import { Gate, newGate } from '../../shared/merge-queue/gate.ts';
 import { MERGE_TEXT } from '../../shared/merge-queue/text.ts';
+import { Semaphore } from '../../shared/base/semaphore.ts';
 import { ComposedLines } from './composed-lines.ts';
 import type { MergeQueueState } from './state.ts';
 import { type GateEffects, GateVerdicts } from './verdicts.ts';
@@ -23,7 +24,7 @@ export class GatedBranch {
   /** What the checks said of the tip alone. */
   tipReport: string | undefined;
   /** Merging and landing wait for each other. */
-  private tail: Promise<unknown> = Promise.resolve();
+  private readonly lane = new Semaphore(1);
 
   constructor({ input, queue, effects }: { input: MergeQueueInput; queue: MergeQueueState; effects: GateEffects }) {
     const found = input.state?.gate;
@@ -37,7 +38,7 @@ export class GatedBranch {
   }
 
   get isRed(): boolean {
-    return this.gate.state.tip === 'red';
+    return this.gate.seen.tip === 'red';
   }
 
   /** Why nothing but fixes lands, though nobody has frozen it. */
@@ -47,7 +48,8 @@ export class GatedBranch {
 
   /** What is known and holds as long as the branch stays where it is; only when nothing is under way. */
   findings(): GateFindings | undefined {
-    const { tip, failed } = this.gate.state;
+    const { tip } = this.gate.seen;
+    const failed = [...this.gate.seen.failed];
     const { base } = this.lines;
     if (base === undefined) return undefined;
     // What a red tip fails with is not carried: it is checked again.
@@ -61,22 +63,21 @@ export class GatedBranch {
 
   /** A person says that a branch which failed by itself is worth another look. */
   doubtTip(): void {
-    if (this.isRed) Object.assign(this.gate.state, { tip: 'unknown', tipFailures: 0 });
+    this.gate.doubtTip();
   }
 
   /** What a sweep has seen freezes the branch or thaws it, unless the gate has seen something newer pass. */
   hear(health: BranchHealth, now: number): void {
-    const { state } = this.gate;
     switch (health.kind) {
       case 'unknown':
         this.queue.thaw('reconciler', health.by);
         return;
       case 'green':
         this.queue.thaw('reconciler');
-        if (health.commit === this.lines.base) Object.assign(state, { tip: 'green', tipFailures: 0 });
+        if (health.commit === this.lines.base) this.gate.trustTip();
         return;
       case 'red':
-        if (state.tip === 'green' && this.lines.base !== undefined && health.commit !== this.lines.base) {
+        if (this.gate.seen.tip === 'green' && this.lines.base !== undefined && health.commit !== this.lines.base) {
           this.effects.log.info('a sweep is older than what has landed since', { commit: health.commit });
           return;
         }
@@ -116,8 +117,7 @@ export class GatedBranch {
 
   refused(line: readonly string[], outcome: MergeOutcome): void {
     this.settle(line, outcome);
-    this.gate.state.landing = null;
-    this.gate.withdraw(line);
+    this.gate.refused(line);
   }
 
   /** Nobody waits for what cannot come. */
@@ -126,13 +126,7 @@ export class GatedBranch {
     this.refused(ids, { kind: 'refused', reason });
   }
 
-  async exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const before = this.tail;
-    const mine = (async () => {
-      await before.catch(() => undefined);
-      return await work();
-    })();
-    this.tail = mine.catch(() => undefined);
-    return await mine;
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    return this.lane.run(work);
   }
 }

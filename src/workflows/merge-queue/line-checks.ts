@@ -105,7 +105,7 @@ export class LineChecks {
   private judge(line: readonly string[], at: Pick<Composed, 'commit' | 'ref'>): Promise<Verdict> {
     const { branch } = this;
     const requests = line.length > 0 ? branch.requestsOf(line) : branch.queue.requests;
-    return branch.verdicts.on({ ...at, line, requests, base: branch.lines.base, tip: () => branch.gate.state.tip });
+    return branch.verdicts.on({ ...at, line, requests, base: branch.lines.base, tip: () => branch.gate.seen.tip });
   }
 }
 

@@ -1,10 +1,7 @@
 /** Lands lines that have passed their checks, and tells the gate what came of it. */
-import type { Refusal } from '../../shared/contracts/merge.ts';
+import { mayBeOfOneChange } from '../../shared/contracts/merge.ts';
 import { FailureType, rootMessage, terminal } from '../../shared/base/failures.ts';
 import type { GatedBranch } from './gated-branch.ts';
-
-/** Refusals that may be of one change of several, see `mayBeOfOneChange`. */
-const ONE_CHANGE: readonly Refusal[] = ['content', 'hook', 'quota'];
 
 export class LineLandings {
   isBusy = false;
@@ -34,7 +31,7 @@ export class LineLandings {
   private async push(line: readonly string[]): Promise<void> {
     const { lines, gate, queue, verdicts, effects } = this.branch;
     // While it waited for its turn, the branch was found to be somewhere else.
-    if (gate.state.landing !== line) return;
+    if (gate.seen.landing !== line) return;
     const composed = lines.find(line);
     const { base } = lines;
     if (composed === undefined || base === undefined) {
@@ -63,7 +60,7 @@ export class LineLandings {
         return;
       case 'refused': {
         const { reason, because } = result;
-        if (line.length > 1 && ONE_CHANGE.includes(because)) gate.divide(reason);
+        if (line.length > 1 && mayBeOfOneChange(because)) gate.divide(reason);
         else this.branch.refused(line, { kind: 'refused', reason, because });
       }
     }

@@ -1,30 +1,21 @@
 /** The root of a run: prepares it, plans and dispatches to its end, and reports. */
-import {
-  isCancellation,
-  log,
-  makeContinueAsNewFunc,
-  setCurrentDetails,
-  setHandler,
-  upsertMemo,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { isCancellation, log, makeContinueAsNewFunc, upsertMemo, workflowInfo } from '@temporalio/workflow';
 import { z } from 'zod';
-import { type ApprovalRequest, CancelRun, Pause } from '../../shared/contracts/people.ts';
+import type { ApprovalRequest } from '../../shared/contracts/people.ts';
 import { PlannerInput, PreparedRun, type RunReport } from '../../shared/contracts/run.ts';
 import { FailureType, rootMessage, terminal } from '../../shared/base/failures.ts';
-import { cancelUpdate, PAUSED_MEMO, pauseUpdate, resumeUpdate } from '../../shared/messages.ts';
-import { PLANNER_TEXT, RUN_TEXT } from '../../shared/planner/text.ts';
+import { PAUSED_MEMO } from '../../shared/messages.ts';
+import { RUN_TEXT } from '../../shared/planner/text.ts';
 import { deliverActivities, prepareActivities, runActivities } from '../support/activity-policies.ts';
 import { parseInput } from '../support/input.ts';
-import { Sweeps } from './sweep-scheduler.ts';
+import { SweepScheduler } from './sweep-scheduler.ts';
 import { defined } from './position.ts';
-import { Approvals } from './approvals.ts';
-import { giveUpAll } from './handlers.ts';
+import { RunApprovals } from './approvals.ts';
+import { listenToAll, listenToRun } from './handlers.ts';
 import type { PlannerState } from './state/planner-state.ts';
-import { type CarriedState, PlanningWorkflow } from './planning-workflow.ts';
-import { refuseUnless, said } from '../support/refusals.ts';
+import { type CarriedState, type PlannerRole, PlanningWorkflow } from './planning-workflow.ts';
 import { reportOf } from './report.ts';
-import { keptRefs } from './state/task-record.ts';
+import { unlandedRefs } from './state/task-record.ts';
 
 /** What continue-as-new hands on; a person's input has none of it. */
 const Carried = z.object({
@@ -40,65 +31,62 @@ type Input = z.infer<typeof Input>;
 const MAX_RUN_ID_CHARS = 200;
 
 export async function planner(raw: Input): Promise<RunReport> {
-  return await new Planner(parseInput(Input, raw, 'planner')).run();
+  return await new RunPlanner(parseInput(Input, raw, 'planner')).run();
 }
 
-class Planner extends PlanningWorkflow {
+class RunPlanner implements PlannerRole {
+  readonly planning: PlanningWorkflow;
+  readonly sweeps: SweepScheduler;
+  readonly approvals: RunApprovals;
   private readonly input: Input;
   private prepared: PreparedRun | undefined;
-  private readonly sweeps: Sweeps;
-
-  private readonly approvals: Approvals;
 
   constructor(input: Input) {
-    super(input.carried);
     this.input = input;
-    this.approvals = new Approvals({ chain: this.chain, planner: this });
-    const owner = { chain: this.chain, hear: this.hear.bind(this) };
-    this.sweeps = new Sweeps(owner, input.mode === 'reconcile' ? 'reconcile' : 'run');
+    this.planning = new PlanningWorkflow(this, input.carried);
+    this.approvals = new RunApprovals(this.planning);
+    this.sweeps = new SweepScheduler(this.planning, input.mode === 'reconcile' ? 'reconcile' : 'run');
     // Before anything is heard: an update may come with the first task of a continued run, and is judged by its state.
     if (input.carried !== undefined) this.open(input.carried.prepared);
-    this.listen();
-    this.sweeps.listen();
-    this.approvals.listen();
-    this.listenToPauses();
-    this.listenToCancel();
+    listenToAll(this.planning);
+    listenToRun(this);
   }
 
   async run(): Promise<RunReport> {
-    const { length } = this.chain.workflowId;
+    const { planning, input } = this;
+    const { length } = planning.chain.workflowId;
     if (length > MAX_RUN_ID_CHARS) {
       const limit = `A run's id has at most ${MAX_RUN_ID_CHARS} characters; this one has ${length}.`;
       throw terminal(FailureType.BadInput, limit, 'Start it again with a shorter workflow id.');
     }
-    if (this.input.spec === undefined && this.input.mode !== 'reconcile') {
+    if (input.spec === undefined && input.mode !== 'reconcile') {
       throw terminal(FailureType.BadInput, RUN_TEXT.noSpec, RUN_TEXT.nameSpec);
     }
     if (this.prepared === undefined) this.open(await this.prepare());
-    await this.drive();
-    this.phase = 'finalizing';
+    await planning.drive();
+    planning.finalize();
     const tip = await this.leave();
-    const { state, prepared, startedAt } = this;
+    const state = defined(planning.state);
+    const prepared = defined(this.prepared);
     const report = await this.deliver(
       reportOf({
-        state: defined(state),
-        prepared: defined(prepared),
-        ...this.sweeps.seen(defined(state), defined(prepared).context),
-        startedAt,
+        state,
+        prepared,
+        ...this.sweeps.seen(state, prepared.context),
+        startedAt: planning.startedAt,
         endedAt: Date.now(),
         tip,
       }),
     );
-    this.phase = 'done';
-    setCurrentDetails(PLANNER_TEXT.details(this.snapshot()));
+    planning.finish();
     return report;
   }
 
-  protected get repo(): string {
+  get repo(): string {
     return this.input.repo;
   }
 
-  protected override get notes(): { notes: string[]; unsafe: boolean } {
+  get notes(): { notes: string[]; unsafe: boolean } {
     return { notes: this.prepared?.notes ?? [], unsafe: this.prepared?.unsafe ?? false };
   }
 
@@ -107,28 +95,28 @@ class Planner extends PlanningWorkflow {
     this.prepared = prepared;
     // prepareRun refuses a run that plans and has none.
     const { spec = { text: RUN_TEXT.reconcileSpec }, carried, mode } = this.input;
-    this.begin({ context, spec, above: [], budget: context.settings.budget }, carried);
-    if (mode === 'reconcile') this.state?.planNothing();
+    this.planning.begin({ context, spec, above: [], budget: context.settings.budget }, carried);
+    if (mode === 'reconcile') this.planning.state?.plan.planNothing();
   }
 
   private async prepare(): Promise<PreparedRun> {
     const { carried: _, ...input } = this.input;
     // A history of an earlier version has not all of the settings: the schema fills them in.
-    return PreparedRun.parse(await prepareActivities.prepareRun({ input, root: this.chain }));
+    return PreparedRun.parse(await prepareActivities.prepareRun({ input, root: this.planning.chain }));
   }
 
-  protected override async unfinished(): Promise<boolean> {
-    return await this.sweeps.finalize(defined(this.state), defined(this.place).context);
+  async hasMore(state: PlannerState): Promise<boolean> {
+    return await this.sweeps.finalize(state, defined(this.prepared).context);
   }
 
-  protected cannotPlan(reason: string): void {
+  cannotPlan(reason: string): void {
     this.pause(reason);
   }
 
-  protected async startAnew(carried: CarriedState): Promise<never> {
+  async startAnew(carried: CarriedState): Promise<never> {
     const { carried: _, ...input } = this.input;
     // Never without a memo: the one that this run was started with would be carried on, which may say that it is paused.
-    const memo = { ...workflowInfo().memo, [PAUSED_MEMO]: this.state?.paused ?? null };
+    const memo = { ...workflowInfo().memo, [PAUSED_MEMO]: this.planning.state?.status.paused ?? null };
     return await makeContinueAsNewFunc<typeof planner>({ memo })({
       ...input,
       carried: { ...carried, prepared: defined(this.prepared) },
@@ -136,14 +124,15 @@ class Planner extends PlanningWorkflow {
   }
 
   /** The end of a run on its remote. What is done is reported also when the remote cannot be reached any more. */
-  protected override async leave(): Promise<string | null> {
-    const { state, prepared } = this;
+  async leave(): Promise<string | null> {
+    const { prepared } = this;
+    const { state, children } = this.planning;
     if (state === undefined || prepared === undefined) return null;
     const sweeps = this.sweeps.running(state);
-    if (sweeps.length > 0) await this.children?.end(sweeps);
+    if (sweeps.length > 0) await children?.end(sweeps);
     await this.sweeps.leave(state, prepared.context);
     try {
-      return (await runActivities.finishRun({ run: prepared.context, keep: keptRefs(state.tasks) })).tip;
+      return (await runActivities.finishRun({ run: prepared.context, keep: unlandedRefs(state.tasks) })).tip;
     } catch (error) {
       if (isCancellation(error)) throw error;
       log.error('the run could not be finished on the remote', { reason: rootMessage(error) });
@@ -170,81 +159,35 @@ class Planner extends PlanningWorkflow {
     }
   }
 
-  private pause(reason: string): void {
-    const state = defined(this.state);
-    state.pause(Date.now(), reason);
+  /** A run is paused as a whole: each call of a model below it looks at the root's memo. */
+  pause(reason: string): void {
+    defined(this.planning.state).commands.pause(Date.now(), reason);
     upsertMemo({ [PAUSED_MEMO]: { since: Date.now(), reason } });
     log.warn('the run is paused', { reason });
-    this.stirred = true;
+    this.planning.wake();
   }
 
-  protected async ask(request: ApprovalRequest): Promise<void> {
-    await this.approvals.ask(request);
-  }
-
-  protected override async tend(state: PlannerState): Promise<void> {
-    await super.tend(state);
-    await this.approvals.tend(state, defined(this.place).context);
-    await this.sweeps.tend(state, defined(this.place).context);
-  }
-
-  protected override tendAt(state: PlannerState): number {
-    const { context } = defined(this.place);
-    return Math.min(super.tendAt(state), this.approvals.nextAt(state, context), this.sweeps.nextAt(state, context));
-  }
-
-  /** In good order: agents hand off what there is, which takes calls of their models. */
-  private listenToCancel(): void {
-    setHandler(
-      cancelUpdate,
-      async (raw) => {
-        const { reason = PLANNER_TEXT.cancelledBy, graceMinutes } = said(CancelRun, raw, 'cancel');
-        this.rounds?.stop();
-        if (this.state?.paused !== undefined) this.unpause();
-        giveUpAll(this, reason, Date.now() + graceMinutes * 60_000);
-        await this.approvals.rejectAll(reason);
-        return PLANNER_TEXT.cancelling(graceMinutes);
-      },
-      {
-        validator: (raw) => {
-          said(CancelRun, raw, 'cancel');
-          refuseUnless(this.state !== undefined, PLANNER_TEXT.notPrepared);
-          refuseUnless(!this.isEnding, PLANNER_TEXT.ending);
-          const { closing } = defined(this.state);
-          refuseUnless(closing?.by !== 'cancel', PLANNER_TEXT.closing(closing?.reason ?? ''));
-        },
-      },
-    );
-  }
-
-  private unpause(): void {
-    this.hear((state) => state.resume());
+  resume(): void {
+    this.planning.hear((state) => state.commands.resume());
     upsertMemo({ [PAUSED_MEMO]: null });
   }
 
-  /** A run is paused as a whole: each call of a model below it looks at the root's memo. */
-  private listenToPauses(): void {
-    setHandler(
-      pauseUpdate,
-      (raw) => {
-        this.pause(said(Pause, raw, 'pause').reason ?? PLANNER_TEXT.pausedByPerson);
-        return PLANNER_TEXT.paused;
-      },
-      {
-        validator: (raw) => {
-          said(Pause, raw, 'pause');
-          refuseUnless(this.state !== undefined && this.state.paused === undefined, PLANNER_TEXT.cannotPause);
-          refuseUnless(!this.isEnding, PLANNER_TEXT.ending);
-        },
-      },
-    );
-    setHandler(
-      resumeUpdate,
-      () => {
-        this.unpause();
-        return PLANNER_TEXT.resumed;
-      },
-      { validator: () => refuseUnless(this.state?.paused !== undefined, PLANNER_TEXT.notPaused) },
-    );
+  async ask(request: ApprovalRequest): Promise<void> {
+    await this.approvals.ask(request);
   }
+
+  async tend(state: PlannerState): Promise<void> {
+    const { context } = defined(this.prepared);
+    await this.approvals.tend(state, context);
+    await this.sweeps.tend(state, context);
+  }
+
+  tendAt(state: PlannerState): number {
+    const { context } = defined(this.prepared);
+    return Math.min(this.approvals.nextAt(state, context), this.sweeps.nextAt(state, context));
+  }
+
+  async askForWorkers(): Promise<void> {}
+
+  async checkIsWanted(): Promise<void> {}
 }

@@ -1,19 +1,19 @@
 /** A planner's rounds of planning, one at a time, in the background of its dispatch. */
-import { CancellationScope, isCancellation, log, sleep } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, log, patched, sleep } from '@temporalio/workflow';
 import type { Message } from '../../shared/contracts/agent.ts';
 import type { ApprovalRequest } from '../../shared/contracts/people.ts';
 import type { Plan } from '../../shared/contracts/plan.ts';
 import { FailureType, failureTypeOf, rootMessage } from '../../shared/base/failures.ts';
 import { type Chain, taskName } from '../../shared/base/ids.ts';
 import { RUN_TEXT } from '../../shared/planner/text.ts';
-import type { Place } from './position.ts';
+import type { Position } from './position.ts';
 import type { PlannerState } from './state/planner-state.ts';
 import { type CarriedPlanning, Planning } from './planning-round.ts';
 
 /** What its planner does for it. */
 export type RoundsOf = {
   chain: Chain;
-  place: Place;
+  position: Position;
   /** A round is over, however it ended. */
   onEnd(): void;
   /** No plan came, time and again, or none can be had. */
@@ -32,7 +32,7 @@ export class Rounds {
 
   constructor(of: RoundsOf, carried: unknown) {
     this.of = of;
-    const { context, spec, above, division } = of.place;
+    const { context, spec, above, division } = of.position;
     this.planning = new Planning(
       { run: context, spec, above, ...(division === undefined ? {} : { division }) },
       carried as CarriedPlanning | undefined,
@@ -45,7 +45,7 @@ export class Rounds {
   }
 
   get messages(): readonly Message[] {
-    return this.planning.current?.talk.messages ?? [];
+    return this.planning.messages;
   }
 
   get isUnderWay(): boolean {
@@ -53,13 +53,13 @@ export class Rounds {
   }
 
   /** Something happened, so that there may be money again. */
-  stirred(): void {
+  somethingHappened(): void {
     this.unfunded = false;
   }
 
   mayBegin(state: PlannerState): boolean {
-    if (this.round !== undefined || this.unfunded || state.closing !== undefined) return false;
-    return state.paused === undefined && state.refused === undefined;
+    if (this.round !== undefined || this.unfunded) return false;
+    return state.status.mayStart;
   }
 
   /** Starts a round in the background: tasks are dispatched and heard while the model plans. */
@@ -87,9 +87,9 @@ export class Rounds {
 
   /** Asks for a plan that waits for a person; again, where nobody answers. */
   async askFor(state: PlannerState, plan: string): Promise<void> {
-    const { chain, place } = this.of;
-    const tasks = state.heldPlans().get(plan) ?? [];
-    const { workflowId } = place.context.root;
+    const { chain, position } = this.of;
+    const tasks = state.commands.unapprovedPlans().get(plan) ?? [];
+    const { workflowId } = position.context.root;
     const path = workflowId === chain.workflowId ? [] : [taskName(workflowId, chain.workflowId)];
     await this.of.ask({
       id: `${chain.firstRunId}/${plan}`,
@@ -124,19 +124,25 @@ export class Rounds {
         this.of.cannotPlan(RUN_TEXT.modelUnusable(reason));
         return;
       }
+      const refused = failureTypeOf(error) === FailureType.RequestRefused && patched('refused-planning');
+      if (refused && !this.planning.refused()) {
+        this.of.cannotPlan(RUN_TEXT.planningRefused(reason));
+        return;
+      }
     }
-    const times = state.planningFailed();
+    const times = state.plan.failed();
     log.warn('planning failed', { times, reason });
-    const { planningFailures } = this.of.place.context.settings;
+    const { planningFailures } = this.of.position.context.settings;
     if (times >= planningFailures) this.of.cannotPlan(RUN_TEXT.planningKeepsFailing(times, reason));
     else await sleep(Math.min(60_000, 1_000 * 2 ** times));
   }
 
   private async planned(state: PlannerState, plan: Plan): Promise<void> {
-    const { approvals } = this.of.place.context.settings;
+    const { approvals } = this.of.position.context.settings;
     const name = state.applyPlan(plan, Date.now(), approvals.includes('plan'));
     // It may have come to its end while the model planned.
-    if (state.closing !== undefined) state.closeFor(state.closing.by, state.closing.reason);
+    const { closing } = state.status;
+    if (closing !== undefined) state.closeFor(closing.by, closing.reason);
     else if (name !== undefined) await this.askFor(state, name);
   }
 }

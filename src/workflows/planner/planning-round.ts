@@ -5,7 +5,7 @@
 import type { RepositoryView, RunActivities } from '../../shared/contracts/activities.ts';
 import type { Plan } from '../../shared/contracts/plan.ts';
 import type { RunContext, SpecSource } from '../../shared/contracts/run.ts';
-import type { ToolCall } from '../../shared/contracts/agent.ts';
+import type { Message, ToolCall } from '../../shared/contracts/agent.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
 import { type AgentMetrics, NO_METRICS } from '../../shared/contracts/task.ts';
 import { extended, spentOf } from '../../shared/planner/budget.ts';
@@ -26,7 +26,7 @@ import { knownTasks } from './state/task-record.ts';
 /** Carried through continue-as-new; absent before the first round and after a conversation that got too long. */
 export type PlanningTalk = { talk: Conversation; view: RepositoryView };
 
-export type CarriedPlanning = { current?: PlanningTalk; turns: number; number: number };
+export type CarriedPlanning = { current?: PlanningTalk; turns: number; number: number; refusals?: number };
 
 export type Division = NonNullable<Parameters<RunActivities['briefPlanner']>[0]['division']>;
 
@@ -46,10 +46,14 @@ export type PlanningEnd =
   /** The conversation got too long: the next round begins a new one, from the scratchpad. */
   | { kind: 'compacted' };
 
+const MAX_REFUSALS = 2;
+
 export class Planning {
   current: PlanningTalk | undefined;
   private turns: number;
   private number: number;
+  /** Conversations since the last plan that the models refused. */
+  private refusals: number;
   private readonly run: RunContext;
   private readonly spec: SpecSource;
   private readonly above: Chain[];
@@ -63,13 +67,19 @@ export class Planning {
     this.current = carried?.current;
     this.turns = carried?.turns ?? 0;
     this.number = carried?.number ?? 0;
+    this.refusals = carried?.refusals ?? 0;
+  }
+
+  get messages(): readonly Message[] {
+    return this.current?.talk.messages ?? [];
   }
 
   /** A conversation longer than `room`, in characters of JSON, is left out: the next round begins anew. */
   toJSON(room: number): CarriedPlanning {
-    const { current, turns, number } = this;
+    const { current, turns, number, refusals } = this;
     const fits = current !== undefined && JSON.stringify(current).length <= room;
-    return fits ? { current, turns, number } : { turns, number: number + 1 };
+    const counted = refusals === 0 ? {} : { refusals };
+    return fits ? { current, turns, number, ...counted } : { turns, number: number + 1, ...counted };
   }
 
   /** Throws what the activities throw for good; a model that gives no usable plan is `failed`. */
@@ -80,11 +90,11 @@ export class Planning {
     try {
       const { talk, view } = await this.opened(state, news);
       const end = await this.loop(state, talk, view, share);
-      if (end.kind !== 'planned') state.untold(news);
+      if (end.kind !== 'planned') state.news.giveBack(news);
       return end;
     } catch (error) {
-      state.roundSpent({ metrics: NO_METRICS });
-      state.untold(news);
+      state.budget.roundEnded({ metrics: NO_METRICS });
+      state.news.giveBack(news);
       throw error;
     }
   }
@@ -97,18 +107,18 @@ export class Planning {
       this.current.view = view;
       return this.current;
     }
-    const begun = state.totals().planned > 0;
+    const begun = state.plan.rounds > 0;
     const { messages, view } = await runActivities.briefPlanner({
       run,
       spec,
       ...(this.division === undefined ? {} : { division: this.division }),
-      ...(begun ? { resume: { scratchpad: state.scratchpad, ...tasksToResume(state.tasks) } } : {}),
+      ...(begun ? { resume: { scratchpad: state.plan.scratchpad, ...tasksToResume(state.tasks) } } : {}),
     });
     const talk = { ...newConversation(messages, Date.now()), turn: this.turns, number: this.number };
     this.current = { talk, view };
     if (begun || news.steering.length > 0) {
-      const told = await runActivities.briefReplan({ run, spec, view, news });
-      talk.messages.push(told.message);
+      const { message } = await runActivities.briefReplan({ run, spec, view, news });
+      talk.messages.push(message);
     }
     return this.current;
   }
@@ -127,7 +137,7 @@ export class Planning {
     } finally {
       // Also after a failure: what was asked was paid, and a turn's number is used once.
       this.turns = Math.max(this.turns, talk.turn);
-      state.roundSpent({ metrics: difference(talk.metrics, spent), estimated: talk.inFlight });
+      state.budget.roundEnded({ metrics: difference(talk.metrics, spent), estimated: talk.inFlight });
       delete talk.inFlight;
     }
   }
@@ -157,6 +167,7 @@ export class Planning {
   private ended(end: LoopEnd<Plan>): PlanningEnd {
     switch (end.kind) {
       case 'closed':
+        this.refusals = 0;
         return { kind: 'planned', plan: end.value };
       case 'compact':
         this.forget();
@@ -167,6 +178,20 @@ export class Planning {
         this.forget();
         return { kind: 'failed', reason: end.reason };
     }
+  }
+
+  /**
+   * The models refuse the conversation as it is: the next round begins another. Whether that is worth it: not where
+   * they have refused its very beginning, nor for the second time since the last plan.
+   */
+  refused(): boolean {
+    const answered = this.messages.some(({ role }) => role === 'assistant');
+    this.refusals += 1;
+    const again = answered && this.refusals < MAX_REFUSALS;
+    // A person who lets it go on has changed something.
+    if (!again) this.refusals = 0;
+    this.forget();
+    return again;
   }
 
   /** The next round begins a new conversation; turn numbers go on, as they are part of Idempotency-Keys. */

@@ -5,7 +5,7 @@ import { FailureType, terminal } from '../../shared/base/failures.ts';
 import type { Chain } from '../../shared/base/ids.ts';
 import type { Division } from './planning-round.ts';
 
-export type Place = {
+export type Position = {
   context: RunContext;
   spec: SpecSource;
   /** From the root planner down to this one's parent. */

@@ -2,14 +2,12 @@
  * A run's sweeps: when one is due, and what its result changes. While tasks land they come at an interval that the
  * verdicts set; at the end the newest verdict is about the newest work. One at a time.
  */
-import { condition, isCancellation, log, ParentClosePolicy, setHandler, sleep, startChild } from '@temporalio/workflow';
+import { condition, isCancellation, log, ParentClosePolicy, sleep, startChild } from '@temporalio/workflow';
 import type { RunContext } from '../../shared/contracts/run.ts';
 import type { Green } from '../../shared/contracts/green.ts';
-import { type SweepMemory, SweptMessage, type SweepResult, type TriedFix } from '../../shared/contracts/sweep.ts';
+import type { SweptMessage, TriedFix } from '../../shared/contracts/sweep.ts';
 import { isSettled } from '../../shared/planner/dispatch.ts';
-import { newMemory } from '../../shared/reconciler/judge.ts';
 import {
-  afterLostMs,
   AGAIN_MS,
   ASK_MS,
   isLostForGood,
@@ -20,35 +18,23 @@ import {
   wantsSweep,
 } from '../../shared/reconciler/times.ts';
 import { rootMessage } from '../../shared/base/failures.ts';
-import { type Chain, reconcilerWorkflowId, sameChain } from '../../shared/base/ids.ts';
-import { sweptSignal, WORKFLOW } from '../../shared/messages.ts';
+import { type Chain, reconcilerWorkflowId } from '../../shared/base/ids.ts';
+import { WORKFLOW } from '../../shared/messages.ts';
 import { RUN_TEXT } from '../../shared/planner/text.ts';
-import { SWEEP_TEXT } from '../../shared/reconciler/text.ts';
 import { enqueueActivities, runActivities } from '../support/activity-policies.ts';
-import { parseSignal } from '../support/input.ts';
 import type { PlannerState } from './state/planner-state.ts';
+import type { RunningSweep } from './state/sweeps.ts';
 import type { reconciler } from '../reconciler/reconciler.ts';
 import { landedWork, type TaskRecord } from './state/task-record.ts';
 
 const OUTCOME_CHARS = 300;
-
-export type CarriedSweeps = {
-  memory: SweepMemory;
-  /** The newest verdict, and how much work had landed when its sweep began. */
-  last?: Omit<Green, 'heals'> & { work: number };
-  running?: { child: Chain; work: number; askedAt: number };
-  dueAt: number;
-  rounds: number;
-  /** How many sweeps in a row ended without a word. */
-  lost: number;
-};
 
 type Owner = {
   chain: Chain;
   hear: (change: (state: PlannerState) => void) => void;
 };
 
-export class Sweeps {
+export class SweepScheduler {
   private readonly owner: Owner;
   private readonly mode: SweepMode;
   private starting = false;
@@ -60,50 +46,49 @@ export class Sweeps {
     this.mode = mode;
   }
 
-  listen(): void {
-    setHandler(sweptSignal, (raw) => {
-      const message = parseSignal(SweptMessage, raw, 'swept');
-      if (message !== undefined) this.owner.hear((state) => this.swept(state, message));
-    });
+  /** A sweep has said what it found. */
+  swept(state: PlannerState, message: SweptMessage): void {
+    if (state.sweeps.seen.running === undefined && this.starting) this.early = message;
+    else state.sweeps.heard(message, Date.now());
   }
 
   /** Between landings: starts the sweep that is due. */
   async tend(state: PlannerState, context: RunContext): Promise<void> {
-    const sweeps = sweepsOf(state);
-    const { running } = sweeps;
+    const { running } = state.sweeps.seen;
     if (running !== undefined && Date.now() - running.askedAt >= ASK_MS) await this.askAfter(state, running);
-    if (sweeps.dueAt === 0 && wantsSweep(this.viewOf(state, context)))
-      sweeps.dueAt = Date.now() + sweeps.memory.intervalMs;
-    if (sweeps.running === undefined && Date.now() >= this.nextAt(state, context)) await this.start(state, context);
+    if (wantsSweep(this.viewOf(state, context))) state.sweeps.planFirst(Date.now());
+    if (state.sweeps.seen.running === undefined && Date.now() >= this.nextAt(state, context))
+      await this.start(state, context);
   }
 
   /** When `tend` has something to do, in ms since the epoch. */
   nextAt(state: PlannerState, context: RunContext): number {
-    const { running, dueAt } = sweepsOf(state);
+    const { running, dueAt } = state.sweeps.seen;
     return nextSweepAt(this.viewOf(state, context), { askedAt: running?.askedAt, dueAt });
   }
 
   /** At the end of a run: sweeps until the verdict is about all that landed. Returns whether there is more to do. */
   async finalize(state: PlannerState, context: RunContext): Promise<boolean> {
+    const { status, sweeps } = state;
     for (;;) {
-      while (sweepsOf(state).running !== undefined) {
-        await condition(() => sweepsOf(state).running === undefined, ASK_MS);
-        const { running } = sweepsOf(state);
+      while (sweeps.seen.running !== undefined) {
+        await condition(() => sweeps.seen.running === undefined, ASK_MS);
+        const { running } = sweeps.seen;
         if (running !== undefined) await this.askAfter(state, running);
       }
       // Nothing more can land, so nothing more is begun: whatever is open stays so.
-      if (state.refused !== undefined) return false;
+      if (status.refused !== undefined) return false;
       const { pending, newTroubles } = state.planningInput();
-      if (pending > 0 || (newTroubles > 0 && state.closing === undefined)) return true;
-      if (!wantsSweep(this.viewOf(state, context)) || isLostForGood(sweepsOf(state).lost)) return false;
-      if (sweepsOf(state).lost > 0) await sleep(AGAIN_MS);
+      if (pending > 0 || (newTroubles > 0 && status.closing === undefined)) return true;
+      if (!wantsSweep(this.viewOf(state, context)) || isLostForGood(sweeps.seen.lost)) return false;
+      if (sweeps.seen.lost > 0) await sleep(AGAIN_MS);
       await this.start(state, context);
     }
   }
 
   /** For the report: the newest verdict, and why it is not as it should be. */
   seen(state: PlannerState, { target }: RunContext): { green?: Green; notGreen?: string } {
-    const { last } = sweepsOf(state);
+    const { last } = state.sweeps.seen;
     if (last === undefined) return {};
     const { work: _, ...seen } = last;
     const green = {
@@ -123,13 +108,13 @@ export class Sweeps {
 
   /** The sweep that runs, to be ended with its run. */
   running(state: PlannerState): Chain[] {
-    const { running } = sweepsOf(state);
+    const { running } = state.sweeps.seen;
     return running === undefined ? [] : [running.child];
   }
 
   /** A branch is not left frozen by a run that has ended. */
   async leave(state: PlannerState, { repo, target }: RunContext): Promise<void> {
-    if (sweepsOf(state).memory.frozen !== true) return;
+    if (state.sweeps.seen.memory.frozen !== true) return;
     try {
       await enqueueActivities.tellHealth({ repo, target, health: { kind: 'unknown', by: this.owner.chain } });
     } catch (error) {
@@ -139,11 +124,11 @@ export class Sweeps {
   }
 
   private viewOf(state: PlannerState, { settings }: RunContext): SweepView {
-    const { last, memory } = sweepsOf(state);
+    const { last, memory } = state.sweeps.seen;
     return {
       mode: this.mode,
       sweeps: settings.sweeps,
-      isOver: state.refused !== undefined || state.closing?.by === 'cancel',
+      isOver: state.status.refused !== undefined || state.status.closing?.by === 'cancel',
       isFrozen: memory.frozen === true,
       isMending: triedFixes(state.tasks).some(({ open }) => open),
       work: landedWork(state.tasks),
@@ -153,9 +138,10 @@ export class Sweeps {
 
   private async start(state: PlannerState, context: RunContext): Promise<void> {
     const { chain } = this.owner;
-    const sweeps = sweepsOf(state);
-    const fixes = state.closing === undefined && mayFix(this.mode, sweeps.rounds);
-    const share = fixes ? state.beginSweep() : null;
+    const { sweeps } = state;
+    const { memory, rounds } = sweeps.seen;
+    const fixes = state.status.closing === undefined && mayFix(this.mode, rounds);
+    const share = fixes ? sweeps.reserve() : null;
     const work = landedWork(state.tasks);
     this.starting = true;
     try {
@@ -166,7 +152,7 @@ export class Sweeps {
             run: context,
             parent: chain,
             ancestors: [chain],
-            memory: sweeps.memory,
+            memory,
             tried: triedFixes(state.tasks),
             taken: state.tasks.map(({ spec }) => spec.id),
             fix: share !== null,
@@ -175,90 +161,46 @@ export class Sweeps {
           },
         ],
         parentClosePolicy: ParentClosePolicy.ABANDON,
-        staticSummary: `sweep ${sweeps.memory.number + 1} of ${context.target}`,
+        staticSummary: `sweep ${memory.number + 1} of ${context.target}`,
       });
       const begun = { workflowId: child.workflowId, firstRunId: child.firstExecutionRunId };
-      sweeps.running = { child: begun, work, askedAt: Date.now() };
-      if (this.early !== undefined) this.swept(state, this.early);
+      sweeps.started(begun, work, Date.now());
+      if (this.early !== undefined) sweeps.heard(this.early, Date.now());
       void child.result().then(
         () => undefined,
-        (error: unknown) => this.owner.hear((now) => this.wasLost(now, begun, rootMessage(error))),
+        (error: unknown) => this.owner.hear((now) => endedSilently(now, begun, rootMessage(error))),
       );
     } catch (error) {
       if (isCancellation(error)) throw error;
       // An orphan of an earlier run of this id may hold the name.
-      this.saidNothing(state, work, rootMessage(error));
+      warnOfNoVerdict(rootMessage(error));
+      sweeps.failed(rootMessage(error), work, Date.now());
     } finally {
       this.starting = false;
       this.early = undefined;
     }
   }
 
-  private swept(state: PlannerState, { id, sender, result }: SweptMessage): void {
-    const sweeps = sweepsOf(state);
-    const { running } = sweeps;
-    if (running === undefined && this.starting) this.early = { id, sender, result };
-    if (running === undefined || !sameChain(running.child, sender)) return;
-    delete sweeps.running;
-    sweeps.lost = 0;
-    sweeps.memory = result.memory;
-    sweeps.dueAt = Date.now() + result.memory.intervalMs;
-    state.sweepEnded(result.metrics);
-    this.remember(sweeps, result, running.work);
-    for (const warning of result.warnings) state.sweepSaid(SWEEP_TEXT.noted(warning));
-    if (state.closing !== undefined) return;
-    for (const { error, tried } of result.escalated) state.sweepSaid(SWEEP_TEXT.escalated(error, tried));
-    if (result.fixes.length > 0) sweeps.rounds += 1;
-    state.addFixes(result.fixes, Date.now());
-  }
-
-  /** One that the branch overtook each time says nothing; the one before it still does. */
-  private remember(sweeps: CarriedSweeps, result: SweepResult, work: number): void {
-    const { verdict, commit, reason, inherited } = result;
-    sweeps.last = {
-      verdict: verdict === 'stale' ? 'unknown' : verdict,
-      ...(commit === undefined ? {} : { commit }),
-      ...(reason === undefined ? {} : { reason }),
-      ...(inherited === undefined ? {} : { inherited }),
-      at: Date.now(),
-      work,
-    };
-  }
-
-  private async askAfter(state: PlannerState, running: NonNullable<CarriedSweeps['running']>): Promise<void> {
-    running.askedAt = Date.now();
+  private async askAfter(state: PlannerState, { child }: RunningSweep): Promise<void> {
+    state.sweeps.asked(Date.now());
     try {
-      const [standing] = await runActivities.describeChains({ chains: [running.child] });
+      const [standing] = await runActivities.describeChains({ chains: [child] });
       if (standing === undefined || standing.kind === 'running') return;
       // Its word may have come while the server was asked.
-      this.wasLost(state, running.child, standing.kind === 'failed' ? standing.reason : standing.kind);
+      endedSilently(state, child, standing.kind === 'failed' ? standing.reason : standing.kind);
     } catch (error) {
       if (isCancellation(error)) throw error;
       log.warn('a sweep could not be asked after', { reason: rootMessage(error) });
     }
   }
-
-  private wasLost(state: PlannerState, child: Chain, reason: string): void {
-    const sweeps = sweepsOf(state);
-    const { running } = sweeps;
-    if (running === undefined || !sameChain(running.child, child)) return;
-    delete sweeps.running;
-    this.saidNothing(state, running.work, reason);
-  }
-
-  private saidNothing(state: PlannerState, work: number, reason: string): void {
-    const sweeps = sweepsOf(state);
-    log.warn('a sweep ended without a verdict', { reason });
-    state.sweepEnded('unknown');
-    sweeps.lost += 1;
-    sweeps.dueAt = Date.now() + afterLostMs(sweeps.lost, sweeps.memory.intervalMs);
-    // Not about this work: another one may still say it.
-    sweeps.last = { verdict: 'unknown', reason: reason.slice(0, 1_000), at: Date.now(), work: work - 1 };
-  }
 }
 
-function sweepsOf(state: PlannerState): CarriedSweeps {
-  return state.sweeps({ memory: newMemory(), dueAt: 0, rounds: 0, lost: 0 });
+function endedSilently(state: PlannerState, child: Chain, reason: string): void {
+  if (state.sweeps.endedSilently(child, reason, Date.now())) warnOfNoVerdict(reason);
+}
+
+function warnOfNoVerdict(reason: string): void {
+  log.warn('a sweep ended without a verdict', { reason });
 }
 
 function triedFixes(tasks: readonly TaskRecord[]): TriedFix[] {
@@ -267,7 +209,11 @@ function triedFixes(tasks: readonly TaskRecord[]): TriedFix[] {
     .map((task) => ({
       id: task.spec.id,
       open: !isSettled(task),
-      outcome: [task.status, task.branch === 'none' ? '' : task.branch, task.reason ?? task.spec.description]
+      outcome: [
+        task.status,
+        task.branch === 'none' ? '' : task.branch,
+        task.outcome.loss?.reason ?? task.spec.description,
+      ]
         .filter((part) => part !== '')
         .join(', ')
         .slice(0, OUTCOME_CHARS),

@@ -1,6 +1,6 @@
 /** A task's side of an approval: asks the root of its run, waits for the verdict, asks again, notices that it is an orphan. */
 import { getExternalWorkflowHandle, isCancellation, log } from '@temporalio/workflow';
-import type { ApprovalRequest, Verdict } from '../../shared/contracts/people.ts';
+import type { ApprovalRequest, ApprovalVerdict } from '../../shared/contracts/people.ts';
 import { FailureType, rootMessage, terminal } from '../../shared/base/failures.ts';
 import type { Chain } from '../../shared/base/ids.ts';
 import { approvalSignal } from '../../shared/messages.ts';
@@ -10,7 +10,7 @@ import { waitUnlessOrphaned } from './orphans.ts';
 const ASK_AGAIN_AFTER_LOOKS = 20;
 
 export class Approval {
-  private readonly verdicts = new Map<string, Verdict>();
+  private readonly verdicts = new Map<string, ApprovalVerdict>();
   private readonly root: Chain;
   private readonly ancestors: Chain[];
 
@@ -19,12 +19,12 @@ export class Approval {
     this.ancestors = options.ancestors;
   }
 
-  answered(verdict: Verdict): void {
+  answered(verdict: ApprovalVerdict): void {
     this.verdicts.set(verdict.id, verdict);
   }
 
   /** Resolves with the verdict, however long that takes. Throws Orphaned when the run has ended meanwhile. */
-  async of(request: ApprovalRequest): Promise<Verdict> {
+  async of(request: ApprovalRequest): Promise<ApprovalVerdict> {
     await askRoot(this.root, request);
     const lost = await waitUnlessOrphaned(
       this.ancestors,

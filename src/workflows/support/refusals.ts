@@ -18,7 +18,7 @@ export function refuseIf(reason: string | undefined): void {
 }
 
 /** What an update was given, with its defaults; anyone can send one. */
-export function said<S extends z.ZodType>(schema: S, raw: unknown, update: string): z.output<S> {
+export function parseUpdate<S extends z.ZodType>(schema: S, raw: unknown, update: string): z.output<S> {
   const parsed = schema.safeParse(raw ?? {});
   if (parsed.success) return parsed.data;
   throw refused(PLANNER_TEXT.notUnderstood(update, describeIssues(parsed.error, '')));

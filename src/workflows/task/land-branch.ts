@@ -4,7 +4,7 @@ import { usedBefore } from '../../shared/agent/failure.ts';
 import type { HandOffRequest } from '../../shared/contracts/activities.ts';
 import { bodyOf, subjectOf } from '../../shared/task/commit-text.ts';
 import type { MergeAnswer, MergeOutcome } from '../../shared/contracts/merge.ts';
-import type { Verdict } from '../../shared/contracts/people.ts';
+import type { ApprovalVerdict } from '../../shared/contracts/people.ts';
 import {
   type BranchOutcome,
   type Handoff,
@@ -59,7 +59,7 @@ export class Branch {
   }
 
   /** The signal `verdict`. */
-  judged(verdict: Verdict): void {
+  judged(verdict: ApprovalVerdict): void {
     this.approval.answered(verdict);
   }
 

@@ -13,7 +13,7 @@ import {
 } from '@temporalio/workflow';
 import { usedBefore } from '../../shared/agent/failure.ts';
 import { type AgentBrief, AgentMessage, UsedMessage } from '../../shared/contracts/agent-run.ts';
-import { Verdict } from '../../shared/contracts/people.ts';
+import { ApprovalVerdict } from '../../shared/contracts/people.ts';
 import { MergeAnswer } from '../../shared/contracts/merge.ts';
 import { LeasedMessage, type SandboxStart } from '../../shared/contracts/sandbox.ts';
 import { type Handoff, NO_METRICS, TaskInput, type TaskResult } from '../../shared/contracts/task.ts';
@@ -59,7 +59,7 @@ class Task {
     this.work = new SandboxWork(input, this.chain);
     this.branch = new Branch({ input, chain: this.chain, ref: this.ref, work: this.work });
     setHandler(verdictSignal, (raw) => {
-      const verdict = parseSignal(Verdict, raw, 'verdict');
+      const verdict = parseSignal(ApprovalVerdict, raw, 'verdict');
       if (verdict !== undefined) this.branch.judged(verdict);
     });
     setHandler(leasedSignal, async (raw) => {

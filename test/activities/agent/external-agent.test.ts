@@ -70,7 +70,7 @@ async function runAgent(
     exec,
     models: { complete } as Models,
     chains: { check: () => Promise.resolve({ kind: 'running', paused: false }) },
-    inbox: { said: () => Promise.resolve([]) },
+    inbox: { messages: () => Promise.resolve([]) },
     log: createTestLog(),
   });
   return await environment.run(runCommand, REQUEST);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Mirror } from '../../../src/activities/git/contract.ts';
 import { composeLine, dropLines } from '../../../src/activities/merge-queue/compose.ts';
-import { landLine } from '../../../src/activities/merge-queue/land-line.ts';
+import { landLine } from '../../../src/activities/merge-queue/land.ts';
 import type { ComposeRequest } from '../../../src/shared/contracts/compose.ts';
 import { failureTypeOf } from '../../../src/shared/base/failures.ts';
 import { gateRefPrefix } from '../../../src/shared/base/ids.ts';

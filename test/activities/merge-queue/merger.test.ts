@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Mirror } from '../../../src/activities/git/contract.ts';
 import { type Plan, planBatch } from '../../../src/activities/merge-queue/plan.ts';
 import { createTestLog } from '../../support/log.ts';
-import { mirrorOf, workOn } from '../../support/merges.ts';
+import { mirrorOf, overriding, workOn } from '../../support/merges.ts';
 import { randomBatch, writeBatches } from '../../support/random-merges.ts';
 import { bareRepository, gitIn, type TestRepository, temporaryFolder } from '../../support/repos.ts';
 
@@ -19,7 +19,7 @@ afterEach(() => folder.remove());
 
 const at = new Date('2026-01-02T03:04:05.678Z');
 /** A mirror on a host whose git does not answer one by one. */
-const withoutConversations = (mirror: Mirror): Mirror => ({ ...mirror, converse: () => undefined });
+const withoutConversations = (mirror: Mirror): Mirror => overriding(mirror, { converse: () => undefined });
 
 test('one process for a batch makes the very commits and outcomes that one process for each makes', async () => {
   const seed = Number(process.env.AGENTSWARM_MERGE_SEED ?? 7);
@@ -93,8 +93,7 @@ describe('a git that fails in the middle of a batch', () => {
     const mirror = await mirrorOf(folder.dir, remote.dir);
     const entries = work();
     let started = 0;
-    const cancelling: Mirror = {
-      ...mirror,
+    const cancelling = overriding(mirror, {
       commitTree: () => expect.fail('the batch was done over'),
       converse(argv, signal) {
         started++;
@@ -102,7 +101,7 @@ describe('a git that fails in the middle of a batch', () => {
         abort.abort();
         return conversation;
       },
-    };
+    });
     await expect(planBatch(cancelling, remote.tip(), entries, { at, signal: abort.signal })).rejects.toThrow(/abort/i);
     expect(started).toBe(1);
   });

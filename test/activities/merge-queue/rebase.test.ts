@@ -6,7 +6,7 @@ import { landBatch } from '../../../src/activities/merge-queue/land.ts';
 import { planBatch } from '../../../src/activities/merge-queue/plan.ts';
 import { keepsWhatMerged } from '../../../src/activities/merge-queue/within-conflicts.ts';
 import type { MergeRequest } from '../../../src/shared/contracts/merge.ts';
-import { batch, mirrorOf, workOn } from '../../support/merges.ts';
+import { batch, mirrorOf, overriding, workOn } from '../../support/merges.ts';
 import { bareRepository, gitIn, type TestRepository, temporaryFolder } from '../../support/repos.ts';
 
 /** A file of 40 lines, some of them changed. */
@@ -134,7 +134,7 @@ describe('work that conflicts with the tip alone lands', () => {
       expect(gitIn(mirror.dir, ['rev-parse', `${plan.tip}^1`])).toBe(tip);
       expect(gitIn(mirror.dir, ['show', `${plan.tip}:a.ts`])).toContain('own = 1');
       // A process for each merge makes the very same.
-      expect(await planBatch({ ...mirror, converse: () => undefined }, tip, [one], { at })).toEqual(plan);
+      expect(await planBatch(overriding(mirror, { converse: () => undefined }), tip, [one], { at })).toEqual(plan);
     },
   );
 });

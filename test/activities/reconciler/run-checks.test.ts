@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRunChecks } from '../../../src/activities/reconciler/run-checks.ts';
-import { createPlaces } from '../../../src/activities/sandbox/lease/places.ts';
+import { Semaphore } from '../../../src/shared/base/semaphore.ts';
 import { reapLeftovers } from '../../../src/activities/sandbox/lease/reaper.ts';
 import { createScratch } from '../../../src/activities/sandbox/scratch.ts';
 import { Check } from '../../../src/shared/contracts/check-settings.ts';
@@ -26,7 +26,7 @@ describe('runChecks', () => {
   });
   afterAll(() => host.close());
 
-  const places = createPlaces(1);
+  const places = new Semaphore(1);
   function run(
     request: Partial<ChecksRequest>,
     env = new MockActivityEnvironment(),

@@ -15,7 +15,7 @@ import type { SandboxProvider } from '../../../src/activities/sandbox/provider.t
 import { createSetups } from '../../../src/activities/sandbox/setup.ts';
 import { createJournal } from '../../../src/activities/sandbox/state/journal.ts';
 import { createRecords } from '../../../src/activities/sandbox/state/lease-file.ts';
-import { createMutex } from '../../../src/activities/sandbox/state/mutex.ts';
+import { createExclusive } from '../../../src/shared/base/semaphore.ts';
 import { createTurnstile } from '../../../src/activities/sandbox/turnstile.ts';
 import { Config, type SandboxLimits } from '../../../src/shared/config/worker-config.ts';
 import type { Checkpoint, ActRequest, ActResult, ToolCall } from '../../../src/shared/contracts/agent.ts';
@@ -73,7 +73,7 @@ export async function depsAt(stateDir: string, options: Omit<TestHostOptions, 'f
     pushes,
     setups: createSetups({ provider, stateDir, log }),
     limits,
-    exclusive: createMutex(),
+    exclusive: createExclusive(),
     turnstile: createTurnstile(),
     log,
   };

@@ -22,7 +22,7 @@ const linesOf = (decisions: readonly Decision[]): string[] =>
 
 /** The running check of this line ends. */
 function ends(gate: Gate, line: string, passed: boolean | undefined, report = `output of ${line}`): void {
-  const check = gate.state.running.find((running) => running.line.join('') === line);
+  const check = gate.seen.running.find((running) => running.line.join('') === line);
   if (check === undefined) throw new Error(`${line} is not being checked`);
   gate.checked(check.key, passed === undefined ? undefined : { passed, report });
 }
@@ -40,7 +40,7 @@ describe('a batch gate', () => {
     expect(batch(gate)).toEqual([{ kind: 'land', line: ['c', 'a', 'b'] }]);
     gate.landed();
     expect(batch(gate)).toEqual([]);
-    expect(gate.state.entries).toEqual([]);
+    expect(gate.seen.entries).toEqual([]);
   });
 
   test('what arrives during a check waits for the next', () => {
@@ -124,7 +124,7 @@ describe('a batch gate', () => {
         for (let decisions = batch(gate); decisions.length > 0; decisions = batch(gate)) {
           for (const decision of decisions) {
             if (decision.kind === 'check') {
-              if (!gate.state.failed.some(({ line }) => sameLine(line, decision.line))) checks += 1;
+              if (!gate.seen.failed.some(({ line }) => sameLine(line, decision.line))) checks += 1;
               gate.checked(decision.key, { passed: !decision.line.some((id) => bad.includes(id)), report: '' });
             } else if (decision.kind === 'land') gate.landed();
             else if (decision.kind === 'eject') ejected.push(decision.id);
@@ -142,7 +142,7 @@ describe('a batch gate', () => {
     ends(gate, 'ab', undefined);
     expect(gate.decide({ slots: 1, starts: false })).toEqual([]);
     expect(linesOf(batch(gate))).toEqual(['ab']);
-    expect(gate.state.failed).toEqual([]);
+    expect(gate.seen.failed).toEqual([]);
   });
 
   test('on a tip that nobody has checked, the tip is checked before anyone is blamed', () => {
@@ -166,7 +166,7 @@ describe('a batch gate', () => {
       batch(gate);
       ends(gate, '', false);
     }
-    expect(gate.state.tip).toBe('red');
+    expect(gate.seen.tip).toBe('red');
     const fixesOnly = () => gate.decide({ slots: 1, mayLand: ({ fix }) => fix });
     expect(fixesOnly()).toEqual([]);
     gate.add(entry('x', { fix: true }));
@@ -183,7 +183,7 @@ describe('a batch gate', () => {
     ends(gate, 'y', true);
     expect(fixesOnly()).toEqual([{ kind: 'land', line: ['y'] }]);
     gate.landed();
-    expect(gate.state.tip).toBe('green');
+    expect(gate.seen.tip).toBe('green');
     expect(linesOf(batch(gate))).toEqual(['a']);
   });
 
@@ -194,7 +194,7 @@ describe('a batch gate', () => {
     expect(batch(gate)).toEqual([{ kind: 'land', line: ['a'] }]);
     gate.moved();
     expect(linesOf(batch(gate))).toEqual(['a']);
-    expect(gate.state.tip).toBe('unknown');
+    expect(gate.seen.tip).toBe('unknown');
   });
 
   test('what has passed together with something that may not land any more is checked again without it', () => {
@@ -244,7 +244,7 @@ describe('a speculative gate', () => {
     const decisions = wide(gate);
     expect(decisions).toEqual([{ kind: 'land', line: ['a', 'b'] }]);
     gate.landed();
-    expect(gate.state.running.map(({ line }) => line)).toEqual([['c']]);
+    expect(gate.seen.running.map(({ line }) => line)).toEqual([['c']]);
     // The check of "a" alone and of "b" without it are of no use any more.
     expect(wide(gate).map(({ kind }) => kind)).toEqual(['cancel', 'cancel']);
   });
@@ -272,11 +272,11 @@ describe('a speculative gate', () => {
       gate.add(entry(id));
     }
     wide(gate);
-    expect(gate.state.running.map(({ line }) => line.join(''))).toEqual(['a', 'ab', 'b', 'abc']);
+    expect(gate.seen.running.map(({ line }) => line.join(''))).toEqual(['a', 'ab', 'b', 'abc']);
     gate.add(entry('d'));
     const decisions = wide(gate);
     expect(linesOf(decisions)).toEqual(['abcd']);
-    expect(gate.state.running.map(({ line }) => line.join(''))).toEqual(['a', 'ab', 'abc', 'abcd']);
+    expect(gate.seen.running.map(({ line }) => line.join(''))).toEqual(['a', 'ab', 'abc', 'abcd']);
   });
 
   test('never runs more checks than there are slots, answers everyone, and lands nothing that is bad', () => {
@@ -293,16 +293,16 @@ describe('a speculative gate', () => {
         let coming = 0;
         const pick = (n: number): number => (choices.next().value ?? 0) % n;
         for (let step = 0; step < 2_000 && answered.size < bad.length; step++) {
-          if (coming < bad.length && (pick(3) === 0 || gate.state.running.length === 0))
+          if (coming < bad.length && (pick(3) === 0 || gate.seen.running.length === 0))
             gate.add(entry(String(coming++)));
-          else if (gate.state.running.length > 0) {
-            const check = gate.state.running[pick(gate.state.running.length)];
+          else if (gate.seen.running.length > 0) {
+            const check = gate.seen.running[pick(gate.seen.running.length)];
             if (check === undefined) continue;
             const sound = check.line.every((id) => bad[Number(id)] === false);
             gate.checked(check.key, { passed: sound, report: '' });
           }
           for (let decisions = gate.decide({ slots }); decisions.length > 0; decisions = gate.decide({ slots })) {
-            expect(gate.state.running.length).toBeLessThanOrEqual(slots);
+            expect(gate.seen.running.length).toBeLessThanOrEqual(slots);
             for (const decision of decisions) {
               if (decision.kind === 'land') {
                 expect(decision.line.every((id) => bad[Number(id)] === false)).toBe(true);

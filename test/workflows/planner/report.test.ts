@@ -27,14 +27,14 @@ class Run {
 
   handOff(id: string, status: 'complete' | 'failed', checks: ('passed' | 'failed' | 'unchecked')[] = []): void {
     const sender = { workflowId: `run/${id}.1`, firstRunId: id };
-    this.state.assigned(id, 0);
-    this.state.started(id, sender);
+    this.state.events.assigned(id, 0);
+    this.state.events.started(id, sender);
     const handoff = {
       ...{ status, summary: `${id} is ${status}.`, concerns: ['A concern.'], suggestions: [], filesChanged: [] },
       metrics: { ...NO_METRICS, inputTokens: 10, outputTokens: 5, costUsd: 0.5, durationMs: 20 },
       checks: checks.map((how, i) => ({ name: `check ${i}`, status: how })),
     };
-    this.state.handoff({ id, sender, taskId: id, attempt: 1, handoff, queued: false }, 0);
+    this.state.events.handoff({ id, sender, taskId: id, attempt: 1, handoff, queued: false }, 0);
   }
 
   report() {

@@ -4,7 +4,9 @@ import { newMemory } from '../../../src/shared/reconciler/judge.ts';
 import { RUN_TEXT } from '../../../src/shared/planner/text.ts';
 import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/contracts/run-settings.ts';
 import { PlannerState } from '../../../src/workflows/planner/state/planner-state.ts';
-import { type CarriedSweeps, Sweeps } from '../../../src/workflows/planner/sweep-scheduler.ts';
+import type { CarriedSweeps } from '../../../src/workflows/planner/state/sweeps.ts';
+import { newTask } from '../../../src/workflows/planner/state/task-record.ts';
+import { SweepScheduler } from '../../../src/workflows/planner/sweep-scheduler.ts';
 import { runContext } from '../../support/run-context.ts';
 
 const SHA = 'c'.repeat(40);
@@ -15,17 +17,17 @@ const child = { workflowId: 'run/fix-1.1', firstRunId: 'first' };
 
 /** A state that carries this of its sweeps; carried through continue-as-new, as all of it may be at any time. */
 function swept(more: Partial<CarriedSweeps>, change: (state: PlannerState) => void = () => undefined): PlannerState {
-  const state = new PlannerState(LIMITS);
-  state.sweeps({ memory: newMemory(), dueAt: 0, rounds: 0, lost: 0, ...more });
+  const known = { memory: newMemory(), dueAt: 0, rounds: 0, lost: 0, ...more };
+  const state = new PlannerState(LIMITS, { ...new PlannerState(LIMITS).toJSON(), sweeps: known });
   change(state);
   return new PlannerState(LIMITS, JSON.parse(JSON.stringify(state.toJSON())));
 }
 const sweeps = (mode: 'run' | 'reconcile' = 'run') =>
-  new Sweeps({ chain: { workflowId: 'run', firstRunId: 'first' }, hear: () => undefined }, mode);
+  new SweepScheduler({ chain: { workflowId: 'run', firstRunId: 'first' }, hear: () => undefined }, mode);
 const last = (verdict: 'green' | 'red' | 'unknown' | 'none', more: object = {}) => ({
   last: { verdict, at: 5, work: 0, ...more },
 });
-const mending = (state: PlannerState): void => state.addFixes([fix], 0);
+const mending = (state: PlannerState): void => state.table.add(newTask(fix, 0, { fix: true }));
 
 describe('what is reported of the branch', () => {
   test('is nothing before the first verdict', () => {
@@ -52,14 +54,14 @@ describe('what is reported of the branch', () => {
   test('counts the fixes that have landed as heals', () => {
     const state = swept(last('green'), (before) => {
       mending(before);
-      before.assigned('fix-1', 0);
-      before.started('fix-1', child);
+      before.events.assigned('fix-1', 0);
+      before.events.started('fix-1', child);
       const from = { sender: child, taskId: 'fix-1', attempt: 1 };
       const done = { status: 'complete' as const, summary: '', concerns: [], suggestions: [], filesChanged: [] };
-      const metrics = before.metrics;
-      before.handoff({ id: 'h', ...from, handoff: { ...done, metrics, commit: SHA }, queued: true }, 1);
+      const metrics = before.budget.metrics;
+      before.events.handoff({ id: 'h', ...from, handoff: { ...done, metrics, commit: SHA }, queued: true }, 1);
       const outcome = { kind: 'landed' as const, commit: SHA };
-      before.outcome({ id: 'o', ...from, outcome, conflictMetrics: metrics, conflicts: 0 }, 2);
+      before.events.outcome({ id: 'o', ...from, outcome, conflictMetrics: metrics, conflicts: 0 }, 2);
     });
     expect(sweeps().seen(state, context).green?.heals).toBe(1);
   });

@@ -5,11 +5,11 @@
  */
 export class Asides {
   /** `after`: so many of the client's messages stand before it. */
-  private readonly told: { text: string; after: number }[] = [];
-  private readonly untold: string[] = [];
+  private readonly placed: { text: string; after: number }[] = [];
+  private readonly unplaced: string[] = [];
 
   add(text: string): void {
-    this.untold.push(text);
+    this.unplaced.push(text);
   }
 
   /**
@@ -17,19 +17,19 @@ export class Asides {
    * `takesBefore`: whether something may stand before a message.
    */
   weave(messages: readonly unknown[], takesBefore: (message: unknown) => boolean): unknown[] {
-    for (const text of this.untold.splice(0)) this.told.push({ text, after: messages.length });
+    for (const text of this.unplaced.splice(0)) this.placed.push({ text, after: messages.length });
     const woven: unknown[] = [];
-    const waiting = this.told.toSorted((a, b) => a.after - b.after);
+    const waiting = this.placed.toSorted((a, b) => a.after - b.after);
     for (const [i, message] of messages.entries()) {
       while (waiting[0] !== undefined && waiting[0].after <= i && takesBefore(message)) {
-        woven.push(said(waiting.shift()));
+        woven.push(messageOf(waiting.shift()));
       }
       woven.push(message);
     }
     // Another conversation of the same agent may be shorter.
-    return [...woven, ...waiting.map(said)];
+    return [...woven, ...waiting.map(messageOf)];
   }
 }
 
 /** Both protocols have this form. */
-const said = (aside: { text: string } | undefined) => ({ role: 'user', content: aside?.text ?? '' });
+const messageOf = (aside: { text: string } | undefined) => ({ role: 'user', content: aside?.text ?? '' });

@@ -1,9 +1,9 @@
 /**
- * The models as an HTTP service for one task's external agent: OpenAI's and Anthropic's protocols, the router behind
- * them. Invariants:
- * 1. Nothing is asked of a model without the token of this task, which opens nothing else.
+ * The models as an HTTP service for one task's external agent, in OpenAI's and in Anthropic's protocol, with the router
+ * behind them. Invariants:
+ * 1. No model is called without the token of this task, and that token is good for nothing else.
  * 2. Every call is counted, and none is made once a limit or the budget of the task is reached.
- * 3. A client gets an answer whole or none: what broke half-way at a provider was asked anew by the router.
+ * 3. A client gets a whole answer or none: where a provider's answer breaks off, the router asks again.
  */
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -28,9 +28,9 @@ const MAX_BODY_BYTES = 32 * 1024 * 1024;
 const KEEP_ALIVE_MS = 10_000;
 
 export type ModelGatewayOptions = {
-  /** Of this task alone; what an agent sends as its API key. */
+  /** The token of this task alone, which the agent sends as its API key. */
   token: string;
-  /** What is told to those who ask for a list; any name is taken. */
+  /** The model that is listed; a call may name any. */
   model: string;
   maxOutputTokens: number;
   limits: Limits;
@@ -38,8 +38,8 @@ export type ModelGatewayOptions = {
   used?: AgentMetrics;
   /** Its share of the run's budget, earlier attempts included. */
   budget?: Budget | undefined;
-  /** What people have said to it, told or not; asked before each call. */
-  said?: () => Promise<readonly AgentMessage[]>;
+  /** What people have said to the agent, delivered or not; asked for before each call. */
+  messages?: () => Promise<readonly AgentMessage[]>;
   ask(
     request: Omit<GatewayRequest, 'stream'> & { maxOutputTokens: number; native: NativeRequest; signal: AbortSignal },
   ): Promise<ModelAnswer>;
@@ -49,107 +49,98 @@ export type ModelGateway = {
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
   /** Calls so far, those of earlier attempts included. */
   readonly metrics: AgentMetrics;
-  /** What those may cost that are not answered yet; absent: there are none. */
+  /** What the calls that are not answered yet may cost; absent when there are none. */
   readonly unanswered: Budget | undefined;
   /** Which limit has been met, as a sentence. */
   readonly reached: string | undefined;
-  /** Ids of what people said, as far as it was told. */
-  readonly told: readonly string[];
+  /** Ids of the people's messages that the agent was given. */
+  readonly deliveredIds: readonly string[];
   /** What this program's calls came to; those of earlier attempts are not known. */
-  readonly lastCall: Pick<LastCall, 'answered' | 'said' | 'unanswered'>;
-  /** Endpoints, with the words in which they refused a body as the agent wrote it, and were asked with ours. */
+  readonly lastCall: Pick<LastCall, 'answered' | 'newestText' | 'unanswered'>;
+  /** Endpoints that refused a body as the agent wrote it, and so got it translated, each with the words of its refusal. */
   readonly translatedFor: ReadonlyMap<string, string>;
 };
 
-export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
-  const token = digest(options.token);
-  const allowance = new Allowance({
-    limits: options.limits,
-    budget: options.budget,
-    used: options.used ?? NO_METRICS,
-  });
-  const asides = new Asides();
-  const told: string[] = [];
-  const lastCall = new LastCall();
-  const translatedFor = new Map<string, string>();
+/** One call of a model, as the agent's client made it. */
+type Asking = {
+  protocol: Protocol;
+  body: Body;
+  headers: Record<string, string>;
+  offersTools: boolean;
+  /** Aborted when the client has gone. */
+  signal: AbortSignal;
+};
 
-  /** Who cannot be asked what people say is asked again before the next call. */
-  async function listen(): Promise<void> {
-    for (const { id, text, handOff } of (await options.said?.()) ?? []) {
-      if (told.includes(id)) continue;
-      told.push(id);
-      if (text !== '') asides.add(LOOP_TEXT.fromPeople(text));
-      if (handOff !== true) continue;
-      asides.add(LOOP_TEXT.externalLast(LOOP_TEXT.handOffNow));
-      allowance.endSoon();
-    }
+export const createModelGateway = (options: ModelGatewayOptions): ModelGateway => new TaskModelGateway(options);
+
+class TaskModelGateway implements ModelGateway {
+  readonly deliveredIds: string[] = [];
+  readonly lastCall = new LastCall();
+  readonly translatedFor = new Map<string, string>();
+  private readonly options: ModelGatewayOptions;
+  private readonly tokenDigest: Buffer;
+  private readonly allowance: Allowance;
+  private readonly asides = new Asides();
+
+  constructor(options: ModelGatewayOptions) {
+    const { token, limits, budget, used = NO_METRICS } = options;
+    this.options = options;
+    this.tokenDigest = digest(token);
+    this.allowance = new Allowance({ limits, budget, used });
   }
 
-  /** Refuses what is over a limit; counts what is answered. */
-  async function complete(asking: Asking): Promise<GatewayAnswer> {
-    const { protocol, body, signal } = asking;
-    await listen();
-    const asked = protocol.read(body);
-    const maxOutputTokens = Math.min(asked.maxOutputTokens ?? options.maxOutputTokens, options.maxOutputTokens);
-    const size = JSON.stringify(asked.messages).length + JSON.stringify(asked.tools).length;
-    const call = allowance.begin(estimateTokens(size), maxOutputTokens);
-    if (call.kind === 'refused') {
-      throw new GatewayRefusal('limit', `${call.why} No further call is made for this task.`);
-    }
-    if (call.warning !== undefined) asides.add(call.warning);
-    let used: AgentMetrics | undefined;
-    try {
-      const woven = { ...body, messages: asides.weave(body['messages'] as unknown[], protocol.takesBefore) };
-      const native: NativeRequest = {
-        protocol: protocol.name,
-        body: protocol.native(woven, maxOutputTokens),
-        maxOutputTokens,
-        headers: asking.headers,
-        refusedBy: translatedFor,
-      };
-      const { messages, tools } = protocol.read(woven);
-      const given = await options.ask({ messages, tools, native, maxOutputTokens, signal });
-      const { completion, tokens, costUsd, durationMs } = given;
-      const { inputTokens, cachedInputTokens, outputTokens } = tokens;
-      const toolCalls = completion.toolCalls.length;
-      used = { turns: 1, toolCalls, inputTokens, cachedInputTokens, outputTokens, costUsd, durationMs };
-      const calls = completion.toolCalls.map((each) => ({
-        ...each,
-        id: each.id === '' ? `call_${randomUUID()}` : each.id,
-      }));
-      const { text, stop } = completion;
-      return { id: randomUUID(), model: asked.model, text, calls, stop, tokens, native: completion.native };
-    } finally {
-      allowance.end(call.estimate, used);
-    }
+  get metrics(): AgentMetrics {
+    return this.allowance.metrics;
   }
 
-  /** The same, kept in mind: how the agent's last call ended is how far its own end can be believed. */
-  async function remembered(asking: Asking): Promise<GatewayAnswer> {
-    const call = lastCall.begin(asking.offersTools);
+  get unanswered(): Budget | undefined {
+    return this.allowance.unanswered;
+  }
+
+  get reached(): string | undefined {
+    return this.allowance.reached;
+  }
+
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = (request.url ?? '/').split('?')[0] ?? '/';
+    const protocol = path.startsWith('/v1/messages') || request.headers['x-api-key'] !== undefined ? anthropic : openai;
     try {
-      const answer = await complete(asking);
-      if (asking.signal.aborted) call.failed(undefined);
-      else call.answered(answer.text, answer.calls.length);
-      return answer;
+      await this.route(`${request.method} ${path}`, request, response);
     } catch (error) {
-      call.failed(asking.signal.aborted ? undefined : asRefusal(error).message);
-      throw error;
+      if (response.destroyed) return;
+      const refusal = asRefusal(error);
+      // After a keep-alive the status is sent already: a client that sees the stream break off tries again or gives up.
+      if (response.headersSent) response.destroy();
+      else sendJson(response, refusal.status, protocol.error(refusal));
     }
   }
 
-  async function received(protocol: Protocol, request: IncomingMessage) {
-    try {
-      const body = await readJson(request);
-      return { body, ...protocol.read(body) };
-    } catch (error) {
-      lastCall.begin(undefined).failed(asRefusal(error).message);
-      throw error;
+  private async route(target: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A client asks this without a key, to see whether there is a server; the answer says nothing of the task.
+    if (target === 'HEAD /api/hello' || target === 'GET /api/hello') return sendJson(response, 200, {});
+    if (!timingSafeEqual(digest(keyOf(request)), this.tokenDigest)) {
+      throw new GatewayRefusal('unauthorized', 'This is not the token of this task.');
+    }
+    switch (target) {
+      case 'GET /v1/models':
+        return sendJson(response, 200, modelList(this.options.model));
+      case 'POST /v1/chat/completions':
+        return this.answer(openai, request, response);
+      case 'POST /v1/messages':
+        return this.answer(anthropic, request, response);
+      case 'POST /v1/messages/count_tokens': {
+        const { messages, tools } = anthropic.read(await readJson(request));
+        const size = JSON.stringify(messages).length + JSON.stringify(tools).length;
+        return sendJson(response, 200, { input_tokens: estimateTokens(size) });
+      }
+      default:
+        throw new GatewayRefusal('not-found', `There is no ${target} here: chat completions and messages.`);
     }
   }
 
-  async function answer(protocol: Protocol, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { body, stream, tools, model } = await received(protocol, request);
+  /** Answers one call of a model; a client that streams gets keep-alives until the answer is there. */
+  private async answer(protocol: Protocol, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { body, stream, tools, model } = await this.read(protocol, request);
     const gone = new AbortController();
     response.once('close', () => gone.abort(new Error('the client has gone')));
     const timer = stream
@@ -160,7 +151,7 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
     try {
       const given =
         unavailable === undefined
-          ? await remembered({
+          ? await this.recorded({
               protocol,
               body,
               headers: betas(request),
@@ -176,63 +167,89 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
     }
   }
 
-  return {
-    get metrics() {
-      return allowance.metrics;
-    },
-    get unanswered() {
-      return allowance.unanswered;
-    },
-    get reached() {
-      return allowance.reached;
-    },
-    told,
-    lastCall,
-    translatedFor,
-    async handle(request, response) {
-      const path = (request.url ?? '/').split('?')[0] ?? '/';
-      const protocol =
-        path.startsWith('/v1/messages') || request.headers['x-api-key'] !== undefined ? anthropic : openai;
-      try {
-        // Asked before anything else whether there is a server, without a key; it says nothing of this task.
-        if (path === '/api/hello' && (request.method === 'HEAD' || request.method === 'GET')) {
-          return sendJson(response, 200, {});
-        }
-        if (!timingSafeEqual(digest(keyOf(request)), token)) {
-          throw new GatewayRefusal('unauthorized', 'This is not the token of this task.');
-        }
-        if (request.method === 'GET' && path === '/v1/models') return sendJson(response, 200, modelList(options.model));
-        if (request.method === 'POST' && path === '/v1/chat/completions')
-          return await answer(openai, request, response);
-        if (request.method === 'POST' && path === '/v1/messages') return await answer(anthropic, request, response);
-        if (request.method === 'POST' && path === '/v1/messages/count_tokens') {
-          const { messages, tools } = anthropic.read(await readJson(request));
-          const size = JSON.stringify(messages).length + JSON.stringify(tools).length;
-          return sendJson(response, 200, { input_tokens: estimateTokens(size) });
-        }
-        throw new GatewayRefusal(
-          'not-found',
-          `There is no ${request.method} ${path} here: chat completions and messages.`,
-        );
-      } catch (error) {
-        if (response.destroyed) return;
-        const refusal = asRefusal(error);
-        // After a keep-alive the status is sent: what ends without an end is tried again or given up by the client.
-        if (response.headersSent) response.destroy();
-        else sendJson(response, refusal.status, protocol.error(refusal));
-      }
-    },
-  };
-}
+  private async read(
+    protocol: Protocol,
+    request: IncomingMessage,
+  ): Promise<{ body: Body } & ReturnType<Protocol['read']>> {
+    try {
+      const body = await readJson(request);
+      return { body, ...protocol.read(body) };
+    } catch (error) {
+      this.lastCall.begin(undefined).failed(asRefusal(error).message);
+      throw error;
+    }
+  }
 
-type Asking = {
-  protocol: Protocol;
-  body: Body;
-  headers: Record<string, string>;
-  offersTools: boolean;
-  /** Aborted when the client has gone. */
-  signal: AbortSignal;
-};
+  /** Completes a call and records how it ended: how the last call ended tells how far the agent's own end can be believed. */
+  private async recorded(asking: Asking): Promise<GatewayAnswer> {
+    const call = this.lastCall.begin(asking.offersTools);
+    try {
+      const answer = await this.complete(asking);
+      if (asking.signal.aborted) call.failed(undefined);
+      else call.answered(answer.text, answer.calls.length);
+      return answer;
+    } catch (error) {
+      call.failed(asking.signal.aborted ? undefined : asRefusal(error).message);
+      throw error;
+    }
+  }
+
+  /** Has a model answer a call and counts what it used. @throws GatewayRefusal for a call that is over a limit. */
+  private async complete(asking: Asking): Promise<GatewayAnswer> {
+    const { protocol, body } = asking;
+    const { options, allowance } = this;
+    await this.takePeoplesMessages();
+    const asked = protocol.read(body);
+    const maxOutputTokens = Math.min(asked.maxOutputTokens ?? options.maxOutputTokens, options.maxOutputTokens);
+    const size = JSON.stringify(asked.messages).length + JSON.stringify(asked.tools).length;
+    const call = allowance.begin(estimateTokens(size), maxOutputTokens);
+    if (call.kind === 'refused') {
+      throw new GatewayRefusal('limit', `${call.why} No further call is made for this task.`);
+    }
+    if (call.warning !== undefined) this.asides.add(call.warning);
+    let used: AgentMetrics | undefined;
+    try {
+      const { completion, tokens, costUsd, durationMs } = await this.ask(asking, maxOutputTokens);
+      const { inputTokens, cachedInputTokens, outputTokens } = tokens;
+      const toolCalls = completion.toolCalls.length;
+      used = { turns: 1, toolCalls, inputTokens, cachedInputTokens, outputTokens, costUsd, durationMs };
+      const calls = completion.toolCalls.map((each) => ({
+        ...each,
+        id: each.id === '' ? `call_${randomUUID()}` : each.id,
+      }));
+      const { text, stop } = completion;
+      return { id: randomUUID(), model: asked.model, text, calls, stop, tokens, native: completion.native };
+    } finally {
+      allowance.end(call.estimate, used);
+    }
+  }
+
+  /** Asks a model, with what people said and what the limits warn of woven into the client's messages. */
+  private ask({ protocol, body, headers, signal }: Asking, maxOutputTokens: number): Promise<ModelAnswer> {
+    const woven = { ...body, messages: this.asides.weave(body['messages'] as unknown[], protocol.takesBefore) };
+    const native: NativeRequest = {
+      protocol: protocol.name,
+      body: protocol.native(woven, maxOutputTokens),
+      maxOutputTokens,
+      headers,
+      refusedBy: this.translatedFor,
+    };
+    const { messages, tools } = protocol.read(woven);
+    return this.options.ask({ messages, tools, native, maxOutputTokens, signal });
+  }
+
+  /** Adds what people have said since the last call. What cannot be had now is asked for again before the next call. */
+  private async takePeoplesMessages(): Promise<void> {
+    for (const { id, text, handOff } of (await this.options.messages?.()) ?? []) {
+      if (this.deliveredIds.includes(id)) continue;
+      this.deliveredIds.push(id);
+      if (text !== '') this.asides.add(LOOP_TEXT.fromPeople(text));
+      if (handOff !== true) continue;
+      this.asides.add(LOOP_TEXT.externalLast(LOOP_TEXT.handOffNow));
+      this.allowance.endSoon();
+    }
+  }
+}
 
 const NO_TOKENS = { inputTokens: 0, cachedInputTokens: 0, cacheWriteInputTokens: 0, outputTokens: 0 };
 

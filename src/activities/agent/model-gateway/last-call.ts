@@ -20,8 +20,8 @@ export class LastCall {
   }
 
   /** The newest answer that says something. */
-  get said(): string | undefined {
-    return this.deciding.said ?? this.plain.said;
+  get newestText(): string | undefined {
+    return this.deciding.newestText ?? this.plain.newestText;
   }
 
   /** Why the last call has no answer, as a sentence; absent: it has one. */
@@ -39,7 +39,7 @@ const NOT_WAITED_FOR = 'The agent did not wait for the answer.';
 class Track {
   begun = 0;
   answers = 0;
-  said: string | undefined;
+  newestText: string | undefined;
   private flying = 0;
   private fault: string | undefined;
   /** The newest answer called no tool: the agent may be done with it. */
@@ -55,7 +55,7 @@ class Track {
     this.answers += 1;
     this.fault = undefined;
     this.final = toolCalls === 0;
-    if (text.trim() !== '') this.said = text.trim();
+    if (text.trim() !== '') this.newestText = text.trim();
   }
 
   /** Without a reason: its client has gone. A call that is cut off when the agent ends, after its last words, is none that it needs. */

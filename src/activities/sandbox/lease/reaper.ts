@@ -5,7 +5,7 @@ import type { CheckpointStore } from '../checkpoints/checkpoint-store.ts';
 import type { SandboxProvider } from '../provider.ts';
 import { isSetupSandbox, makerOfSetup } from '../setup.ts';
 import type { Records } from '../state/lease-file.ts';
-import { isAlive } from '../state/maker.ts';
+import { isAlive } from '../../../host/processes.ts';
 
 export type ReaperDeps = {
   provider: SandboxProvider;

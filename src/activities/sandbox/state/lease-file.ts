@@ -6,7 +6,7 @@ import { Chain, CommitSha } from '../../../shared/base/ids.ts';
 import { gone } from '../gone.ts';
 import type { SandboxProvider } from '../provider.ts';
 import { isMissing, overwriteJson, readJson, writeJson } from '../../support/json-files.ts';
-import { Maker } from './maker.ts';
+import { Maker } from '../../../host/processes.ts';
 
 export const LeaseRecord = z.object({
   epoch: z.number().int(),

@@ -4,12 +4,12 @@
  * 2. Nothing is rejected by time unless the run's rules say so.
  */
 import type { ApprovalRules } from '../../../shared/contracts/approval-settings.ts';
-import type { ApprovalRequest, Notice, Verdict } from '../../../shared/contracts/people.ts';
+import type { ApprovalRequest, Notice, ApprovalVerdict } from '../../../shared/contracts/people.ts';
 import { PLANNER_TEXT } from '../../../shared/planner/text.ts';
 
 /** `since` and `remindedAt` in ms since the epoch. */
-export type Waiting = ApprovalRequest & { since: number; reminders: number; remindedAt?: number };
-export type CarriedDesk = { waiting: Waiting[]; verdicts: Verdict[] };
+export type WaitingApproval = ApprovalRequest & { since: number; reminders: number; remindedAt?: number };
+export type CarriedDesk = { waiting: WaitingApproval[]; verdicts: ApprovalVerdict[] };
 
 /** Whoever finds no room here asks again. */
 const MAX_WAITING = 200;
@@ -19,8 +19,8 @@ const MAX_TEXT_CHARS = 500;
 const DAY_MS = 24 * 3_600_000;
 
 export class ApprovalDesk {
-  private waitingNow: Waiting[];
-  private verdicts: Verdict[];
+  private waitingNow: WaitingApproval[];
+  private verdicts: ApprovalVerdict[];
 
   constructor(carried?: CarriedDesk) {
     this.waitingNow = [...(carried?.waiting ?? [])];
@@ -32,12 +32,12 @@ export class ApprovalDesk {
   }
 
   /** In the order in which they were asked. */
-  get waiting(): readonly Waiting[] {
+  get waiting(): readonly WaitingApproval[] {
     return this.waitingNow;
   }
 
   /** Takes a request. Returns its verdict where there is one already. */
-  ask(request: ApprovalRequest, now: number): Verdict | undefined {
+  ask(request: ApprovalRequest, now: number): ApprovalVerdict | undefined {
     const decided = this.verdicts.find(({ id }) => id === request.id);
     if (decided !== undefined) return decided;
     if (this.waitingNow.some(({ id }) => id === request.id)) return undefined;
@@ -49,7 +49,7 @@ export class ApprovalDesk {
   }
 
   /** What a person means; a string says why that is nothing, or not one thing. */
-  named(name: string | undefined): Waiting | string {
+  named(name: string | undefined): WaitingApproval | string {
     const names = this.waitingNow.map((each) => each.name);
     if (names.length === 0) return PLANNER_TEXT.nothingWaits;
     const found = name === undefined ? this.waitingNow : this.waitingNow.filter((each) => each.name === name);
@@ -58,7 +58,7 @@ export class ApprovalDesk {
   }
 
   /** The verdict is to be told to its sender. */
-  decide(waiting: Waiting, approved: boolean, reason: string): Verdict {
+  decide(waiting: WaitingApproval, approved: boolean, reason: string): ApprovalVerdict {
     const verdict = { id: waiting.id, approved, reason };
     this.waitingNow = this.waitingNow.filter(({ id }) => id !== waiting.id);
     this.verdicts = [...this.verdicts, verdict].slice(-MAX_VERDICTS);
@@ -66,12 +66,12 @@ export class ApprovalDesk {
   }
 
   /** Forgets what nobody waits for any more. */
-  forget(gone: (waiting: Waiting) => boolean): void {
+  forget(gone: (waiting: WaitingApproval) => boolean): void {
     this.waitingNow = this.waitingNow.filter((each) => !gone(each));
   }
 
   /** Of whom people are to be told now, for the first time or again; they count as told. */
-  remind(rules: ApprovalRules, now: number): Waiting[] {
+  remind(rules: ApprovalRules, now: number): WaitingApproval[] {
     const due = this.waitingNow.filter((each) => remindAt(each, rules) <= now);
     for (const each of due) {
       each.reminders += 1;
@@ -81,7 +81,7 @@ export class ApprovalDesk {
   }
 
   /** What has waited for longer than the rules allow. */
-  expired(rules: ApprovalRules, now: number): Waiting[] {
+  expired(rules: ApprovalRules, now: number): WaitingApproval[] {
     return this.waitingNow.filter((each) => expiresAt(each, rules) <= now);
   }
 
@@ -91,16 +91,23 @@ export class ApprovalDesk {
   }
 }
 
-function remindAt({ since, reminders, remindedAt }: Waiting, { remindMinutes }: ApprovalRules): number {
+function remindAt({ since, reminders, remindedAt }: WaitingApproval, { remindMinutes }: ApprovalRules): number {
   if (remindedAt === undefined) return since;
   return remindedAt + Math.min(DAY_MS, remindMinutes * 60_000 * 2 ** (reminders - 1));
 }
 
-const expiresAt = ({ since }: Waiting, { rejectAfterMinutes }: ApprovalRules): number =>
+const expiresAt = ({ since }: WaitingApproval, { rejectAfterMinutes }: ApprovalRules): number =>
   rejectAfterMinutes === undefined ? Infinity : since + rejectAfterMinutes * 60_000;
 
 /** As people are told of it. */
-export const noticeOf = ({ name, kind, text, since, reminders, commit }: Waiting): Notice['approvals'][number] => ({
+export const noticeOf = ({
+  name,
+  kind,
+  text,
+  since,
+  reminders,
+  commit,
+}: WaitingApproval): Notice['approvals'][number] => ({
   name,
   kind,
   text,

@@ -1,11 +1,15 @@
-/** A planner's part of the budget: who gets how much of it, and when people and the model are told. Plain JSON. */
+/**
+ * A planner's part of the budget: who gets how much of it, what was used, and when people and the model are told.
+ * Plain JSON.
+ */
 import type { Budget, Spent } from '../../../shared/contracts/budget.ts';
-import type { AgentMetrics, Used } from '../../../shared/contracts/task.ts';
+import { addMetrics, type AgentMetrics, NO_METRICS, type Used } from '../../../shared/contracts/task.ts';
 import {
   covers,
   freeOf,
   type Ledger,
   newLedger,
+  reduced,
   release,
   reserve,
   shareOf,
@@ -14,6 +18,8 @@ import {
   spentOf,
   spentPart,
 } from '../../../shared/planner/budget.ts';
+import { RUN_TEXT } from '../../../shared/planner/text.ts';
+import type { News } from './news.ts';
 
 /** From here on the planner is told. */
 const WARN_PART = 0.8;
@@ -21,24 +27,54 @@ const WARN_PART = 0.8;
 const LEAST_PART = 0.01;
 /** A brief and the tools' schemas, in tokens. */
 const BRIEF_TOKENS = 8_000;
+/** Sums of dollars are not exact. */
+const INEXACT_USD = 1e-6;
 const PLANNER = '(planner)';
 const SWEEP = '(sweep)';
 
 export type CarriedBudget = { ledger: Ledger; warned: boolean };
 
+export type BudgetOptions = {
+  total: Budget;
+  /** Of one call, in tokens. */
+  maxOutputTokens: number;
+  news: News;
+};
+
 export class PlannerBudget {
   private ledger: Ledger;
   private warned: boolean;
+  private used: AgentMetrics;
   private readonly maxOutputTokens: number;
+  private readonly news: News;
 
-  constructor(total: Budget, maxOutputTokens: number, carried?: CarriedBudget) {
+  constructor({ total, maxOutputTokens, news }: BudgetOptions, carried?: CarriedBudget, used = NO_METRICS) {
     this.ledger = carried?.ledger ?? newLedger(total);
     this.warned = carried?.warned ?? false;
+    this.used = used;
     this.maxOutputTokens = maxOutputTokens;
+    this.news = news;
   }
 
   toJSON(): CarriedBudget {
     return { ledger: this.ledger, warned: this.warned };
+  }
+
+  /** What was measured, of all that this planner has started, with its own rounds. */
+  get metrics(): AgentMetrics {
+    return this.used;
+  }
+
+  /** What may have been spent besides what was measured, at most. */
+  get estimated(): Budget | undefined {
+    const besides = reduced(this.ledger.spent, spentOf(this.used));
+    const { tokens = 0, usd = 0 } = besides;
+    return tokens > 0 || usd > INEXACT_USD ? besides : undefined;
+  }
+
+  /** The total and what of it is spent; undefined where nothing is limited. */
+  get limitedTo(): { total: Budget; spent: Spent } | undefined {
+    return this.isLimited ? this.seen : undefined;
   }
 
   get seen(): { total: Budget; spent: Spent } {
@@ -77,33 +113,36 @@ export class PlannerBudget {
     return this.isLimited ? (this.ledger.reserved[holder] ?? { tokens: 0, usd: 0 }) : undefined;
   }
 
-  /** The planner's share for one round: half of what is free while others work, else all. */
-  begin(alone: boolean): Budget | null {
-    const share = shareOf(this.ledger, alone ? 1 : 2, this.least);
-    if (share !== null) this.ledger = reserve(this.ledger, PLANNER, share);
-    return share;
+  /**
+   * The planner's share for one round: half of what is free while others work, else all; null when too little is free
+   * for one, undefined where nothing is limited.
+   */
+  beginRound(alone: boolean): Budget | null | undefined {
+    return this.isLimited ? this.reserved(PLANNER, shareOf(this.ledger, alone ? 1 : 2, this.least)) : undefined;
   }
 
-  /** The share of one sweep's search for fixes: a part of what is free; null when too little is. */
-  sweep(): Budget | null {
-    const share = shareOf(this.ledger, 4, this.least) ?? shareOf(this.ledger, 1, this.least);
-    if (share !== null) this.ledger = reserve(this.ledger, SWEEP, share);
-    return share;
-  }
-
-  swept(metrics: AgentMetrics | 'unknown'): void {
-    if (metrics !== 'unknown') this.ledger = spend(this.ledger, SWEEP, spentOf(metrics));
-    this.ledger = release(this.ledger, SWEEP, metrics === 'unknown' ? 'unknown' : 'free');
-  }
-
-  planned(used: Used): void {
+  /** What a round of planning has cost. */
+  roundEnded(used: Used): void {
     this.spent(PLANNER, used);
     this.ended(PLANNER);
+  }
+
+  /** The share of one sweep's search for fixes, a part of what is free; null and undefined as above. */
+  beginSweep(): Budget | null | undefined {
+    if (!this.isLimited) return undefined;
+    return this.reserved(SWEEP, shareOf(this.ledger, 4, this.least) ?? shareOf(this.ledger, 1, this.least));
+  }
+
+  sweepEnded(metrics: AgentMetrics | 'unknown'): void {
+    if (metrics !== 'unknown') this.spent(SWEEP, { metrics });
+    this.ended(SWEEP, metrics === 'unknown' ? 'unknown' : 'free');
   }
 
   spent(holder: string, { metrics, estimated }: Used): void {
     this.ledger = spend(this.ledger, holder, spentOf(metrics));
     if (estimated !== undefined) this.ledger = spendAtMost(this.ledger, holder, estimated);
+    this.used = addMetrics(this.used, metrics);
+    this.warn();
   }
 
   /** `unknown`: nobody can tell what it cost, so that its whole reservation counts as spent. */
@@ -111,16 +150,21 @@ export class PlannerBudget {
     this.ledger = release(this.ledger, holder, how);
   }
 
-  /** True once, when the part of which the planner is told has been spent. */
-  warns(): boolean {
-    if (this.warned || !this.isLimited || spentPart(this.ledger) < WARN_PART) return false;
-    this.warned = true;
-    return true;
-  }
-
   /** A person's new total, in the dimensions that are named. */
   limit(total: Budget): void {
     this.ledger = { ...this.ledger, total: { ...this.ledger.total, ...total } };
     this.warned = spentPart(this.ledger) >= WARN_PART;
+  }
+
+  private reserved(holder: string, share: Budget | null): Budget | null {
+    if (share !== null) this.ledger = reserve(this.ledger, holder, share);
+    return share;
+  }
+
+  /** Tells the model once, when most has been spent. */
+  private warn(): void {
+    if (this.warned || !this.isLimited || spentPart(this.ledger) < WARN_PART) return;
+    this.warned = true;
+    this.news.trouble(RUN_TEXT.budgetNear(this.ledger.total, this.ledger.spent));
   }
 }

@@ -17,14 +17,14 @@ export function tasksToResume(tasks: readonly TaskRecord[]): Pick<Resume, 'tasks
   const others = tasks.filter((task) => !isDone(task)).slice(-MAX_OTHERS);
   const done = tasks.filter(isDone).slice(-MAX_DONE).reverse();
   const older = tasks.length - others.length - done.length;
-  const told = (task: TaskRecord, chars: number) => ({
+  const shown = (task: TaskRecord, chars: number) => ({
     id: task.spec.id,
     description: task.spec.description.slice(0, chars),
     status: task.status,
     branch: task.branch,
   });
   return {
-    tasks: [...others.map((task) => told(task, DESCRIPTION_CHARS)), ...done.map((task) => told(task, DONE_CHARS))],
+    tasks: [...others.map((task) => shown(task, DESCRIPTION_CHARS)), ...done.map((task) => shown(task, DONE_CHARS))],
     ...(older === 0 ? {} : { older }),
   };
 }

@@ -4,66 +4,74 @@
  */
 import type { ChainStatus } from '../../../shared/contracts/activities.ts';
 import type { BranchOutcome, Handoff, HandoffMessage, OutcomeMessage, Used } from '../../../shared/contracts/task.ts';
-import { isActive } from '../../../shared/planner/dispatch.ts';
 import { type Chain, sameChain, taskRef, taskWorkflowId } from '../../../shared/base/ids.ts';
 import { FIRST_BELOW } from '../../../shared/planner/lending.ts';
 import { RUN_TEXT } from '../../../shared/planner/text.ts';
-import { nextBranchState, nextTaskStatus } from '../../../shared/task/task-machine.ts';
-import { News } from './news.ts';
-import { AbortedTasks } from './aborted.ts';
-import { holderOf } from './task-table.ts';
-import type { TaskRecord } from './task-record.ts';
-import { told, usedBy, usedForConflicts } from './told.ts';
+import type { PlannerBudget } from './budget.ts';
+import type { CancelledChildren } from './cancelled-children.ts';
+import type { PlannerLimits } from './limits.ts';
+import type { News } from './news.ts';
+import type { RunStatus } from './run-status.ts';
+import { holderOf, summaryOf, type TaskRecord } from './task-record.ts';
+import type { TaskTable } from './task-table.ts';
 
 /** Ids that orphans of an earlier run of the same id may still hold. */
 const MAX_TAKEN_IDS = 5;
-const MAX_PREVIOUS_CHARS = 4_000;
 
-export class TaskFates extends AbortedTasks {
+export type EventParts = {
+  tasks: TaskTable;
+  budget: PlannerBudget;
+  news: News;
+  status: RunStatus;
+  limits: PlannerLimits;
+  cancelled: CancelledChildren;
+};
+
+export class TaskEvents {
+  private readonly parts: EventParts;
   /** Handoffs that came before this run was told that their task has started. Empty whenever none is assigned. */
   private early: HandoffMessage[] = [];
-  /** Set when this run is cut off, with why: what does not come to its end is cancelled, and not tried again. */
-  protected cutOff: string | undefined;
+
+  constructor(parts: EventParts) {
+    this.parts = parts;
+  }
 
   assigned(id: string, now: number): void {
-    const task = this.find(id);
-    task.status = nextTaskStatus(task.status, 'assigned');
-    task.heardAt = now;
-    this.state.peak = Math.max(this.state.peak, this.state.tasks.filter(isActive).length);
+    const { tasks } = this.parts;
+    const task = tasks.get(id);
+    tasks.move(task, 'assigned');
+    task.attempt.heardAt = now;
+    tasks.countAtWork();
   }
 
   /** `divided`: its child is a subplanner. */
   started(id: string, child: Chain, divided = false): void {
-    const task = this.find(id);
-    task.status = nextTaskStatus(task.status, 'running');
-    task.child = child;
-    task.begun = task.attempt;
-    if (divided) {
-      task.divided = true;
-      task.workers = FIRST_BELOW;
-    }
-    const early = this.early.filter((message) => message.taskId === id);
-    this.early = this.early.filter((message) => message.taskId !== id);
-    for (const message of early) this.handoff(message, task.heardAt);
+    const task = this.parts.tasks.get(id);
+    this.parts.tasks.move(task, 'running');
+    Object.assign(task.attempt, { begun: true, child, ...(divided ? { lent: FIRST_BELOW } : {}) });
+    for (const message of this.takeEarly(id)) this.handoff(message, task.attempt.heardAt);
   }
 
-  /** The attempt's workflow could not be started: its id is taken by another chain. The next number is tried. */
+  /**
+   * The attempt's workflow could not be started: its id is taken by another chain. What it was to do is tried under the
+   * next number.
+   */
   notStarted(id: string, reason: string): void {
-    const task = this.find(id);
-    this.budget.ended(holderOf(task));
-    this.early = this.early.filter((message) => message.taskId !== id);
-    task.status = nextTaskStatus(nextTaskStatus(task.status, 'running'), 'failed');
-    task.taken = (task.taken ?? 0) + 1;
-    if (task.taken > MAX_TAKEN_IDS) return this.settleFailed(task, reason);
-    task.status = nextTaskStatus(task.status, 'pending');
-    task.attempt += 1;
+    const { tasks, budget } = this.parts;
+    const task = tasks.get(id);
+    budget.ended(holderOf(task));
+    this.takeEarly(id);
+    tasks.move(task, 'running', 'failed');
+    if (task.tries.uncounted >= MAX_TAKEN_IDS) return this.failedForGood(task, reason);
+    const { heardAt, previous, release, givenUp } = task.attempt;
+    tasks.retry(task, { heardAt, previous, release, givenUp }, { uncounted: true });
   }
 
   handoff(message: HandoffMessage, now: number): void {
     const { sender, handoff, queued } = message;
     const task = this.expecting(message.taskId, message.attempt, sender);
     if (task === undefined && this.isBeingStarted(message)) this.early.push(message);
-    this.abortedUsed(sender, 'handoff', usedBy(handoff), !queued);
+    this.parts.cancelled.used(sender, 'handoff', usedBy(handoff), !queued);
     if (task === undefined || task.status !== 'running') return;
     if (message.direct === true) this.notDivided(task, usedBy(handoff), now);
     else this.handedOff(task, handoff, queued, now);
@@ -72,181 +80,201 @@ export class TaskFates extends AbortedTasks {
   outcome(message: OutcomeMessage, now: number): void {
     const task = this.expecting(message.taskId, message.attempt, message.sender);
     const used = usedForConflicts(message);
-    this.abortedUsed(message.sender, 'outcome', used, true);
+    this.parts.cancelled.used(message.sender, 'outcome', used, true);
     if (task === undefined || task.branch !== 'queued') return;
-    this.taskSpent(task, used);
-    this.budget.ended(holderOf(task));
-    this.ended(task, message.outcome, message.conflicts, now);
+    this.spent(task, used);
+    this.parts.budget.ended(holderOf(task));
+    this.branchEnded(task, message.outcome, message.conflicts, now);
   }
 
-  /** What the server says of a task that was asked after: a lost one becomes a failed handoff. */
+  /** What the server says of a task that was asked after: one that ended without a word becomes a failed handoff. */
   found(id: string, child: Chain, standing: ChainStatus, now: number): void {
-    const task = this.find(id);
-    if (task.child === undefined || !sameChain(task.child, child)) return;
+    const task = this.parts.tasks.get(id);
+    if (task.attempt.child === undefined || !sameChain(task.attempt.child, child)) return;
     // Its own word may have come while the server was asked.
     if (task.status !== 'running' && task.branch !== 'queued') return;
-    task.heardAt = now;
+    task.attempt.heardAt = now;
     switch (standing.kind) {
       case 'running':
         return;
       case 'completed': {
-        if (standing.result === null) return this.lost(task, RUN_TEXT.noResult, now);
+        if (standing.result === null) return this.endedSilently(task, RUN_TEXT.noResult, now);
         const { handoff, outcome, conflicts, direct } = standing.result;
         if (direct === true) return this.notDivided(task, usedBy(handoff), now);
         if (task.status === 'running') this.handedOff(task, handoff, outcome.kind !== 'none', now);
         if (task.branch === 'queued') {
-          this.taskSpent(task, usedForConflicts(standing.result));
-          this.budget.ended(holderOf(task));
-          this.ended(task, outcome, conflicts ?? task.conflicts, now);
+          this.spent(task, usedForConflicts(standing.result));
+          this.parts.budget.ended(holderOf(task));
+          this.branchEnded(task, outcome, conflicts ?? task.outcome.conflicts, now);
         }
         return;
       }
       case 'failed':
-        return this.lost(task, standing.reason, now);
+        return this.endedSilently(task, standing.reason, now);
       case 'missing':
-        return this.lost(task, RUN_TEXT.missing, now);
+        return this.endedSilently(task, RUN_TEXT.missing, now);
     }
   }
 
   /** Its subplanner found nothing to divide: the next attempt is one agent's, and this one was no failure. */
   private notDivided(task: TaskRecord, used: Used, now: number): void {
-    task.heardAt = now;
-    this.taskSpent(task, used);
-    this.budget.ended(holderOf(task));
-    task.status = nextTaskStatus(nextTaskStatus(task.status, 'failed'), 'pending');
-    task.attempt += 1;
-    task.taken = (task.taken ?? 0) + 1;
+    const { tasks, budget, news } = this.parts;
+    this.spent(task, used);
+    budget.ended(holderOf(task));
+    tasks.move(task, 'failed');
+    const { previous, givenUp } = task.attempt;
+    tasks.retry(task, { heardAt: now, previous, givenUp }, { uncounted: true });
     task.direct = true;
-    delete task.child;
-    this.event(RUN_TEXT.notDivided(task.spec.id));
+    news.event(RUN_TEXT.notDivided(task.spec.id));
   }
 
   private handedOff(task: TaskRecord, handoff: Handoff, queued: boolean, now: number): void {
-    task.heardAt = now;
-    this.taskSpent(task, usedBy(handoff));
+    const { tasks, budget, news, status, limits } = this.parts;
+    const { attempt, outcome } = task;
+    attempt.heardAt = now;
+    this.spent(task, usedBy(handoff));
     // What is queued may still need a conflict agent.
-    if (handoff.status !== 'complete' || !queued) this.budget.ended(holderOf(task));
-    told(task, handoff, this.isDivision);
-    News.handoff(this.state.news, task.spec.id, task.attempt, handoff);
-    if (handoff.commit !== undefined && task.child !== undefined) {
-      const ref = handoff.held?.ref ?? taskRef(this.limits.runId, task.child.workflowId);
-      task.left = { commit: handoff.commit, ref };
+    if (handoff.status !== 'complete' || !queued) budget.ended(holderOf(task));
+    outcome.summary = summaryOf(handoff, limits.isDivision);
+    news.handoff(task.spec.id, attempt.number, handoff);
+    if (handoff.commit !== undefined && attempt.child !== undefined) {
+      const ref = handoff.held?.ref ?? taskRef(limits.runId, attempt.child.workflowId);
+      outcome.work = { commit: handoff.commit, ref };
     }
-    delete task.heldWork;
+    delete outcome.heldWork;
     if (handoff.status === 'complete') {
-      task.status = nextTaskStatus(task.status, 'complete');
-      if (queued) task.branch = nextBranchState(task.branch, 'queued');
-      else this.settle(task);
+      tasks.move(task, 'complete');
+      if (queued) tasks.moveBranch(task, 'queued');
+      else tasks.settle(task);
       return;
     }
-    if (handoff.commit !== undefined && task.left !== undefined) task.ref = task.left.ref;
-    if (this.cutOff !== undefined) return this.close(task, this.cutOff);
-    task.status = nextTaskStatus(task.status, 'failed');
+    if (handoff.commit !== undefined && outcome.work !== undefined) outcome.ref = outcome.work.ref;
+    if (status.cutOffBecause !== undefined) return tasks.cancel(task, { reason: status.cutOffBecause });
+    tasks.move(task, 'failed');
     if (handoff.status === 'blocked') {
-      if (handoff.held !== undefined) task.heldWork = handoff.held;
-      task.reason = handoff.summary;
-      this.trouble(RUN_TEXT.blocked(task.spec.id));
-      this.settle(task);
+      if (handoff.held !== undefined) outcome.heldWork = handoff.held;
+      news.trouble(RUN_TEXT.blocked(task.spec.id));
+      tasks.settle(task, { reason: handoff.summary });
     } else {
-      this.retryOrSettle(task, handoff.summary, handoff.commit);
+      this.retryOrSettle(task, handoff.summary, handoff.commit, now);
     }
   }
 
-  private ended(task: TaskRecord, outcome: BranchOutcome, conflicts: number, now: number): void {
-    task.heardAt = now;
-    task.conflicts = conflicts;
-    this.state.conflicts += conflicts;
+  private branchEnded(task: TaskRecord, result: BranchOutcome, conflicts: number, now: number): void {
+    const { tasks, news, status } = this.parts;
     const { id } = task.spec;
-    switch (outcome.kind) {
+    const { outcome } = task;
+    task.attempt.heardAt = now;
+    outcome.conflicts = conflicts;
+    tasks.countConflicts(conflicts);
+    switch (result.kind) {
       case 'landed':
-        task.branch = nextBranchState(task.branch, 'landed');
-        task.commit = outcome.commit;
-        delete this.state.doubtful;
-        this.event(RUN_TEXT.landed(id, outcome.commit));
-        if (outcome.warning !== undefined) {
-          task.warning = outcome.warning;
-          this.trouble(RUN_TEXT.landedOver(id, outcome.warning));
+        tasks.moveBranch(task, 'landed');
+        outcome.landed = { commit: result.commit };
+        status.tookPush();
+        news.event(RUN_TEXT.landed(id, result.commit));
+        if (result.warning !== undefined) {
+          outcome.landed.warning = result.warning;
+          news.trouble(RUN_TEXT.landedOver(id, result.warning));
         }
-        break;
+        return tasks.settle(task);
       case 'none':
-        task.branch = nextBranchState(nextBranchState(task.branch, 'ejected'), 'none');
-        this.event(RUN_TEXT.nothingLeft(id));
-        break;
-      case 'conflicted':
-        task.branch = nextBranchState(task.branch, 'conflicted');
-        task.ref = outcome.ref;
-        task.reason = RUN_TEXT.conflicted(id, outcome.files, outcome.conflicts, outcome.more);
-        this.trouble(task.reason);
-        break;
+        tasks.moveBranch(task, 'ejected', 'none');
+        news.event(RUN_TEXT.nothingLeft(id));
+        return tasks.settle(task);
+      case 'conflicted': {
+        const reason = RUN_TEXT.conflicted(id, result.files, result.conflicts, result.more);
+        tasks.moveBranch(task, 'conflicted');
+        outcome.ref = result.ref;
+        news.trouble(reason);
+        return tasks.settle(task, { reason });
+      }
       case 'ejected':
-        task.branch = nextBranchState(task.branch, 'ejected');
-        task.ref = outcome.ref;
-        task.reason = outcome.reason;
-        if (outcome.held !== undefined) {
-          task.heldWork = outcome.held;
+        tasks.moveBranch(task, 'ejected');
+        outcome.ref = result.ref;
+        if (result.held !== undefined) {
+          outcome.heldWork = result.held;
           // Released once, it met a conflict, and what came of that is held.
-          delete task.released;
+          delete task.attempt.release;
         }
-        if (outcome.refused && this.isForAll(outcome.doubtful === true)) this.state.refused = outcome.reason;
-        this.trouble(RUN_TEXT.ejected(id, outcome.reason));
-        break;
+        if (result.refused) status.refusedPush(result.reason, result.doubtful === true);
+        news.trouble(RUN_TEXT.ejected(id, result.reason));
+        return tasks.settle(task, { reason: result.reason });
     }
-    this.settle(task);
   }
 
-  /** Whether a refusal is the branch's: one that may be for a change is, when it comes twice in a row. */
-  private isForAll(doubtful: boolean): boolean {
-    const before = this.state.doubtful ?? 0;
-    this.state.doubtful = before + 1;
-    return !doubtful || before > 0;
-  }
-
-  /** Its workflow ended without a word. */
-  private lost(task: TaskRecord, reason: string, now: number): void {
-    task.heardAt = now;
-    this.budget.ended(holderOf(task), 'unknown');
+  /** Its workflow ended, and nobody has heard what became of the work. */
+  private endedSilently(task: TaskRecord, why: string, now: number): void {
+    const { tasks, budget, news, limits } = this.parts;
+    const { attempt, outcome } = task;
+    attempt.heardAt = now;
+    budget.ended(holderOf(task), 'unknown');
     if (task.branch === 'queued') {
-      task.branch = nextBranchState(task.branch, 'ejected');
-      task.reason = RUN_TEXT.lostWhileQueued(reason);
-      if (task.child !== undefined) task.ref = task.left?.ref ?? taskRef(this.limits.runId, task.child.workflowId);
-      this.trouble(RUN_TEXT.ejected(task.spec.id, task.reason));
-      this.settle(task);
-      return;
+      tasks.moveBranch(task, 'ejected');
+      const reason = RUN_TEXT.lostWhileQueued(why);
+      if (attempt.child !== undefined)
+        outcome.ref = outcome.work?.ref ?? taskRef(limits.runId, attempt.child.workflowId);
+      news.trouble(RUN_TEXT.ejected(task.spec.id, reason));
+      return tasks.settle(task, { reason });
     }
-    task.status = nextTaskStatus(task.status, 'failed');
-    this.retryOrSettle(task, reason, undefined);
+    tasks.move(task, 'failed');
+    this.retryOrSettle(task, why, undefined, now);
   }
 
-  private retryOrSettle(task: TaskRecord, summary: string, commit: string | undefined): void {
-    const { id } = task.spec;
-    const tried = task.attempt - (task.taken ?? 0) - (task.before ?? 0);
-    const over = this.state.closing !== undefined || task.givenUp !== undefined;
-    if (tried >= this.limits.maxAttempts || over) return this.settleFailed(task, summary);
-    task.status = nextTaskStatus(task.status, 'pending');
-    task.attempt += 1;
-    task.previous = {
-      summary: summary.slice(0, MAX_PREVIOUS_CHARS),
-      ...(commit === undefined || task.ref === undefined ? {} : { commit, ref: task.ref }),
-    };
-    delete task.child;
-    this.state.retries += 1;
-    this.event(RUN_TEXT.retried(id, task.attempt));
+  private retryOrSettle(task: TaskRecord, summary: string, commit: string | undefined, now: number): void {
+    const { tasks, news, status, limits } = this.parts;
+    const { attempt, outcome, tries } = task;
+    const tried = attempt.number - tries.uncounted - tries.earlier;
+    const over = status.closing !== undefined || attempt.givenUp !== undefined;
+    if (tried >= limits.tuned.maxAttempts || over) return this.failedForGood(task, summary);
+    const work = commit === undefined || outcome.ref === undefined ? {} : { commit, ref: outcome.ref };
+    // Held work that an attempt was to land, and that it said nothing of, is still to be landed.
+    const release = outcome.heldWork === undefined ? undefined : attempt.release;
+    tasks.retry(task, { heardAt: now, previous: { summary, ...work }, release });
+    tasks.countRetries(1);
+    news.event(RUN_TEXT.retried(task.spec.id, task.attempt.number));
   }
 
-  protected get isDivision(): boolean {
-    return this.limits.id !== undefined && this.limits.id !== this.limits.runId;
+  private failedForGood(task: TaskRecord, reason: string): void {
+    const { tasks, news } = this.parts;
+    const { number, givenUp } = task.attempt;
+    if (givenUp === undefined) news.trouble(RUN_TEXT.failed(task.spec.id, number, reason));
+    else news.event(RUN_TEXT.cancelledTask(task.spec.id, givenUp.reason));
+    tasks.settle(task, { reason });
+  }
+
+  private spent(task: TaskRecord, used: Used): void {
+    this.parts.budget.spent(holderOf(task), used);
+    this.parts.tasks.used(task, used);
   }
 
   private expecting(id: string, attempt: number, sender: Chain): TaskRecord | undefined {
-    const task = this.state.tasks.find(({ spec }) => spec.id === id);
-    if (task?.child === undefined || task.attempt !== attempt || !sameChain(task.child, sender)) return undefined;
+    const task = this.parts.tasks.find(id);
+    const child = task?.attempt.child;
+    if (child === undefined || task?.attempt.number !== attempt || !sameChain(child, sender)) return undefined;
     return task;
   }
 
   /** A fast child may be heard before its start is: both arrive together when no worker ran for a while. */
   private isBeingStarted({ taskId, attempt, sender }: HandoffMessage): boolean {
-    const task = this.state.tasks.find(({ spec }) => spec.id === taskId);
-    if (task?.status !== 'assigned' || task.attempt !== attempt) return false;
-    return sender.workflowId === taskWorkflowId(this.limits.id ?? this.limits.runId, taskId, attempt);
+    const task = this.parts.tasks.find(taskId);
+    if (task?.status !== 'assigned' || task.attempt.number !== attempt) return false;
+    return sender.workflowId === taskWorkflowId(this.parts.limits.plannerId, taskId, attempt);
+  }
+
+  private takeEarly(id: string): HandoffMessage[] {
+    const early = this.early.filter((message) => message.taskId === id);
+    this.early = this.early.filter((message) => message.taskId !== id);
+    return early;
   }
 }
+
+const usedBy = ({ metrics, estimated, unmeasured }: Handoff): Used => ({
+  metrics,
+  estimated: unmeasured === true ? {} : estimated,
+});
+
+const usedForConflicts = (result: Pick<OutcomeMessage, 'conflictMetrics' | 'conflictEstimated'>): Used => ({
+  metrics: result.conflictMetrics,
+  estimated: result.conflictEstimated,
+});

@@ -1,269 +1,171 @@
 /**
- * A planner's tasks, with what they cost and what its model has not been told of them: what all that changes them
- * stands on. No await; the whole state is plain JSON. Invariants:
+ * A planner's tasks. No await; plain JSON. Invariants:
  * 1. Every change of a status goes through the state machines.
- * 2. A settled task shrinks to what the report needs.
+ * 2. A settled task shrinks to what the report needs, and what did not land to what a person's retry needs.
  */
-import type { Budget, Spent } from '../../../shared/contracts/budget.ts';
-import type { Scratchpad } from '../../../shared/contracts/plan.ts';
-import { addMetrics, type AgentMetrics, NO_METRICS, type Used } from '../../../shared/contracts/task.ts';
-import { reduced, spentOf } from '../../../shared/planner/budget.ts';
-import { isActive, isDone, type PlanningInput } from '../../../shared/planner/dispatch.ts';
-import type { WorkersLent } from '../../../shared/planner/lending.ts';
+import type { Used } from '../../../shared/contracts/task.ts';
+import { isActive, isDone } from '../../../shared/planner/dispatch.ts';
 import { FailureType, terminal } from '../../../shared/base/failures.ts';
 import type { Chain } from '../../../shared/base/ids.ts';
-import { RUN_TEXT } from '../../../shared/planner/text.ts';
-import { nextTaskStatus } from '../../../shared/task/task-machine.ts';
-import { ApprovalDesk, type CarriedDesk } from './approvals.ts';
-import { type CarriedBudget, PlannerBudget } from './budget.ts';
-import { News, noNews } from './news.ts';
-import type { CarriedSweeps } from '../sweep-scheduler.ts';
+import {
+  type BranchState,
+  nextBranchState,
+  nextTaskStatus,
+  type TaskStatus,
+} from '../../../shared/task/task-machine.ts';
 import { type PackedTask, packTasks, unpackTasks } from './task-packing.ts';
-import { shrink, type TaskRecord } from './task-record.ts';
+import { type Attempt, isDivision, type Loss, present, reportedSpec, type TaskRecord } from './task-record.ts';
 
-/** `person`: what is under way goes on to its end. `cancel`: it hands off what there is. */
-type ClosedBy = 'budget' | 'planning' | 'person' | 'cancel';
+/** What is remembered of the tasks that can be tried again, in characters of JSON. */
+const MAX_REPEATABLE_CHARS = 60_000;
+const MAX_PREVIOUS_CHARS = 4_000;
+/** Of the words about a settled task. */
+const MAX_WORDS_CHARS = 500;
 
-/** What is kept of the tasks that can be tried again, in characters of JSON. */
-const MAX_WHOLE_CHARS = 60_000;
+type Counts = { retries: number; conflicts: number; peak: number };
 
-/** Sums of dollars are not exact. */
-const INEXACT_USD = 1e-6;
+export class TaskTable {
+  private readonly tasks: TaskRecord[];
+  private readonly counts: Counts;
 
-/** In characters of JSON; a planner carries its place and its conversation beside. */
-const MAX_STATE_CHARS = 420_000;
-
-/** A task's workflow that was cancelled; `holds` until it has said what it used, or, by its handoff, a part of it. */
-export type Winding = Chain & { holds?: { holder: string; task: string; said?: 'handoff' | 'outcome' } };
-
-export type Paused = { since: number; reason: string };
-
-export type PlanningState = {
-  tasks: TaskRecord[];
-  scratchpad: Scratchpad;
-  done: boolean;
-  planned: number;
-  retries: number;
-  conflicts: number;
-  peak: number;
-  failuresInRow: number;
-  metrics: AgentMetrics;
-  news: News;
-  guidance: string[];
-  paused?: Paused;
-  budget?: CarriedBudget;
-  /** Set when nothing more is begun, with why; what is under way ends. */
-  closing?: { by: ClosedBy; reason: string };
-  /** Of a division: what its planner above has lent it. */
-  workers?: WorkersLent;
-  /** As people have changed them. */
-  limits?: { maxWorkers?: number; maxAttempts?: number };
-  /** Of the root. */
-  approvals?: CarriedDesk;
-  /** Workflows of tasks that were cancelled and have not ended yet. */
-  winding?: Winding[];
-  /** Of the root. */
-  sweeps?: CarriedSweeps;
-  /** There is nothing to plan: the run only mends what its sweeps find. */
-  unplanned?: boolean;
-  /** How many refusals in a row may have been for one change each: hooks need not say what they look at. */
-  doubtful?: number;
-  /** Set when the remote refuses pushes: nothing more is started, and the run ends with this reason. */
-  refused?: string;
-};
-
-const NOTHING: PlanningState = {
-  tasks: [],
-  scratchpad: { goals: '', state: '', reasoning: '', intelligence: '' },
-  done: false,
-  planned: 0,
-  retries: 0,
-  conflicts: 0,
-  peak: 0,
-  failuresInRow: 0,
-  metrics: NO_METRICS,
-  news: noNews(),
-  guidance: [],
-};
-
-export type PlanningLimits = {
-  /** Of the root. */
-  runId: string;
-  /** Of this planner's own workflow, where it is not the root. */
-  id?: string;
-  maxWorkers: number;
-  maxAttempts: number;
-  replanAfter: number;
-  budget?: Budget;
-  maxOutputTokens?: number;
-};
-
-type CarriedTasks = Omit<PlanningState, 'tasks'> & { tasks: PackedTask[] };
-
-export class TaskBook {
-  protected readonly state: PlanningState;
-  protected readonly limits: PlanningLimits;
-  protected readonly budget: PlannerBudget;
-  readonly desk: ApprovalDesk;
-
-  constructor(limits: PlanningLimits, carried?: unknown) {
-    const { tasks, ...others } = structured((carried ?? NOTHING) as CarriedTasks);
-    this.state = { ...others, tasks: unpackTasks(tasks) };
-    this.limits = { ...limits, ...this.state.limits };
-    this.desk = new ApprovalDesk(this.state.approvals);
-    this.budget = new PlannerBudget(limits.budget ?? {}, limits.maxOutputTokens ?? 0, this.state.budget);
+  constructor(packed: readonly PackedTask[] = [], { retries, conflicts, peak }: Partial<Counts> = {}) {
+    this.tasks = unpackTasks(packed);
+    this.counts = { retries: retries ?? 0, conflicts: conflicts ?? 0, peak: peak ?? 0 };
   }
 
-  /** What is carried on: tasks that have ended take what the rest leaves. */
-  toJSON(): CarriedTasks {
-    const approvals = this.desk.toJSON();
-    const asked = approvals.waiting.length + approvals.verdicts.length > 0;
-    const { tasks, ...others } = { ...this.state, budget: this.budget.toJSON(), ...(asked ? { approvals } : {}) };
-    return { ...others, tasks: packTasks(tasks, MAX_STATE_CHARS - JSON.stringify(others).length) };
+  /** As they are carried on: tasks that have ended take no more than `room` characters leave. */
+  pack(room: number): PackedTask[] {
+    return packTasks(this.tasks, room);
   }
 
-  get closing(): PlanningState['closing'] {
-    return this.state.closing;
-  }
-  /** The total and what of it is spent; undefined where nothing is limited. */
-  get budgetSeen(): { total: Budget; spent: Spent } | undefined {
-    return this.budget.isLimited ? this.budget.seen : undefined;
+  get records(): readonly TaskRecord[] {
+    return this.tasks;
   }
 
-  /** What may have been spent besides what was measured, at most. */
-  get estimated(): Budget | undefined {
-    const besides = reduced(this.budget.seen.spent, spentOf(this.state.metrics));
-    const { tokens = 0, usd = 0 } = besides;
-    return tokens > 0 || usd > INEXACT_USD ? besides : undefined;
+  /** Of the whole run: attempts after the first, conflicts of landings, and the most tasks that were at work at once. */
+  get totals(): Readonly<Counts> {
+    return this.counts;
   }
 
-  get tasks(): readonly TaskRecord[] {
-    return this.state.tasks;
-  }
-  get scratchpad(): Scratchpad {
-    return this.state.scratchpad;
-  }
-  get metrics(): AgentMetrics {
-    return this.state.metrics;
-  }
-  get paused(): Paused | undefined {
-    return this.state.paused;
-  }
-  get refused(): string | undefined {
-    return this.state.refused;
-  }
-  get guidance(): readonly string[] {
-    return this.state.guidance;
+  find(id: string): TaskRecord | undefined {
+    return this.tasks.find(({ spec }) => spec.id === id);
   }
 
-  planningInput(): PlanningInput {
-    const { tasks, done, planned, news, unplanned } = this.state;
-    const input = {
-      planned,
-      done,
-      active: tasks.filter(isActive).length,
-      pending: tasks.filter((task) => task.status === 'pending').length,
-      queued: tasks.filter((task) => task.branch === 'queued').length,
-      maxWorkers: this.limits.maxWorkers,
-      newHandoffs: news.handoffs.length,
-      newTroubles: news.troubles,
-      steering: news.steering.length,
-      replanAfter: this.limits.replanAfter,
-    };
-    return unplanned === true ? { ...input, newHandoffs: 0, newTroubles: 0, steering: 0 } : input;
+  /** Throws where there is none: whoever asks has the id from this table. */
+  get(id: string): TaskRecord {
+    const task = this.find(id);
+    if (task === undefined) throw terminal(FailureType.Invariant, `this run has no task "${id}"`);
+    return task;
   }
 
-  /** Whether nothing is under way that holds a part of the budget. */
-  protected get isIdle(): boolean {
-    const { active, queued } = this.planningInput();
-    return active + queued + (this.state.winding?.length ?? 0) === 0;
+  /** The subplanners that work for this planner now. */
+  divisions(): Chain[] {
+    return this.tasks.flatMap((task) =>
+      isDivision(task) && task.attempt.child !== undefined ? [task.attempt.child] : [],
+    );
   }
 
-  totals(): Pick<PlanningState, 'planned' | 'retries' | 'conflicts' | 'peak' | 'done'> {
-    const { planned, retries, conflicts, peak, done } = this.state;
-    return { planned, retries, conflicts, peak, done };
+  add(task: TaskRecord): void {
+    this.tasks.push(task);
   }
 
-  /** Nothing more is begun; what is under way ends. */
-  closeFor(by: ClosedBy, reason: string): void {
-    this.state.closing = { by, reason };
-    for (const task of this.state.tasks) if (task.status === 'pending') this.close(task, reason);
+  countRetries(more: number): void {
+    this.counts.retries += more;
   }
 
-  protected spent(metrics: AgentMetrics): void {
-    this.state.metrics = addMetrics(this.state.metrics, metrics);
-    if (!this.budget.warns()) return;
-    const { total, spent } = this.budget.seen;
-    this.trouble(RUN_TEXT.budgetNear(total, spent));
+  countConflicts(more: number): void {
+    this.counts.conflicts += more;
   }
 
-  protected taskSpent(task: TaskRecord, used: Used, holder = holderOf(task)): void {
-    const { metrics } = used;
-    this.budget.spent(holder, used);
-    const { tokens = 0, costUsd = 0, durationMs = 0 } = task.used ?? {};
-    task.used = {
+  /** So many are at work. */
+  countAtWork(now: number = this.tasks.filter(isActive).length): void {
+    this.counts.peak = Math.max(this.counts.peak, now);
+  }
+
+  /** Its agents have used this. */
+  used(task: TaskRecord, { metrics }: Used): void {
+    const { tokens = 0, costUsd = 0, durationMs = 0 } = task.outcome.used ?? {};
+    task.outcome.used = {
       tokens: tokens + metrics.inputTokens + metrics.outputTokens,
       costUsd: costUsd + metrics.costUsd,
       durationMs: durationMs + metrics.durationMs,
     };
-    this.spent(metrics);
   }
 
-  protected settleFailed(task: TaskRecord, reason: string): void {
-    task.reason = reason;
-    if (task.givenUp === undefined) this.trouble(RUN_TEXT.failed(task.spec.id, task.attempt, reason));
-    else this.event(RUN_TEXT.cancelledTask(task.spec.id, task.givenUp.reason));
-    this.settle(task);
+  move(task: TaskRecord, ...through: TaskStatus[]): void {
+    for (const next of through) task.status = nextTaskStatus(task.status, next);
   }
 
-  protected close(task: TaskRecord, reason: string): void {
-    task.status = nextTaskStatus(task.status, 'cancelled');
-    task.reason = reason;
-    this.settle(task);
+  moveBranch(task: TaskRecord, ...through: BranchState[]): void {
+    for (const next of through) task.branch = nextBranchState(task.branch, next);
   }
 
-  /** Nothing more happens to it by itself: it shrinks, and where it did not land it can be tried again. */
-  protected settle(task: TaskRecord): void {
-    if (isDone(task)) {
-      delete task.left;
-      delete task.whole;
-    } else {
-      task.lostIn = this.state.planned;
-      task.whole = task.spec;
-      this.forgetOldest();
-    }
-    shrink(task);
+  /**
+   * The work is to be done once more, by a fresh attempt, which has only what is named here. `uncounted`: the attempt
+   * before it was no failure of the task.
+   */
+  retry(
+    task: TaskRecord,
+    next: Pick<Attempt, 'heardAt' | 'previous' | 'release' | 'givenUp'>,
+    { uncounted = false }: { uncounted?: boolean } = {},
+  ): void {
+    this.move(task, 'pending');
+    const { previous } = next;
+    task.attempt = present({
+      ...next,
+      number: task.attempt.number + 1,
+      previous:
+        previous === undefined ? undefined : { ...previous, summary: previous.summary.slice(0, MAX_PREVIOUS_CHARS) },
+    });
+    if (uncounted) task.tries.uncounted += 1;
+  }
+
+  /** As `retry`, of a task that has settled without having landed: its tries are counted anew. */
+  revive(task: TaskRecord, next: Pick<Attempt, 'heardAt' | 'previous' | 'release'>): void {
+    const { loss, heldWork, ...outcome } = task.outcome;
+    const { begun, number } = task.attempt;
+    this.retry(task, next);
+    if (task.branch !== 'none') this.moveBranch(task, 'none');
+    task.spec = loss?.spec ?? task.spec;
+    // The number of an attempt that never started is still free.
+    if (begun !== true) task.attempt.number = number;
+    task.tries = { earlier: task.attempt.number - 1, uncounted: 0, overtaken: 0 };
+    task.outcome = next.release === undefined ? outcome : { ...outcome, heldWork };
+  }
+
+  /** A task that is given up, for this reason. */
+  cancel(task: TaskRecord, loss: Loss & { reason: string }): void {
+    this.move(task, 'cancelled');
+    this.settle(task, loss);
+  }
+
+  cancelPending(reason: string): void {
+    for (const task of this.tasks) if (task.status === 'pending') this.cancel(task, { reason });
+  }
+
+  /** Nothing more happens to it by itself. @param loss why it did not land, where it did not. */
+  settle(task: TaskRecord, loss: Loss = {}): void {
+    const { number, heardAt, release, begun } = task.attempt;
+    const { outcome, spec } = task;
+    if (isDone(task)) delete outcome.work;
+    else outcome.loss = present({ ...loss, reason: loss.reason?.slice(0, MAX_WORDS_CHARS), spec });
+    if (outcome.landed?.warning !== undefined)
+      outcome.landed = { ...outcome.landed, warning: outcome.landed.warning.slice(0, MAX_WORDS_CHARS) };
+    task.spec = reportedSpec(spec);
+    task.attempt = present({ number, heardAt, release, begun });
+    task.tries = { ...task.tries, overtaken: 0 };
+    this.forgetOldest();
   }
 
   private forgetOldest(): void {
-    const kept = this.state.tasks.filter(({ whole }) => whole !== undefined);
-    let chars = kept.reduce((sum, { whole }) => sum + JSON.stringify(whole).length, 0);
-    for (const task of kept) {
-      if (chars <= MAX_WHOLE_CHARS) return;
-      chars -= JSON.stringify(task.whole).length;
-      delete task.whole;
+    const repeatable = this.tasks.flatMap(({ outcome: { loss } }) =>
+      loss?.spec === undefined ? [] : [{ loss, chars: JSON.stringify(loss.spec).length }],
+    );
+    let all = repeatable.reduce((sum, { chars }) => sum + chars, 0);
+    for (const { loss, chars } of repeatable) {
+      if (all <= MAX_REPEATABLE_CHARS) return;
+      all -= chars;
+      delete loss.spec;
     }
   }
-
-  protected event(text: string): void {
-    News.event(this.state.news, text);
-  }
-
-  protected trouble(text: string): void {
-    News.trouble(this.state.news, text);
-  }
-
-  protected find(id: string): TaskRecord {
-    const task = this.state.tasks.find(({ spec }) => spec.id === id);
-    if (task === undefined) throw terminal(FailureType.Invariant, `this run has no task "${id}"`);
-    return task;
-  }
-}
-
-/** Who holds a task's reservation: each attempt has one of its own. */
-export const holderOf = ({ spec, attempt }: TaskRecord): string => `${spec.id}.${attempt}`;
-
-/** A copy that shares nothing with the input (the workflow sandbox has no structuredClone). */
-function structured(state: CarriedTasks): CarriedTasks {
-  return JSON.parse(JSON.stringify(state)) as CarriedTasks;
 }

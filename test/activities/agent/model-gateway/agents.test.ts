@@ -75,7 +75,7 @@ describe('Claude Code', () => {
 
 it('what people say stands at one place in a body that passes through, never between a call and its result', async () => {
   const inbox: AgentMessage[] = [];
-  const { url, provider } = await setUp('anthropic', { text: 'yes' }, { said: () => Promise.resolve(inbox) });
+  const { url, provider } = await setUp('anthropic', { text: 'yes' }, { messages: () => Promise.resolve(inbox) });
   const round = (id: string) => [
     { role: 'assistant', content: [{ type: 'tool_use', id, name: 'look', input: {} }] },
     { role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content: 'x' }] },

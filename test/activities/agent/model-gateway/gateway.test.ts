@@ -185,7 +185,7 @@ it('refuses the call that the budget of the run does not have room for, before i
 
 it('tells what people say once it is asked something, in every request from then on, and who was told', async () => {
   const inbox: AgentMessage[] = [];
-  const { openai, provider, gateway } = await setUp('openai', CALLING, { said: () => Promise.resolve(inbox) });
+  const { openai, provider, gateway } = await setUp('openai', CALLING, { messages: () => Promise.resolve(inbox) });
   const first: OpenAI.ChatCompletionMessageParam = { role: 'user', content: 'go' };
   const create = (messages: OpenAI.ChatCompletionMessageParam[]) =>
     openai.chat.completions.create({ model: 'm', messages });
@@ -196,5 +196,5 @@ it('tells what people say once it is asked something, in every request from then
   expect(said()).toEqual(['go', expect.stringContaining('Use tabs.')]);
   await create([first, { role: 'assistant', content: 'Yes.' }, { role: 'user', content: 'further' }]);
   expect(said()).toEqual(['go', expect.stringContaining('Use tabs.'), 'Yes.', 'further']);
-  expect(gateway.told).toEqual(['s1']);
+  expect(gateway.deliveredIds).toEqual(['s1']);
 });

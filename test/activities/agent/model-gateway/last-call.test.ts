@@ -3,8 +3,8 @@ import { LastCall } from '../../../../src/activities/agent/model-gateway/last-ca
 
 describe('what an external agent was answered', () => {
   test('is nothing where it asked nothing', () => {
-    const { answered, said, unanswered } = new LastCall();
-    expect([answered, said, unanswered]).toEqual([0, undefined, undefined]);
+    const { answered, newestText, unanswered } = new LastCall();
+    expect([answered, newestText, unanswered]).toEqual([0, undefined, undefined]);
   });
 
   test('is the newest answer that says something', () => {
@@ -12,7 +12,7 @@ describe('what an external agent was answered', () => {
     calls.begin(true).answered('First.', 1);
     calls.begin(true).answered(' Done. ', 0);
     calls.begin(true).answered('', 1);
-    expect([calls.said, calls.answered, calls.unanswered]).toEqual(['Done.', 3, undefined]);
+    expect([calls.newestText, calls.answered, calls.unanswered]).toEqual(['Done.', 3, undefined]);
   });
 
   test('is not all where the last call was refused, and all again once another was answered', () => {
@@ -43,13 +43,13 @@ describe('what an external agent was answered', () => {
     calls.begin(true).answered('Done.', 0);
     title.answered('A title', 0);
     calls.begin(false).failed('It is 400.');
-    expect([calls.said, calls.answered, calls.unanswered]).toEqual(['Done.', 2, undefined]);
+    expect([calls.newestText, calls.answered, calls.unanswered]).toEqual(['Done.', 2, undefined]);
   });
 
   test('is judged by all calls of one that never offers tools', () => {
     const calls = new LastCall();
     calls.begin(false).answered('An edit.', 0);
-    expect(calls.said).toBe('An edit.');
+    expect(calls.newestText).toBe('An edit.');
     calls.begin(false).failed('It is 400.');
     expect(calls.unanswered).toBe('It is 400.');
   });

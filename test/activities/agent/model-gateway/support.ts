@@ -23,7 +23,7 @@ afterEach(() => {
 export async function setUp(
   behind: 'openai' | 'anthropic',
   answer: ScriptedAnswer,
-  options: { limits?: Limits; budget?: Budget; said?: () => Promise<AgentMessage[]> } = {},
+  options: { limits?: Limits; budget?: Budget; messages?: () => Promise<AgentMessage[]> } = {},
 ): Promise<{ provider: LlmServer; gateway: ModelGateway; openai: OpenAI; anthropic: Anthropic; url: string }> {
   const provider = await startLlmServer({ answer: () => answer });
   const models = createModels({
@@ -37,7 +37,7 @@ export async function setUp(
     maxOutputTokens: 2_000,
     limits: options.limits ?? LIMITS,
     budget: options.budget,
-    ...(options.said === undefined ? {} : { said: options.said }),
+    ...(options.messages === undefined ? {} : { messages: options.messages }),
     ask: (request) =>
       models.complete({
         ...request,

@@ -38,22 +38,22 @@ function planned(tasks: TaskSpec[], limits: object = {}, held = false): PlannerS
 }
 
 function start(state: PlannerState): string[] {
-  return state.ready().map(({ spec: { id }, attempt }) => {
-    state.assigned(id, 0);
-    state.started(id, chain(id, attempt));
-    return `${id}.${attempt}`;
+  return state.dispatch.ready().map(({ spec: { id }, attempt: { number } }) => {
+    state.events.assigned(id, 0);
+    state.events.started(id, chain(id, number));
+    return `${id}.${number}`;
   });
 }
 
 function ends(state: PlannerState, id: string, what: Handoff, { attempt = 1, queued = false } = {}): void {
   const sender = chain(id, attempt);
-  state.handoff({ id: `${sender.firstRunId}/handoff`, sender, taskId: id, attempt, handoff: what, queued }, 1);
+  state.events.handoff({ id: `${sender.firstRunId}/handoff`, sender, taskId: id, attempt, handoff: what, queued }, 1);
 }
 
 function lands(state: PlannerState, id: string, outcome: BranchOutcome, attempt = 1): void {
   const sender = chain(id, attempt);
   const ids = { id: `${sender.firstRunId}/outcome`, sender, taskId: id, attempt };
-  state.outcome({ ...ids, outcome, conflictMetrics: NO_METRICS, conflicts: 0 }, 2);
+  state.events.outcome({ ...ids, outcome, conflictMetrics: NO_METRICS, conflicts: 0 }, 2);
 }
 
 const taskOf = (state: PlannerState, id: string) => state.tasks.find((task) => task.spec.id === id);
@@ -78,24 +78,28 @@ describe('releasing', () => {
 
   test('held work is carried, shown, and goes to its next attempt with the reason, and dependents come back', () => {
     const before = holding(spec('b', ['a']));
-    expect(before.ready()).toEqual([]);
+    expect(before.dispatch.ready()).toEqual([]);
     const state = carried(before);
     expect(reportTasks(state.tasks)).toMatchObject([{ id: 'a', held: 'tamper' }, { status: 'cancelled' }]);
-    const { retries } = state.totals();
-    expect(state.whyNotReleased('a')).toBeUndefined();
-    expect(state.release('a', 'as agreed', 5)).toEqual(['b']);
-    expect(taskOf(state, 'a')).toMatchObject({ status: 'pending', heldWork: HELD, released: 'as agreed', attempt: 2 });
-    expect(taskOf(state, 'a')?.previous).toBeUndefined();
+    const { retries } = state.table.totals;
+    expect(state.commands.whyNotReleased('a')).toBeUndefined();
+    expect(state.commands.release('a', 'as agreed', 5)).toEqual(['b']);
+    expect(taskOf(state, 'a')).toMatchObject({
+      status: 'pending',
+      outcome: { heldWork: HELD },
+      attempt: { number: 2, release: 'as agreed' },
+    });
+    expect(taskOf(state, 'a')?.attempt.previous).toBeUndefined();
     // Of the two, only `b` is done once more.
-    expect(state.totals().retries).toBe(retries + 1);
+    expect(state.table.totals.retries).toBe(retries + 1);
     expect(state.planningInput().newTroubles).toBe(0);
     expect(start(state)).toEqual(['a.2']);
-    expect(state.whyNotReleased('a')).toBe(PLANNER_TEXT.notHeld('a', 'running'));
+    expect(state.commands.whyNotReleased('a')).toBe(PLANNER_TEXT.notHeld('a', 'running'));
     ends(state, 'a', { ...handoff('complete', SHA), held: HELD }, { attempt: 2, queued: true });
-    expect(state.whyNotReleased('a')).toBe(PLANNER_TEXT.notHeld('a', 'waiting to land'));
+    expect(state.commands.whyNotReleased('a')).toBe(PLANNER_TEXT.notHeld('a', 'waiting to land'));
     expect(reportTasks(state.tasks)[0]).not.toHaveProperty('held');
     lands(state, 'a', { kind: 'landed', commit: SHA }, 2);
-    expect(state.whyNotReleased('a')).toBe(PLANNER_TEXT.notHeld('a', 'landed'));
+    expect(state.commands.whyNotReleased('a')).toBe(PLANNER_TEXT.notHeld('a', 'landed'));
     expect(reportTasks(state.tasks)[0]).toMatchObject({ branch: 'landed', released: 'as agreed' });
     expect(start(state)).toEqual(['b.1']);
   });
@@ -104,32 +108,52 @@ describe('releasing', () => {
     const again = { ...HELD, by: 'guard' as const, ref: 'refs/agentswarm/runs/run/a.2.conflict-1' };
     for (const held of [again, undefined]) {
       const state = holding();
-      state.release('a', '', 5);
+      state.commands.release('a', '', 5);
       start(state);
       ends(state, 'a', { ...handoff('complete', SHA), held: HELD }, { attempt: 2, queued: true });
       const outcome = { kind: 'ejected' as const, reason: 'no', ref: HELD.ref, refused: false };
       lands(state, 'a', { ...outcome, ...(held === undefined ? {} : { held }) }, 2);
       expect(reportTasks(state.tasks)[0]?.held).toBe(held?.by);
-      expect(taskOf(state, 'a')?.released).toBe(held === undefined ? '' : undefined);
+      expect(taskOf(state, 'a')?.attempt.release).toBe(held === undefined ? '' : undefined);
       // A retry by an agent begins from the commit that the remote has.
-      state.retry('a', undefined, 6);
-      expect(taskOf(state, 'a')?.previous).toMatchObject({ commit: SHA, ref: HELD.ref });
-      expect(taskOf(state, 'a')).not.toHaveProperty('heldWork');
+      state.commands.retry('a', undefined, 6);
+      expect(taskOf(state, 'a')?.attempt.previous).toMatchObject({ commit: SHA, ref: HELD.ref });
+      expect(taskOf(state, 'a')?.outcome.heldWork).toBeUndefined();
     }
+  });
+
+  test('is tried once more where its attempt ended without a word, or its id was taken', () => {
+    const state = holding();
+    state.commands.limit({ maxAttempts: 3 });
+    state.commands.release('a', 'as agreed', 5);
+    state.dispatch.ready();
+    state.events.assigned('a', 6);
+    state.events.notStarted('a', 'taken');
+    expect(start(state)).toEqual(['a.3']);
+    state.events.found('a', chain('a', 3), { kind: 'failed', reason: 'terminated' }, 7);
+    expect(taskOf(state, 'a')).toMatchObject({
+      attempt: { number: 4, release: 'as agreed' },
+      outcome: { heldWork: HELD },
+    });
+    start(state);
+    ends(state, 'a', handoff('failed'), { attempt: 4 });
+    // What an agent is to do anew is released no more.
+    expect(taskOf(state, 'a')?.attempt.release).toBeUndefined();
+    expect(taskOf(state, 'a')?.outcome.heldWork).toBeUndefined();
   });
 
   test('work that is not held, or of a run that begins nothing more, is refused with the reason', () => {
     const state = holding(spec('c'));
     ends(state, 'c', handoff('blocked', SHA));
-    expect(state.whyNotReleased('c')).toBe(PLANNER_TEXT.notHeld('c', 'failed'));
-    expect(state.whyNotReleased('z')).toBe(PLANNER_TEXT.noTask('z'));
+    expect(state.commands.whyNotReleased('c')).toBe(PLANNER_TEXT.notHeld('c', 'failed'));
+    expect(state.commands.whyNotReleased('z')).toBe(PLANNER_TEXT.noTask('z'));
     state.closeFor('person', 'enough');
-    expect(state.whyNotReleased('a')).toBe(PLANNER_TEXT.closing('enough'));
+    expect(state.commands.whyNotReleased('a')).toBe(PLANNER_TEXT.closing('enough'));
   });
 
   test('what is held outlives the cuts of a state that is too long', () => {
     const packed = packTasks(holding().tasks, 10);
-    expect(unpackTasks(JSON.parse(JSON.stringify(packed)) as typeof packed)[0]?.heldWork).toEqual(HELD);
+    expect(unpackTasks(JSON.parse(JSON.stringify(packed)) as typeof packed)[0]?.outcome.heldWork).toEqual(HELD);
   });
 });
 
@@ -138,16 +162,16 @@ describe('trying again', () => {
     const state = planned([spec('a'), spec('b', ['a']), spec('c', ['b'])]);
     start(state);
     ends(state, 'a', handoff('failed', SHA));
-    expect(state.ready()).toEqual([]);
+    expect(state.dispatch.ready()).toEqual([]);
     expect(state.tasks.map(({ status }) => status)).toEqual(['failed', 'cancelled', 'cancelled']);
 
     const later = carried(state);
-    expect(later.whyNotRetried('b')).toBe(PLANNER_TEXT.dependsOnLost('b', 'a'));
-    expect(later.whyNotRetried('a')).toBeUndefined();
-    expect(later.retry('a', 'mind the gap', 5)).toEqual(['a', 'b', 'c']);
+    expect(later.commands.whyNotRetried('b')).toBe(PLANNER_TEXT.dependsOnLost('b', 'a'));
+    expect(later.commands.whyNotRetried('a')).toBeUndefined();
+    expect(later.commands.retry('a', 'mind the gap', 5)).toEqual(['a', 'b', 'c']);
     expect(taskOf(later, 'a')?.spec).toEqual(spec('a'));
-    expect(taskOf(later, 'a')?.previous).toMatchObject({ commit: SHA, ref: 'refs/agentswarm/runs/run/a.1' });
-    expect(taskOf(later, 'a')?.previous?.summary).toContain('mind the gap');
+    expect(taskOf(later, 'a')?.attempt.previous).toMatchObject({ commit: SHA, ref: 'refs/agentswarm/runs/run/a.1' });
+    expect(taskOf(later, 'a')?.attempt.previous?.summary).toContain('mind the gap');
     // What never started has its first attempt still before it.
     expect(start(later)).toEqual(['a.2']);
     ends(later, 'a', handoff('complete'), { attempt: 2 });
@@ -163,12 +187,12 @@ describe('trying again', () => {
       ends(state, 'a', handoff('failed'), { attempt });
     }
     expect(taskOf(state, 'a')?.status).toBe('failed');
-    state.retry('a', undefined, 5);
+    state.commands.retry('a', undefined, 5);
     for (const attempt of [3, 4]) {
       expect(start(state)).toEqual([`a.${attempt}`]);
       ends(state, 'a', handoff('failed'), { attempt });
     }
-    expect(taskOf(state, 'a')).toMatchObject({ status: 'failed', attempt: 4 });
+    expect(taskOf(state, 'a')).toMatchObject({ status: 'failed', attempt: { number: 4 } });
   });
 
   test('what conflicts is done anew on the branch; what was ejected goes on from its commit', () => {
@@ -183,13 +207,13 @@ describe('trying again', () => {
         kind === 'conflicted'
           ? { kind, files: ['x.ts'], ref: 'refs/x' }
           : { kind, reason: 'red', ref: 'refs/x', refused: false };
-      state.outcome(
+      state.events.outcome(
         { id: 'o', sender: chain('a'), taskId: 'a', attempt: 1, outcome, conflictMetrics: NO_METRICS, conflicts: 0 },
         2,
       );
-      state.retry('a', undefined, 3);
-      expect(taskOf(state, 'a')).toMatchObject({ status: 'pending', branch: 'none', attempt: 2 });
-      expect(taskOf(state, 'a')?.previous?.commit).toBe(commit);
+      state.commands.retry('a', undefined, 3);
+      expect(taskOf(state, 'a')).toMatchObject({ status: 'pending', branch: 'none', attempt: { number: 2 } });
+      expect(taskOf(state, 'a')?.attempt.previous?.commit).toBe(commit);
     }
   });
 
@@ -198,18 +222,18 @@ describe('trying again', () => {
     start(state);
     ends(state, 'a', handoff('complete'));
     ends(state, 'old', handoff('failed'));
-    expect(state.whyNotRetried('a')).toBe(PLANNER_TEXT.notLost('a', 'complete'));
-    expect(state.whyNotRetried('b')).toBe(PLANNER_TEXT.notLost('b', 'running'));
-    expect(state.whyNotRetried('x')).toBe(PLANNER_TEXT.noTask('x'));
-    expect(state.whyNotRetried('old')).toBeUndefined();
+    expect(state.commands.whyNotRetried('a')).toBe(PLANNER_TEXT.notLost('a', 'complete'));
+    expect(state.commands.whyNotRetried('b')).toBe(PLANNER_TEXT.notLost('b', 'running'));
+    expect(state.commands.whyNotRetried('x')).toBe(PLANNER_TEXT.noTask('x'));
+    expect(state.commands.whyNotRetried('old')).toBeUndefined();
     const tasks = ['p', 'q', 'r'].map((id) => ({ ...spec(id), description: `${id} ${'x'.repeat(19_900)}` }));
     state.applyPlan({ scratchpad: SCRATCHPAD, tasks, done: true }, 2);
     start(state);
     for (const { id } of tasks) ends(state, id, handoff('failed'));
-    expect(state.whyNotRetried('old')).toBe(PLANNER_TEXT.forgotten('old'));
-    expect(state.whyNotRetried('r')).toBeUndefined();
+    expect(state.commands.whyNotRetried('old')).toBe(PLANNER_TEXT.forgotten('old'));
+    expect(state.commands.whyNotRetried('r')).toBeUndefined();
     state.closeFor('person', 'enough');
-    expect(state.whyNotRetried('r')).toBe(PLANNER_TEXT.closing('enough'));
+    expect(state.commands.whyNotRetried('r')).toBe(PLANNER_TEXT.closing('enough'));
   });
 });
 
@@ -217,16 +241,62 @@ describe('an end in good order', () => {
   test('who is given up may hand off, is not tried again, and is overdue after its time', () => {
     const state = planned([spec('a'), spec('b'), spec('c', ['a'])], { maxAttempts: 3 });
     start(state);
-    for (const id of ['a', 'b', 'c']) state.giveUp(id, 'late', 1_000);
+    for (const id of ['a', 'b', 'c']) state.commands.giveUp(id, 'late', 1_000);
     expect(state.tasks.map(({ status }) => status)).toEqual(['running', 'running', 'cancelled']);
     ends(state, 'a', handoff('partial', SHA));
-    expect(taskOf(state, 'a')).toMatchObject({ status: 'failed', attempt: 1, ref: 'refs/agentswarm/runs/run/a.1' });
-    expect(state.overdue(999)).toEqual([]);
-    expect(state.nextOverdue).toBe(1_000);
-    expect(carried(state).overdue(1_000)).toEqual([{ id: 'b', reason: 'late' }]);
+    expect(taskOf(state, 'a')).toMatchObject({
+      status: 'failed',
+      attempt: { number: 1 },
+      outcome: { ref: 'refs/agentswarm/runs/run/a.1' },
+    });
+    expect(state.commands.overdue(999)).toEqual([]);
+    expect(state.commands.nextOverdue).toBe(1_000);
+    expect(carried(state).commands.overdue(1_000)).toEqual([{ id: 'b', reason: 'late' }]);
     ends(state, 'b', handoff('complete', SHA), { queued: true });
     expect(taskOf(state, 'b')?.branch).toBe('queued');
-    expect(state.nextOverdue).toBe(Infinity);
+    expect(state.commands.nextOverdue).toBe(Infinity);
+  });
+});
+
+describe('a fresh attempt', () => {
+  test('of a task that a division had given back to one agent is no division', () => {
+    const state = planned([spec('a')], { maxAttempts: 3 });
+    const [first] = state.dispatch.ready();
+    state.events.assigned('a', 0);
+    state.events.started('a', chain('a'), true);
+    expect(first?.attempt.lent).toBeDefined();
+    expect(state.table.divisions()).toEqual([chain('a')]);
+    const message = { id: 'm', sender: chain('a'), taskId: 'a', attempt: 1, handoff: handoff('failed'), queued: false };
+    state.events.handoff({ ...message, direct: true }, 1);
+    expect(start(state)).toEqual(['a.2']);
+    expect(state.table.divisions()).toEqual([]);
+    expect(taskOf(state, 'a')).toMatchObject({ direct: true, status: 'running' });
+  });
+
+  test('has nothing of the one before but what it goes on from', () => {
+    const state = planned([spec('a')], { maxAttempts: 2 });
+    start(state);
+    const checks = [{ name: 'types', status: 'failed' as const }];
+    ends(state, 'a', { ...handoff('failed', SHA), checks });
+    expect(taskOf(state, 'a')?.attempt).toEqual({
+      number: 2,
+      heardAt: 1,
+      previous: { summary: 'failed indeed', commit: SHA, ref: 'refs/agentswarm/runs/run/a.1' },
+    });
+    expect(reportTasks(state.tasks)[0]?.criteria).toEqual({ met: 0, of: 1, failed: ['types'] });
+    start(state);
+    ends(state, 'a', handoff('failed'), { attempt: 2 });
+    // Nobody has checked that handoff.
+    expect(reportTasks(state.tasks)[0]).not.toHaveProperty('criteria');
+  });
+
+  test('that a person has given up while it was being started stays so under its next number', () => {
+    const state = planned([spec('a')]);
+    state.dispatch.ready();
+    state.events.assigned('a', 0);
+    state.commands.giveUp('a', 'late', 1_000);
+    state.events.notStarted('a', 'taken');
+    expect(taskOf(state, 'a')?.attempt).toMatchObject({ number: 2, givenUp: { reason: 'late', until: 1_000 } });
   });
 });
 
@@ -234,9 +304,9 @@ describe('limits', () => {
   test('changed limits hold at once, and after a continue-as-new', () => {
     const state = planned([spec('a'), spec('b'), spec('c')], { maxWorkers: 1 });
     expect(start(state)).toEqual(['a.1']);
-    state.limit({ maxWorkers: 2, maxAttempts: 5 });
+    state.commands.limit({ maxWorkers: 2, maxAttempts: 5 });
     expect(start(carried(state, { maxWorkers: 1 }))).toEqual(['b.1']);
-    expect(carried(state).tuned).toEqual({ maxWorkers: 2, maxAttempts: 5 });
+    expect(carried(state).limits.tuned).toEqual({ maxWorkers: 2, maxAttempts: 5 });
   });
 
   test('less than is spent is refused; more lets a run go on that ended for want of it', () => {
@@ -244,34 +314,34 @@ describe('limits', () => {
     start(state);
     ends(state, 'a', handoff('complete'));
     state.closeWhenSpent();
-    expect(state.closing?.by).toBe('budget');
-    expect(state.whyNotLimited({ budget: { usd: 0.5 } })).toContain('$1.00');
-    expect(state.whyNotLimited({ budget: { usd: 2 } })).toBeUndefined();
-    state.limit({ budget: { usd: 2 } });
-    expect(state.closing).toBeUndefined();
-    expect(carried(state, { budget: { usd: 1 } }).budgetSeen?.total).toEqual({ usd: 2 });
+    expect(state.status.closing?.by).toBe('budget');
+    expect(state.commands.whyNotLimited({ budget: { usd: 0.5 } })).toContain('$1.00');
+    expect(state.commands.whyNotLimited({ budget: { usd: 2 } })).toBeUndefined();
+    state.commands.limit({ budget: { usd: 2 } });
+    expect(state.status.closing).toBeUndefined();
+    expect(carried(state, { budget: { usd: 1 } }).budget.limitedTo?.total).toEqual({ usd: 2 });
   });
 });
 
 describe('plans that wait', () => {
   test('nothing of a held plan starts before it is approved, what people add does', () => {
     const state = planned([spec('a')], {}, true);
-    state.add(spec('mine'), 1);
-    expect([...state.heldPlans().keys()]).toEqual(['plan-1']);
+    state.commands.add(spec('mine'), 1);
+    expect([...state.commands.unapprovedPlans().keys()]).toEqual(['plan-1']);
     const later = carried(state);
     expect(start(later)).toEqual(['mine.1']);
-    later.planDecided('plan-1', { approved: true, reason: '' });
+    later.commands.planDecided('plan-1', { approved: true, reason: '' });
     expect(start(later)).toEqual(['a.1']);
-    expect(later.heldPlans().size).toBe(0);
+    expect(later.commands.unapprovedPlans().size).toBe(0);
   });
 
   test('a rejected plan is cancelled, and its planner is asked for another at once, with the reason', () => {
     const state = planned([spec('a'), spec('b', ['a'])], {}, true);
-    state.planDecided('plan-1', { approved: false, reason: 'too much' });
+    state.commands.planDecided('plan-1', { approved: false, reason: 'too much' });
     expect(state.tasks.map(({ status }) => status)).toEqual(['cancelled', 'cancelled']);
     expect(state.planningInput().steering).toBe(1);
     expect(state.takeNews().steering[0]).toContain('too much');
-    state.planDecided('plan-1', { approved: true, reason: '' });
-    expect(state.ready()).toEqual([]);
+    state.commands.planDecided('plan-1', { approved: true, reason: '' });
+    expect(state.dispatch.ready()).toEqual([]);
   });
 });

@@ -1,10 +1,14 @@
 import { expect, test } from 'vitest';
 import { tasksToResume } from '../../../../src/workflows/planner/state/resume.ts';
-import type { TaskRecord } from '../../../../src/workflows/planner/state/task-record.ts';
+import { newTask, type TaskRecord } from '../../../../src/workflows/planner/state/task-record.ts';
 
 const task = (id: string, status: TaskRecord['status'], branch: TaskRecord['branch']): TaskRecord => ({
-  spec: { id, description: `Do ${id}. ${'x'.repeat(500)}`, scope: [], acceptance: [], priority: 5, dependsOn: [] },
-  ...{ status, branch, attempt: 1, heardAt: 0, conflicts: 0 },
+  ...newTask(
+    { id, description: `Do ${id}. ${'x'.repeat(500)}`, scope: [], acceptance: [], priority: 5, dependsOn: [] },
+    0,
+  ),
+  status,
+  branch,
 });
 
 test('a new conversation of a long run is told what is open or lost first, then the newest that is done, and how many are older', () => {

@@ -36,7 +36,7 @@ export type NewTree = {
   /** What stays until this one is in its place: the sandbox's record names it. */
   before?: CommitSha;
   /** Objects that the mirror has, with all that they name: they are not looked for here. */
-  known?: ReadonlySet<string>;
+  known?: Pick<ReadonlySet<string>, 'has'>;
 };
 
 const hashOf = (name: string): 'sha1' | 'sha256' => (name.length === 64 ? 'sha256' : 'sha1');

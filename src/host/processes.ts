@@ -1,6 +1,7 @@
 /** Which process of this host makes something: its number and when it began, as numbers are used again. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { isRunning } from '../../infra/lib/processes.mjs';
 
 export const Maker = z.object({
   pid: z.number().int(),
@@ -17,13 +18,7 @@ export const thisMaker = (): Maker => {
 
 /** Whether it still runs; one of whose start nothing is known is told by its number. */
 export function isAlive({ pid, started }: Maker): boolean {
-  if (started !== undefined) return startOf(pid) === started;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  return started === undefined ? isRunning(pid) : startOf(pid) === started;
 }
 
 /** Undefined where it does not run, or there is no /proc. The name before may hold anything, brackets too. */

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, test } from 'vitest';
-import { isAlive, thisMaker } from '../../../../src/activities/sandbox/state/maker.ts';
+import { isAlive, thisMaker } from '../../src/host/processes.ts';
 
 test('a process is known by when it began, not by a number that another one had', async () => {
   const maker = thisMaker();
