@@ -184,7 +184,6 @@ export const cliText = {
 
   repository: (root: string, bare: boolean) => `repository: ${root}${bare ? ' (bare)' : ''}`,
   linkedWorkTree: (root: string, tree: string) => `repository: ${root}, of which ${tree} is a work tree`,
-  folderInside: (root: string, folder: string) => `repository: ${root}, in which ${folder} is a folder`,
   notLookedAt: (why: string, remedy: string) => `${why}. ${remedy}`,
   startsFrom: (head: string, other: string, option: string | null) =>
     `the run starts from ${head}, the HEAD of the repository, not from ${other}${option === null ? '' : `: give ${option} for that`}`,

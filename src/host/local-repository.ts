@@ -4,7 +4,8 @@
  */
 import { existsSync } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
-import { basename, dirname, relative, resolve } from 'node:path';
+import { homedir } from 'node:os';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { GitError, GitPluginError, type SimpleGit, simpleGit } from 'simple-git';
 
@@ -54,7 +55,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const SILENT_MS = 30_000;
 
 /** The absolute path that a person means, be there something or not; null for what is on another host. */
-export function localPath(named: string, cwd: string): string | null {
+export function localPath(named: string, { cwd, env }: { cwd: string; env: Environment }): string | null {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(named)) {
     const url = URL.parse(named);
     // An encoded slash is in no path.
@@ -62,7 +63,10 @@ export function localPath(named: string, cwd: string): string | null {
   }
   const path = resolve(cwd, named);
   // As git has it, `host:path` is a path where there is one, or where a slash comes first.
-  return existsSync(path) || !/^[^/]+:/.test(named) ? path : null;
+  if (existsSync(path)) return path;
+  // A shell leaves it as it is within quotes.
+  if (/^~(?:\/|$)/.test(named)) return join(env.HOME ?? homedir(), named.slice(1));
+  return /^[^/]+:/.test(named) ? null : path;
 }
 
 /**

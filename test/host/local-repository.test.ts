@@ -245,10 +245,13 @@ const words = (line: string): string[] => line.match(/'[^']*'|\S+/g)?.map((word)
 test.each([
   ['sub/../repo', '/here/repo'],
   ['/repo', '/repo'],
+  ['~/repo', '/home/me/repo'],
   ['file:///a%20b/repo', '/a b/repo'],
   ['./host:x', '/here/host:x'],
   ['file://elsewhere/repo', null],
   ['file:///a%2Fb', null],
   ['https://host/x.git', null],
   ['git@host:x.git', null],
-])('%s means the path %s', (named, path) => expect(localPath(named, '/here')).toBe(path));
+])('%s means the path %s', (named, path) =>
+  expect(localPath(named, { cwd: '/here', env: { HOME: '/home/me' } })).toBe(path),
+);

@@ -14,7 +14,7 @@ export async function doctorCommand(
   options: CommonOptions & { json?: boolean },
 ): Promise<ExitCode> {
   const { io, dependencies } = context;
-  const path = localPath(named ?? '.', io.cwd);
+  const path = localPath(named ?? '.', io);
   if (path === null) throw usageError(doctorText.notLocal(String(named)));
   const loaded = await load(context);
   const repository = { path, named: named !== undefined };

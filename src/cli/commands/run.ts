@@ -31,7 +31,7 @@ export async function runCommand(context: SessionContext, options: RunOptions): 
 
 /** What of a person's own repository may be otherwise than they think; whether a run can use it is for the run to say. */
 async function sayRepository({ io }: SessionContext, { repo, base }: RunRequest, target: string): Promise<void> {
-  const path = localPath(repo, io.cwd);
+  const path = localPath(repo, io);
   if (path === null) return;
   const seen = await lookAtRepository(path, { env: io.env });
   const lines =
@@ -46,7 +46,6 @@ function* repositoryLines(
   { startsFromHead, target }: { startsFromHead: boolean; target: string },
 ): Generator<string> {
   if (workTree?.linked === true) yield cliText.linkedWorkTree(root, workTree.path);
-  else if (workTree !== null && workTree.folder !== '') yield cliText.folderInside(root, workTree.folder);
   else yield cliText.repository(root, bare);
   if (startsFromHead && workTree?.linked === true && workTree.branch !== head.branch) {
     const { branch, path } = workTree;
