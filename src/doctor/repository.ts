@@ -79,7 +79,7 @@ function changes({ path, changes: found }: WorkTree): Finding {
 function drift({ branch, drift: found }: WorkTree): Finding[] {
   if (found === null || branch === null) return [];
   const name = 'repository: upstream';
-  const text = `as of the last fetch ${branch} is ${found.ahead} commits ahead of ${found.upstream} and ${found.behind} behind`;
+  const text = `as of the last fetch ${branch} is ${found.ahead} ahead of ${found.upstream} and ${found.behind} behind it`;
   if (found.behind === 0) return [{ name, state: 'full', found: text }];
   const remedy = 'A run starts from the commits that are here: git pull first if it should have those of the upstream.';
   return [{ name, state: 'partly', found: text, remedy }];

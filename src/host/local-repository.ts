@@ -91,18 +91,22 @@ export async function lookAtRepository(
 
 async function facts(real: string, gitIn: (folder: string) => SimpleGit): Promise<LocalRepository> {
   const git = gitIn(real);
-  const ask = async (from: SimpleGit, ...argv: string[]) => (await from.raw(...argv)).replace(/\n$/, '');
-  const folder = async (option: string) => realpath(await ask(git, 'rev-parse', '--path-format=absolute', option));
-  const [gitDir, common] = await Promise.all([folder('--git-dir'), folder('--git-common-dir')]);
-  const repository = gitIn(common);
-  const [inWorkTree, shallow, ref, commit, listed, remotes] = await Promise.all([
-    ask(git, 'rev-parse', '--is-inside-work-tree'),
-    ask(git, 'rev-parse', '--is-shallow-repository'),
-    ask(repository, 'symbolic-ref', '--quiet', 'HEAD'),
-    ask(repository, 'rev-parse', '--verify', '--quiet', 'HEAD^{commit}'),
-    git.raw('worktree', 'list', '--porcelain', '-z'),
-    git.getRemotes(true),
+  const ask = async (...argv: string[]) => (await git.raw(...argv)).replace(/\n$/, '');
+  const folder = async (option: string) => realpath(await ask('rev-parse', '--path-format=absolute', option));
+  const [gitDir, common, inWorkTree, shallow, ref, listed, remotes] = await Promise.all([
+    folder('--git-dir'),
+    folder('--git-common-dir'),
+    ask('rev-parse', '--is-inside-work-tree'),
+    ask('rev-parse', '--is-shallow-repository'),
+    // Not HEAD, which is that of a linked work tree.
+    ask('symbolic-ref', '--quiet', 'main-worktree/HEAD'),
+    ask('worktree', 'list', '--porcelain', '-z'),
+    // getRemotes cuts a URL at its first space.
+    ask('remote', '--verbose'),
   ]);
+  // By its branch: git warns of a HEAD without a commit.
+  const tip = ref === '' ? 'main-worktree/HEAD' : ref;
+  const commit = await ask('rev-parse', '--verify', '--quiet', `${tip}^{commit}`);
   const trees = listed.split('\0\0').map((tree) => tree.split('\0'));
   const checkedOut = trees.flatMap((lines) => {
     const branch = valueOf(lines, 'branch refs/heads/');
@@ -127,7 +131,10 @@ async function facts(real: string, gitIn: (folder: string) => SimpleGit): Promis
             ...(await uncommitted(gitIn(top))),
           },
     checkedOut,
-    remotes: remotes.map(({ name, refs }) => ({ name, url: withoutUserInfo(refs.fetch) })),
+    remotes: [...remotes.matchAll(/^(\S+)\t(.*) \(fetch\)/gm)].map(([, name = '', url = '']) => ({
+      name,
+      url: withoutUserInfo(url),
+    })),
   };
 }
 

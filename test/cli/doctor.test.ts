@@ -54,7 +54,7 @@ describe('agentswarm doctor', { timeout: 60_000 }, () => {
     expect(ended.stdout).toContain('A run can start here.');
     expect(ended.code).toBe(0);
     // It is in no repository.
-    expect(ended.stdout).not.toContain('repository');
+    expect(ended.stdout).not.toMatch(/^\S+ +repository/m);
     for (const limit of ['memory', 'processes', 'open files', 'file size', 'CPU time', 'time', 'output', 'disk'])
       expect(ended.stdout).toMatch(new RegExp(`^(?:ok|partly) +limit: ${limit} +\\S`, 'm'));
     expect(ended.stdout).toMatch(/^ok +isolation +bubblewrap \d/m);

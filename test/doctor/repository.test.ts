@@ -41,7 +41,7 @@ test('an ordinary repository: what is not committed or not here yet, and what a 
     },
     'repository: upstream': {
       state: 'partly',
-      found: 'as of the last fetch main is 1 commits ahead of origin/main and 1 behind',
+      found: 'as of the last fetch main is 1 ahead of origin/main and 1 behind it',
       remedy,
     },
     'repository: checked out': {
