@@ -80,6 +80,16 @@ export default {
       to: { path: '^(src|infra|examples|bench|test|bin)/', pathNot: '^(src/shared|infra/lib)/' },
     },
     {
+      name: 'simple-git-looks-for-people-only',
+      comment:
+        'simple-git reads the repository that a person named, in src/host/*repository.ts, and serves the examples. What ' +
+        'activities do with git goes through src/activities/git/run-git.ts: bytes, standard input, a deadline that ends the ' +
+        'whole process group, and an environment in which nothing is left of where an agent can write.',
+      severity: 'error',
+      from: { pathNot: '^(src/host/(local-)?repository\\.ts$|examples/)' },
+      to: { path: 'node_modules/simple-git/' },
+    },
+    {
       name: 'people-watch-through-temporal',
       comment:
         'src/cli and src/dashboard talk to a run through Temporal’s client and src/shared only, so that they work ' +

@@ -12,8 +12,12 @@ export type Dependencies = {
   startServer: StartServer;
   /** Throws when the models cannot be used; resolves with what it found, for the person. */
   preflight: (options: { config: Config; env: NodeJS.ProcessEnv }) => Promise<{ ready: string; warnings: string[] }>;
-  /** What this machine can do for runs; never throws for what it finds. */
-  examine: (request: { loaded: LoadedConfig; env: NodeJS.ProcessEnv }) => Promise<DoctorFinding[]>;
+  /** What this machine can do for runs, and what they would find in a repository; never throws for what it finds. */
+  examine: (request: {
+    loaded: LoadedConfig;
+    env: NodeJS.ProcessEnv;
+    repository: { path: string; named: boolean };
+  }) => Promise<DoctorFinding[]>;
   /** What a remote says of its green commits. */
   readGreen: (request: {
     location: string;

@@ -94,9 +94,10 @@ function createProgram(io: Io, dependencies: Dependencies, onExit: (code: ExitCo
       onExit(await endpointsCommand(context(options), options)),
     );
   command('doctor', helpText.doctor)
+    .argument('[repository]', helpText.doctorRepository)
     .option('--json', helpText.json)
-    .action(async (options: CommonOptions & { json?: boolean }) =>
-      onExit(await doctorCommand(context(options), options)),
+    .action(async (repository: string | undefined, options: CommonOptions & { json?: boolean }) =>
+      onExit(await doctorCommand(context(options), repository, options)),
     );
   command('dev', helpText.dev).action(async (options: CommonOptions) => onExit(await devCommand(context(options))));
   command('worker', helpText.worker).action(async (options: CommonOptions) =>

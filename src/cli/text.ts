@@ -1,4 +1,5 @@
 /** Every word that the command says, apart from the dashboard's. */
+import { shellWord } from '../dashboard/format.ts';
 import type { DoctorFinding } from '../doctor/finding.ts';
 import type { SuperviseEvent } from './embedded/supervise.ts';
 
@@ -34,6 +35,8 @@ export const helpText = {
   scheduleDelete: 'forget a schedule; a run that is open goes on',
   endpoints: 'how the LLM endpoints stand, as the workers of this state folder see them',
   doctor: 'what this machine has, isolates and limits; exits with 1 when a run would be refused here',
+  doctorRepository:
+    'path of a local repository: what a run would find there, too (default: the current folder, when it is in one)',
   dev: 'server, Web UI and worker until stopped; takes its state up again',
   worker: 'a worker for the server that TEMPORAL_ADDRESS, temporal.toml or `agentswarm dev` gives',
   steer: 'tell the planner of a run, and those below it, something',
@@ -94,6 +97,8 @@ export const doctorText = {
   remedy: (text: string) => `→ ${text}`,
   ready: 'A run can start here.',
   refused: (names: readonly string[]) => `A run would be refused here: ${names.join(', ')}.`,
+  notLocal: (named: string) =>
+    `"${named}" is not on this machine: name the path of a repository. Whether a remote can be used is seen when a run starts.`,
 } as const;
 
 export const cliText = {
@@ -177,6 +182,18 @@ export const cliText = {
   noPollers: (queue: string, address: string) =>
     `no worker polls the task queue "${queue}" at ${address}: the run waits until an \`agentswarm worker\` is started there`,
 
+  repository: (root: string, bare: boolean) => `repository: ${root}${bare ? ' (bare)' : ''}`,
+  linkedWorkTree: (root: string, tree: string) => `repository: ${root}, of which ${tree} is a work tree`,
+  notLookedAt: (why: string, remedy: string) => `${why}. ${remedy}`,
+  startsFrom: (head: string, other: string, option: string | null) =>
+    `the run starts from ${head}, the HEAD of the repository, not from ${other}${option === null ? '' : `: give ${option} for that`}`,
+  uncommitted: (files: number) =>
+    files === 1
+      ? '1 file with uncommitted changes is not part of this run: commit it first if it should be'
+      : `${files} files with uncommitted changes are not part of this run: commit them first if they should be`,
+  targetCheckedOut: (branch: string, path: string) => `the branch ${branch} is checked out in ${path}`,
+  shallow: (root: string) =>
+    `${root} is a shallow clone, of which git fetches nothing: git -C ${shellWord(root)} fetch --unshallow gets the rest`,
   started: (run: string) => `run ${run} has started`,
   taken: (run: string) => `following run ${run}`,
   ui: (link: string) => `Web UI: ${link}`,

@@ -9,6 +9,7 @@ import type { LoadedConfig } from '../host/load-config.ts';
 import { embeddedTarget, externalTarget } from '../host/connection.ts';
 import { checkModels } from './preflight.ts';
 import type { DoctorFinding } from './finding.ts';
+import { examineRepository, type RepositoryRequest } from './repository.ts';
 import { examineSandboxes } from './sandboxes.ts';
 
 export type DoctorRequest = {
@@ -16,6 +17,7 @@ export type DoctorRequest = {
   env: NodeJS.ProcessEnv;
   /** The `temporal` that would be started where no server is named; null where one must be got first. */
   findServer: () => { file: string } | null;
+  repository: RepositoryRequest;
 };
 
 const MIB = 1_048_576;
@@ -27,7 +29,7 @@ const quiet = { debug: () => undefined, info: () => undefined, warn: () => undef
 
 /** @returns findings in the order in which a person would mend them. Takes at most some 30 s. */
 export async function examine(request: DoctorRequest): Promise<DoctorFinding[]> {
-  const { loaded, env } = request;
+  const { loaded, env, repository } = request;
   const scratch = await mkdtemp(join(tmpdir(), 'agentswarm-doctor-'));
   try {
     return [
@@ -39,6 +41,7 @@ export async function examine(request: DoctorRequest): Promise<DoctorFinding[]> 
       stateFolder(loaded.stateDir),
       await temporal(request),
       await models(request),
+      ...(await examineRepository(repository, env)),
     ];
   } finally {
     await rm(scratch, { recursive: true, force: true });

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { startLlmServer, type LlmServer } from '../support/llm-server.ts';
+import { gitIn } from '../support/repos.ts';
 import { cleanEnvironment, startCommand } from './fixture/command.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
@@ -52,12 +53,41 @@ describe('agentswarm doctor', { timeout: 60_000 }, () => {
     const ended = await run([], model());
     expect(ended.stdout).toContain('A run can start here.');
     expect(ended.code).toBe(0);
+    // It is in no repository.
+    expect(ended.stdout).not.toMatch(/^\S+ +repository/m);
     for (const limit of ['memory', 'processes', 'open files', 'file size', 'CPU time', 'time', 'output', 'disk'])
       expect(ended.stdout).toMatch(new RegExp(`^(?:ok|partly) +limit: ${limit} +\\S`, 'm'));
     expect(ended.stdout).toMatch(/^ok +isolation +bubblewrap \d/m);
     expect(ended.stdout).toMatch(/^ok +system calls +filtered by seccomp/m);
     expect(ended.stdout).toMatch(/^ok +git +2\./m);
     expect(ended.stdout).toMatch(/^ok +merging +.*stdbuf/m);
+  });
+
+  test('says what a run would find in a repository: the one that is named, or the one that it stands in', async () => {
+    const empty = join(dir, 'empty');
+    gitIn(dir, ['init', '--quiet', '--initial-branch=trunk', empty]);
+    const named = await run(['empty'], model());
+    expect(named.code).toBe(1);
+    expect(named.stdout).toMatch(/^REFUSED +repository +\/.*\/empty has no commit on trunk, its HEAD$/m);
+    expect(named.stdout).toContain('A run would be refused here: repository.');
+
+    const within = await startCommand(['doctor', '--state-dir', join(dir, 'state'), '--json'], {
+      cwd: empty,
+      env: { ...cleanEnvironment(dir), ...model() },
+      main: MAIN,
+    }).ended;
+    const { ready, findings } = Report.parse(JSON.parse(within.stdout));
+    expect({ code: within.code, ready }).toEqual({ code: 0, ready: true });
+    expect(findings.filter(({ name }) => name.startsWith('repository'))).toMatchObject([
+      { name: 'repository', state: 'missing', found: `${empty} has no commit on trunk, its HEAD` },
+      { name: 'repository: changes', state: 'full' },
+      { name: 'repository: checked out', state: 'full' },
+      { name: 'repository: remotes', state: 'full', found: 'none' },
+    ]);
+
+    const elsewhere = await run(['https://host/x.git'], model());
+    expect(elsewhere).toMatchObject({ code: 2, stdout: '' });
+    expect(elsewhere.stderr).toContain('"https://host/x.git" is not on this machine');
   });
 
   test('exits with 1 when no model is configured, and names the variables', async () => {

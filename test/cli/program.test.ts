@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLlmServer } from '../support/llm-server.ts';
-import { gitIn } from '../support/repos.ts';
+import { bareRepository, gitIn } from '../support/repos.ts';
 import { cleanEnvironment, type Ended, startCommand } from './fixture/command.ts';
 
 /** The product's own command; nothing here gets so far as to start a server. */
@@ -87,6 +87,31 @@ describe('agentswarm, as a process', { timeout: 60_000 }, () => {
     expect(ended.stderr).not.toMatch(/^ {4}at /m);
     expect(ended.stderr).not.toContain('hunter2');
     expect(ended).toMatchObject({ code: 2, stdout: '' });
+  });
+
+  test('says which local repository it is, where a run starts, and what is not part of it', async () => {
+    const files = { 'README.md': '# app\n', 'a.txt': 'a\n' };
+    gitIn(dir, ['clone', '--quiet', bareRepository(join(dir, 'app.git'), files).dir, 'app']);
+    gitIn(join(dir, 'app'), ['worktree', 'add', '--quiet', '-b', 'side', join(dir, 'tree')]);
+    for (const file of ['README.md', 'a.txt', 'new.txt']) writeFileSync(join(dir, 'tree', file), 'changed\n');
+    const said = async (repo: string, ...args: string[]) => {
+      const ended = await run(['run', repo, '--spec', 'x', '--state-dir', 'state', ...args]);
+      expect(ended).toMatchObject({ code: 2, stdout: '' });
+      return ended.stderr.split('\n').slice(0, ended.stderr.split('\n').indexOf('checking the LLM endpoints'));
+    };
+    expect(await said('tree', '--branch', 'side')).toEqual([
+      `repository: ${dir}/app, of which ${dir}/tree is a work tree`,
+      'the run starts from main, the HEAD of the repository, not from side: give --base side for that',
+      '3 files with uncommitted changes are not part of this run: commit them first if they should be',
+      `the branch side is checked out in ${dir}/tree`,
+    ]);
+    writeFileSync(join(dir, 'app', 'new.txt'), 'new\n');
+    expect(await said('app')).toEqual([
+      `repository: ${dir}/app`,
+      '1 file with uncommitted changes is not part of this run: commit it first if it should be',
+    ]);
+    expect(await said('app.git', '--json')).toEqual([`repository: ${dir}/app.git (bare)`]);
+    expect(await said('https://host.invalid/x.git')).toEqual([]);
   });
 
   test('names the variables when there is no LLM endpoint, and starts nothing', async () => {

@@ -1,19 +1,24 @@
-/** `agentswarm doctor`: what this machine enforces, and what a run would be refused for. */
+/** `agentswarm doctor`: what this machine enforces, what a repository is like, and what a run would be refused for. */
 import type { DoctorFinding } from '../../doctor/finding.ts';
+import { localPath } from '../../host/local-repository.ts';
 import type { CommonOptions } from '../dependencies.ts';
-import { EXIT, type ExitCode } from '../errors.ts';
+import { EXIT, type ExitCode, usageError } from '../errors.ts';
 import { printLine } from '../io.ts';
 import { load, type SessionContext } from '../session.ts';
 import { doctorText } from '../text.ts';
 
-/** Exits with 1 when a run would be refused here. */
+/** Exits with 1 when a run would be refused here, or for the repository that was named. */
 export async function doctorCommand(
   context: SessionContext,
+  named: string | undefined,
   options: CommonOptions & { json?: boolean },
 ): Promise<ExitCode> {
   const { io, dependencies } = context;
+  const path = localPath(named ?? '.', io);
+  if (path === null) throw usageError(doctorText.notLocal(String(named)));
   const loaded = await load(context);
-  const findings = await dependencies.examine({ loaded, env: io.env });
+  const repository = { path, named: named !== undefined };
+  const findings = await dependencies.examine({ loaded, env: io.env, repository });
   const ready = findings.every(({ blocks }) => blocks !== true);
   if (options.json === true) printLine(io.stdout, JSON.stringify({ ready, findings }, null, 2));
   else for (const line of findingLines(findings, ready)) printLine(io.stdout, line);

@@ -1,6 +1,8 @@
 /** `agentswarm run` and `agentswarm attach`. */
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { externalTarget } from '../../host/connection.ts';
+import { type LocalRepository, localPath, lookAtRepository } from '../../host/local-repository.ts';
+import { defaultBranch } from '../../shared/base/ids.ts';
 import type { PlannerInput } from '../../shared/contracts/run.ts';
 import { WORKFLOW } from '../../shared/messages.ts';
 import type { CommonOptions } from '../dependencies.ts';
@@ -19,11 +21,43 @@ export async function runCommand(context: SessionContext, options: RunOptions): 
   const input = await plannerInput(options, context.io);
   const run = runId(options.id, input.repo);
   const json = options.json === true;
+  await sayRepository(context, options, input.branch ?? defaultBranch(run));
   if (options.detach === true) return startAndLeave(context, run, input, json);
   return carryRun(context, (session) => start(context, session, run, input), {
     json,
     hint: (id) => `${cliText.started(id)} (${cliText.detachHint})`,
   });
+}
+
+/** What of a person's own repository may be otherwise than they think; whether a run can use it is for the run to say. */
+async function sayRepository({ io }: SessionContext, { repo, base }: RunRequest, target: string): Promise<void> {
+  const path = localPath(repo, io);
+  if (path === null) return;
+  const seen = await lookAtRepository(path, { env: io.env });
+  const lines =
+    seen.kind === 'repository'
+      ? repositoryLines(seen, { startsFromHead: base === undefined, target })
+      : [cliText.notLookedAt(seen.why, seen.remedy)];
+  for (const line of lines) printLine(io.stderr, line);
+}
+
+function* repositoryLines(
+  { root, bare, shallow, head, workTree, checkedOut }: LocalRepository,
+  { startsFromHead, target }: { startsFromHead: boolean; target: string },
+): Generator<string> {
+  if (workTree?.linked === true) yield cliText.linkedWorkTree(root, workTree.path);
+  else yield cliText.repository(root, bare);
+  if (startsFromHead && workTree?.linked === true && workTree.branch !== head.branch) {
+    const { branch, path } = workTree;
+    const starts = head.branch ?? head.commit?.slice(0, 10) ?? 'no commit';
+    if (branch === null) yield cliText.startsFrom(starts, `what is checked out in ${path}`, null);
+    else yield cliText.startsFrom(starts, branch, `--base ${branch}`);
+  }
+  const files = workTree?.changes?.files ?? 0;
+  if (files > 0) yield cliText.uncommitted(files);
+  const where = checkedOut.find(({ branch }) => branch === target);
+  if (where !== undefined) yield cliText.targetCheckedOut(target, where.path);
+  if (shallow) yield cliText.shallow(root);
 }
 
 export async function attachCommand(

@@ -57,9 +57,9 @@ describe("an external agent's end", () => {
   });
 
   test('that an older version recorded is read as that version read it', () => {
-    const { exitCode, output, told } = WELL;
+    const { exitCode, output, deliveredIds } = WELL;
     expect(of({ answerText: undefined, answered: undefined }).status).toBe('complete');
-    const nothing = CommandResult.parse({ exitCode, output, told, metrics: NO_METRICS });
+    const nothing = CommandResult.parse({ exitCode, output, deliveredIds, metrics: NO_METRICS });
     expect(externalHandoff(nothing).status).toBe('failed');
   });
 });
