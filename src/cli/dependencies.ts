@@ -1,6 +1,8 @@
 /** What the command needs of the rest of the program; src/cli/main.ts gives the real ones. */
+import type { Client } from '@temporalio/client';
 import type { LoadedConfig } from '../config.ts';
 import type { Config } from '../shared/config.ts';
+import type { StuckWorkflow } from '../shared/contracts/stuck.ts';
 import type { Finding } from '../shared/findings.ts';
 import type { StartServer } from './embedded/server-child.ts';
 
@@ -28,6 +30,8 @@ export type Dependencies = {
     branch?: string | undefined;
     env: NodeJS.ProcessEnv;
   }) => Promise<{ branch: string; green: string | null; tip: string | null }[]>;
+  /** What of a run cannot go on, as the server says; `queue` is the id of its merge queue. */
+  findStuck: (client: Client, of: { run: string; queue?: string | undefined }) => Promise<StuckWorkflow[]>;
   /** Runs until its signal is aborted. */
   runWorker: (request: WorkerRequest) => Promise<void>;
   /** What runs this same command in a process of its own: a Node and its arguments. */

@@ -2,6 +2,8 @@
 import { MODEL_WAIT_EVERY_MS } from '../shared/contracts/model-wait.ts';
 import type { TaskReport } from '../shared/contracts/run.ts';
 import type { RunSnapshot } from '../shared/contracts/snapshot.ts';
+import type { SeenStuck, StuckWorkflow } from '../shared/contracts/stuck.ts';
+import { terminateCommand } from '../shared/run-text.ts';
 import { formatBudget, formatCount, formatDuration, formatUsd, oneLine } from './format.ts';
 import { endpointText, eventText, HELD_WORD, PHASE_WORD, progressText, STATUS_WORD } from './text.ts';
 
@@ -19,6 +21,7 @@ export function progressLines(snapshot: RunSnapshot, { now, width }: { now: numb
   lines.push(progressText.landing(snapshot.landed, snapshot.queued, snapshot.target));
   lines.push(costLine(snapshot));
   if (snapshot.budget !== undefined) lines.push(progressText.budget(formatBudget(snapshot.budget)));
+  lines.push(...stuckLines(snapshot.stuck ?? [], now));
   if (snapshot.waitingFor !== '') lines.push(progressText.waiting(snapshot.waitingFor));
   for (const { name, kind, text } of (snapshot.approvals ?? []).slice(0, NAMED_TASKS)) {
     lines.push(progressText.approval(name, kind, oneLine(text, 200)));
@@ -33,6 +36,21 @@ export function progressLines(snapshot: RunSnapshot, { now, width }: { now: numb
   if (running.length > NAMED_TASKS) lines.push(progressText.more(running.length - NAMED_TASKS));
   if (snapshot.unsafe) lines.push(progressText.unsafe);
   return lines.map((line) => clip(line, width));
+}
+
+/**
+ * What cannot go on, with what a person can do.
+ * @param more further arguments of Temporal's command: where the server is.
+ */
+export function stuckLines(stuck: readonly (StuckWorkflow & Partial<SeenStuck>)[], now: number, more = ''): string[] {
+  const named = stuck.slice(0, NAMED_TASKS).flatMap(({ type, workflowId, attempts, reason, endsAt }) => [
+    progressText.stuck(type, workflowId, attempts, oneLine(reason, 200)),
+    progressText.unstick(
+      terminateCommand(workflowId, more),
+      endsAt === undefined ? null : formatDuration(Math.max(0, endsAt - now)),
+    ),
+  ]);
+  return stuck.length > NAMED_TASKS ? [...named, progressText.more(stuck.length - NAMED_TASKS)] : named;
 }
 
 /** null: no call waits, as far as is known now. Also for who looks at the run's workers themselves. */
@@ -67,6 +85,11 @@ export function eventLines(before: RunSnapshot | null, after: RunSnapshot): stri
   const asked = new Set(before?.approvals?.map(({ name, since }) => `${name} ${since}`));
   for (const { name, since, kind, text } of after.approvals ?? []) {
     if (!asked.has(`${name} ${since}`)) lines.push(eventText.asked(after.run, name, kind, oneLine(text, 400)));
+  }
+  const stuck = new Set(before?.stuck?.map(({ runId }) => runId));
+  for (const { runId, type, workflowId, reason } of after.stuck ?? []) {
+    if (!stuck.has(runId))
+      lines.push(eventText.stuck(type, workflowId, oneLine(reason, 300), terminateCommand(workflowId)));
   }
   if (after.paused !== undefined && before?.paused?.since !== after.paused.since) {
     lines.push(eventText.paused(oneLine(after.paused.reason, 400)));

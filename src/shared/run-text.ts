@@ -4,6 +4,7 @@ import type { LostLines } from './contracts/guard.ts';
 import type { HeldWork } from './contracts/held.ts';
 import type { Refusal } from './contracts/merge.ts';
 import type { RunSnapshot } from './contracts/snapshot.ts';
+import type { StuckWorkflow } from './contracts/stuck.ts';
 
 const budgetWords = (total: Budget, spent: Spent): string =>
   [
@@ -31,6 +32,10 @@ const lostWords = (lost: readonly LostLines[], more = 0): string =>
     .join('; ')
     .slice(0, 2_000)
     .concat(more === 0 ? '' : `; and ${more} more files`);
+
+/** As a shell takes it. */
+export const terminateCommand = (workflowId: string, more = ''): string =>
+  `temporal workflow terminate${more} --workflow-id ${/^[\w./#:@-]+$/.test(workflowId) ? workflowId : `'${workflowId.replaceAll("'", "'\\''")}'`} --reason stuck`;
 
 /** What a run says of its tasks, to the planner's model and to people. */
 export const RUN_TEXT = {
@@ -104,6 +109,16 @@ export const RUN_TEXT = {
   dependencyFailed: (because: string): string => `depends on ${because}, which did not land`,
   lostWhileQueued: (reason: string): string =>
     `its workflow ended while its branch waited to land (${reason}); it may have landed`,
+  endedAsStuck: 'its workflow task kept failing, so that it could not go on',
+  stuckEnded: ({ type, workflowId, attempts, reason }: StuckWorkflow): string =>
+    `The ${type} ${workflowId} could not go on and was terminated: its workflow task failed, at attempt ${attempts}: ${reason}`,
+  stuckOver: ({ type, workflowId, reason }: StuckWorkflow, ms: number): string =>
+    `The ${type} ${workflowId} could not go on for ${Math.max(1, Math.round(ms / 60_000))} min, as its workflow task failed (${reason}). It can again, or was ended.`,
+  stuckStill: ({ type, workflowId, attempts, reason }: StuckWorkflow): string =>
+    `The ${type} ${workflowId} cannot go on: its workflow task fails, at attempt ${attempts}: ${reason}. Run a worker with code that can, or end it: ${terminateCommand(workflowId)}`,
+  endedLate: 'it was cancelled and did not end in time',
+  neverEnded: (id: string): string => `"${id}" was cancelled and did not end in time; it was terminated.`,
+  sweepTooLong: 'it was terminated, as the run ends and it did not',
   cutOff: 'its workflow was cancelled before it had handed off',
   cutOffQueued: 'its workflow was cancelled while its branch waited to land; it may have landed',
   mayBeQueued: 'its work could not be collected, and was perhaps queued before; it may land',

@@ -2,7 +2,7 @@
 import { activityInfo } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Log } from '../log.ts';
-import type { MergeActivities } from '../../shared/contracts/activities.ts';
+import type { FreezeActivities, MergeActivities } from '../../shared/contracts/activities.ts';
 import type { ComposeResult } from '../../shared/contracts/compose.ts';
 import type { LandRequest } from '../../shared/contracts/merge.ts';
 import { FailureType, terminal } from '../../shared/failures.ts';
@@ -14,6 +14,7 @@ import { GitError, remoteWords } from '../git/errors.ts';
 import { heartbeating } from '../heartbeats.ts';
 import { composeLine, dropLines } from './compose.ts';
 import { createEnqueue } from './enqueue.ts';
+import { createFreezeActivities } from './freeze.ts';
 import { landBatch } from './land.ts';
 import { landLine } from './land-line.ts';
 import { answerRequesters } from './requesters.ts';
@@ -60,6 +61,8 @@ export function createMergeActivities(deps: {
   const { mirrors, client, taskQueue, log } = deps;
   const enqueue = createEnqueue(deps);
   return {
+    ...createFreezeActivities({ mirrors }),
+
     enqueueMerge(request) {
       return heartbeating(() => enqueue(request));
     },
@@ -115,5 +118,5 @@ export function createMergeActivities(deps: {
     answerRequesters(request) {
       return heartbeating(() => answerRequesters(client, request, log));
     },
-  } satisfies MergeActivities;
+  } satisfies MergeActivities & FreezeActivities;
 }

@@ -4,6 +4,7 @@ import type { ChainStatus, RunActivities } from '../../shared/contracts/activiti
 import { TaskResult } from '../../shared/contracts/task.ts';
 import { rootMessage } from '../../shared/failures.ts';
 import type { Chain } from '../../shared/ids.ts';
+import { stuckOf } from '../temporal/stuck.ts';
 
 /** Describes in flight at once: the server answers one in about 5 ms. */
 const AT_ONCE = 20;
@@ -30,8 +31,10 @@ async function describeChain(client: Client, { workflowId, firstRunId }: Chain):
       case 'PAUSED':
       case 'CONTINUED_AS_NEW':
       case 'UNSPECIFIED':
-      case 'UNKNOWN':
-        return { kind: 'running' };
+      case 'UNKNOWN': {
+        const stuck = await stuckOf(client, found);
+        return stuck === undefined ? { kind: 'running' } : { kind: 'running', stuck };
+      }
       case 'COMPLETED':
       case 'FAILED':
       case 'TERMINATED':

@@ -9,6 +9,7 @@ import { createBriefPlanner, createBriefReplan } from './brief-planner.ts';
 import { createBriefConflict } from './brief-conflict.ts';
 import { createBriefWorker } from './brief-task.ts';
 import { createDescribeChains } from './describe-chains.ts';
+import { createEndWorkflows, createFindStuck } from '../temporal/stuck.ts';
 import { createFinishRun } from './finish.ts';
 import { createInspect } from './inspect.ts';
 import { createReadLandedWork } from './landed-work.ts';
@@ -40,6 +41,8 @@ export function createRunActivities(deps: {
     briefConflict: createBriefConflict({ mirrors, prompts, landedWork: createReadLandedWork({ client, log }) }),
     inspect: createInspect({ mirrors, log }),
     describeChains: createDescribeChains({ client }),
+    findStuck: createFindStuck({ client, log }),
+    endWorkflows: createEndWorkflows({ client, log }),
     finishRun: createFinishRun({ mirrors, log }),
   };
 }

@@ -5,7 +5,7 @@ import { FailureType, failureTypeOf } from '../../shared/failures.ts';
 import type { Chain } from '../../shared/ids.ts';
 import type { ToolName } from '../../shared/tools.ts';
 import { tailDigest } from '../../shared/digest.ts';
-import { llmActivities } from '../activities.ts';
+import { thinkActivity } from '../activities.ts';
 import { type Conversation, count, isCompactable } from './conversation.ts';
 import { inFlight } from './limits.ts';
 
@@ -20,7 +20,7 @@ export type Asker = {
 };
 
 const askModel = (question: ThinkRequest): Promise<ThinkResult> =>
-  llmActivities.think.executeWithOptions({ summary: `think ${question.turn}` }, [question]);
+  thinkActivity(`think ${question.turn}`).think(question);
 
 /** Counts the turn and what it cost; of a call that is cancelled it is left what it may have cost. */
 export async function think(asker: Asker, tools: readonly ToolName[]): Promise<ThinkResult> {

@@ -4,6 +4,7 @@
  * and nothing is frozen; the next request starts it again.
  */
 import {
+  allHandlersFinished,
   CancellationScope,
   condition,
   continueAsNew,
@@ -30,12 +31,12 @@ import {
 } from '../../shared/messages.ts';
 import { answerActivities, checkActivities, mergeActivities } from '../activities.ts';
 import { parseInput, parseSignal } from '../input.ts';
-import { Looks, thawWithoutMender } from './freezer.ts';
+import { KeptFreeze, Looks, thawWithoutMender } from './freezer.ts';
 import { GateKeeper } from './gate.ts';
 import { MergeQueueState } from './state.ts';
 import type { GateEffects } from './verdicts.ts';
 import { queueNames } from '../queues.ts';
-import { refuseUnless } from '../refusals.ts';
+import { refused, refuseUnless } from '../refusals.ts';
 
 /** How long a queue without work stays open: the next landing of a busy run need not start it again. */
 const IDLE_MS = 3_000;
@@ -52,6 +53,7 @@ class MergeQueue {
   private readonly input: MergeQueueInput;
   private readonly state: MergeQueueState;
   private readonly gate: GateKeeper;
+  private readonly kept: KeptFreeze;
   /** Something came that may be a reason to act. */
   private stirred: boolean;
   private readonly looks = new Looks();
@@ -67,11 +69,28 @@ class MergeQueue {
       this.stirred = true;
     };
     this.gate = new GateKeeper({ input, queue: this.state, effects: EFFECTS, onNews });
+    this.kept = new KeptFreeze(input, this.state);
     this.stirred = this.state.requests.length > 0;
     this.listen();
   }
 
   async run(): Promise<{ landed: number }> {
+    if (await this.kept.read()) {
+      do await this.serve();
+      while (await this.wasStirred());
+    }
+    const { repo, target } = this.input;
+    if (this.gate.hasMerged) await mergeActivities.dropRefs({ repo, target });
+    return { landed: this.state.snapshot().landed };
+  }
+
+  /** What is said to it last is answered, and kept, before it ends; more may be said meanwhile. */
+  private async wasStirred(): Promise<boolean> {
+    await this.kept.settled();
+    return this.stirred || this.state.owesAnswers;
+  }
+
+  private async serve(): Promise<void> {
     while (await this.hears()) {
       if (this.stirred) this.tooMuch = false;
       this.stirred = false;
@@ -80,9 +99,6 @@ class MergeQueue {
       await this.answer(this.state.takeAnswers());
       await this.perhapsContinueAsNew();
     }
-    const { repo, target } = this.input;
-    if (this.gate.hasMerged) await mergeActivities.dropRefs({ repo, target });
-    return { landed: this.state.snapshot().landed };
   }
 
   private snapshot(): MergeQueueSnapshot {
@@ -91,7 +107,8 @@ class MergeQueue {
       ...(waitingFor === undefined ? {} : { waitingFor }),
       ...(this.did === undefined ? {} : { did: this.did }),
     };
-    return { ...this.state.snapshot(), checking, ...said };
+    const { isKept } = this.kept;
+    return { ...this.state.snapshot(), checking, ...said, ...(isKept === undefined ? {} : { freezeKept: isKept }) };
   }
 
   /** Waits for a reason to act. @returns false when there is none and none is waited for. */
@@ -164,11 +181,11 @@ class MergeQueue {
 
   /** Also what waits for people or for a fix wakes for this, once for each step towards it. */
   private get mayContinueAsNew(): boolean {
-    return this.isLong && (this.gate.isBusy ? !this.gate.draining : !this.tooMuch);
+    return this.isLong && this.kept.isSettled && (this.gate.isBusy ? !this.gate.draining : !this.tooMuch);
   }
 
   private async perhapsContinueAsNew(): Promise<void> {
-    if (!this.isLong || this.state.owesAnswers) return;
+    if (!this.isLong || this.state.owesAnswers || !this.kept.isSettled) return;
     this.gate.draining = true;
     if (this.gate.isBusy) return;
     const gate = this.gate.findings();
@@ -197,33 +214,45 @@ class MergeQueue {
       gate.hear(health, Date.now());
       this.stirred = true;
     });
+    this.listenToPeople();
+    setHandler(mergeQueueSnapshotQuery, () => this.snapshot());
+  }
+
+  private listenToPeople(): void {
+    const { state, gate, kept } = this;
+    const { target } = this.input;
     setHandler(
       freezeUpdate,
-      ({ reason }) => {
+      async ({ reason }) => {
         state.freeze({ by: 'person', reason, since: Date.now() });
         log.warn('the branch is frozen', { target, reason });
         this.stirred = true;
-        return MERGE_TEXT.frozen(target);
+        const isKept = await kept.keep();
+        return isKept ? MERGE_TEXT.frozen(target) : MERGE_TEXT.frozenUnkept(target, kept.failure);
       },
       { validator: (said) => refuseUnless(isReason(said), MERGE_TEXT.freezeWhat) },
     );
+    const isFrozen = (): boolean => state.frozen.length > 0 || gate.isRed;
     setHandler(
       thawUpdate,
-      ({ reason }) => {
+      async ({ reason }) => {
+        // It may have been begun for this word: what it has to thaw is on the remote.
+        if (!(await kept.isKnown())) throw refused(MERGE_TEXT.notRead(target));
+        if (!isFrozen()) throw refused(MERGE_TEXT.notFrozen(target));
         state.thaw('person');
         gate.doubtTip();
         log.warn('the branch is thawed', { target, reason });
         this.stirred = true;
-        return MERGE_TEXT.thawed(target);
+        const isKept = await kept.keep();
+        return isKept ? MERGE_TEXT.thawed(target) : MERGE_TEXT.thawedUnkept(target, kept.failure);
       },
       {
         validator: (said) => {
           refuseUnless(isReason(said), MERGE_TEXT.thawWhat);
-          refuseUnless(state.frozen.length > 0 || gate.isRed, MERGE_TEXT.notFrozen(target));
+          refuseUnless(!kept.hasRead || isFrozen(), MERGE_TEXT.notFrozen(target));
         },
       },
     );
-    setHandler(mergeQueueSnapshotQuery, () => this.snapshot());
   }
 }
 

@@ -14,10 +14,12 @@ import {
 import type { ChainStatus } from '../../shared/contracts/activities.ts';
 import type { Control } from '../../shared/contracts/people.ts';
 import { isDivided } from '../../shared/decisions/division.ts';
+import { isAtOrBelow } from '../../shared/decisions/stuck.ts';
 import { rootMessage } from '../../shared/failures.ts';
 import { type Chain, taskWorkflowId } from '../../shared/ids.ts';
 import { controlSignal, messageSignal, WORKFLOW } from '../../shared/messages.ts';
-import { runActivities } from '../activities.ts';
+import { RUN_TEXT } from '../../shared/run-text.ts';
+import { runActivities, watchActivities } from '../activities.ts';
 import type { Place } from './place.ts';
 import type { PlannerState } from './state.ts';
 import type { task } from '../task/task.ts';
@@ -31,13 +33,15 @@ const LEVEL_MS = 15_000;
 export class Children {
   private readonly chain: Chain;
   private readonly place: Place;
+  private readonly endsStuck: boolean;
   /** A child ended without a word; not called once this run has ended. */
   private readonly onFailed: (taskId: string, child: Chain, reason: string) => void;
   private messages = 0;
 
-  constructor(options: { chain: Chain; place: Place; onFailed: Children['onFailed'] }) {
+  constructor(options: { chain: Chain; place: Place; endsStuck: boolean; onFailed: Children['onFailed'] }) {
     this.chain = options.chain;
     this.place = options.place;
+    this.endsStuck = options.endsStuck;
     this.onFailed = options.onFailed;
   }
 
@@ -110,19 +114,60 @@ export class Children {
     if (winding.length > 0) {
       const still = await this.stillRunning(winding);
       for (const chain of winding) if (!still.includes(chain)) state.wound(chain);
+      if (this.endsStuck && still.length > 0) {
+        await this.endStuck(still);
+        const overdue = state.overdueWinding(Date.now());
+        if (overdue.length > 0) await this.terminate(overdue);
+      }
     }
     return silent.length + winding.length > 0;
   }
 
-  /** Cancels these and waits until they have ended, for two minutes at most. */
+  /** Cancels these and waits until they have ended, for two minutes at most; then they are terminated. */
   async end(children: Chain[]): Promise<void> {
     let open = children;
     for (let looks = 0; open.length > 0 && looks < 60; looks++) {
       if (looks % 10 === 0) await Promise.all(open.map((child) => this.cancel(child)));
       await sleep(2_000);
       open = await this.stillRunning(open);
+      if (!this.endsStuck || open.length === 0) continue;
+      if (looks % 5 === 4) await this.endStuck(open);
+      if (looks === 30) await this.terminate(open);
     }
     if (open.length > 0) log.warn('tasks did not end in time', { tasks: open.map(({ workflowId }) => workflowId) });
+  }
+
+  /** Terminates what cannot go on at or below these, which are to end: it does not hear that it is cancelled. */
+  private async endStuck(chains: readonly Chain[]): Promise<void> {
+    const { workflowId: run } = this.chain;
+    try {
+      const closely = chains.map(({ workflowId }) => workflowId);
+      const root = workflowInfo().root?.workflowId ?? run;
+      const { stuck } = await watchActivities.findStuck({ root, run, known: [], closely });
+      const runs = stuck.filter(({ workflowId }) => closely.some((above) => isAtOrBelow(workflowId, above)));
+      if (runs.length === 0) return;
+      for (const { workflowId, attempts, reason } of runs)
+        log.warn('a cancelled workflow cannot go on and is terminated', { workflow: workflowId, attempts, reason });
+      await watchActivities.endWorkflows({
+        runs: runs.map(({ workflowId, runId }) => ({ workflowId, runId })),
+        below: [],
+        reason: RUN_TEXT.endedAsStuck,
+      });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.warn('what cannot go on could not be ended', { reason: rootMessage(error) });
+    }
+  }
+
+  /** With all that is below them. */
+  private async terminate(chains: Chain[]): Promise<void> {
+    try {
+      for (const { workflowId } of chains) log.warn(RUN_TEXT.neverEnded(workflowId));
+      await watchActivities.endWorkflows({ runs: [], below: chains, reason: RUN_TEXT.endedLate });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.warn('what did not end in time could not be terminated', { reason: rootMessage(error) });
+    }
   }
 
   async cancel(child: Chain): Promise<void> {

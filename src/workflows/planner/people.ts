@@ -166,7 +166,7 @@ export function steerAll(planner: Addressed, text: string): void {
 /** Nothing more is begun; what runs hands off what there is, and has until then. */
 export function giveUpAll(planner: Addressed, reason: string, until: number): void {
   planner.hear((state) => {
-    state.closeFor('cancel', reason);
+    state.closeFor('cancel', reason, until);
     for (const { spec, status } of state.tasks) {
       if (status === 'running' || status === 'assigned') handOff(planner, state, spec.id, reason, until);
     }

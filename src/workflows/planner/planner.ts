@@ -12,10 +12,12 @@ import { z } from 'zod';
 import { type ApprovalRequest, CancelRun, Pause } from '../../shared/contracts/people.ts';
 import { PlannerInput, PreparedRun, type RunReport } from '../../shared/contracts/run.ts';
 import { FailureType, rootMessage, terminal } from '../../shared/failures.ts';
+import type { Chain } from '../../shared/ids.ts';
 import { cancelUpdate, PAUSED_MEMO, pauseUpdate, resumeUpdate } from '../../shared/messages.ts';
 import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
 import { deliverActivities, prepareActivities, runActivities } from '../activities.ts';
 import { parseInput } from '../input.ts';
+import { StuckWatch } from './stuck.ts';
 import { Sweeps } from './sweeps.ts';
 import { defined } from './place.ts';
 import { Approvals } from './approvals.ts';
@@ -24,7 +26,7 @@ import type { PlannerState } from './state.ts';
 import { type CarriedState, PlanningWorkflow } from './planning-workflow.ts';
 import { refuseUnless, said } from '../refusals.ts';
 import { reportOf } from './report.ts';
-import { keptRefs } from './tasks/records.ts';
+import { keptRefs, openChildren } from './tasks/records.ts';
 
 /** What continue-as-new hands on; a person's input has none of it. */
 const Carried = z.object({
@@ -38,6 +40,7 @@ type Input = z.infer<typeof Input>;
 
 /** Its children's ids, refs and queue names are made from it, and Temporal's ids end at 1,000. */
 const MAX_RUN_ID_CHARS = 200;
+const MAX_NOTES = 100;
 
 export async function planner(raw: Input): Promise<RunReport> {
   return await new Planner(parseInput(Input, raw, 'planner')).run();
@@ -47,6 +50,7 @@ class Planner extends PlanningWorkflow {
   private readonly input: Input;
   private prepared: PreparedRun | undefined;
   private readonly sweeps: Sweeps;
+  private readonly stuckWatch: StuckWatch;
 
   private readonly approvals: Approvals;
 
@@ -54,7 +58,18 @@ class Planner extends PlanningWorkflow {
     super(input.carried);
     this.input = input;
     this.approvals = new Approvals({ chain: this.chain, planner: this });
-    const owner = { chain: this.chain, hear: this.hear.bind(this) };
+    this.stuckWatch = new StuckWatch({
+      chain: this.chain,
+      note: (text) => this.note(text),
+      onNews: () => (this.stirred = true),
+    });
+    const owner = {
+      chain: this.chain,
+      hear: this.hear.bind(this),
+      endsStuck: () => this.endsStuck,
+      tendStuck: () => this.tendStuck(),
+      end: async (sweep: Chain) => this.children?.end([sweep]),
+    };
     this.sweeps = new Sweeps(owner, input.mode === 'reconcile' ? 'reconcile' : 'run');
     // Before anything is heard: an update may come with the first task of a continued run, and is judged by its state.
     if (input.carried !== undefined) this.open(input.carried.prepared);
@@ -78,6 +93,9 @@ class Planner extends PlanningWorkflow {
     await this.drive();
     this.phase = 'finalizing';
     const tip = await this.leave();
+    if (this.state !== undefined && this.state.seenStuck.length > 0) {
+      await this.stuckWatch.look(this.state, defined(this.place).context);
+    }
     const { state, prepared, startedAt } = this;
     const report = await this.deliver(
       reportOf({
@@ -184,13 +202,32 @@ class Planner extends PlanningWorkflow {
 
   protected override async tend(state: PlannerState): Promise<void> {
     await super.tend(state);
+    this.tendStuck();
     await this.approvals.tend(state, defined(this.place).context);
     await this.sweeps.tend(state, defined(this.place).context);
   }
 
   protected override tendAt(state: PlannerState): number {
     const { context } = defined(this.place);
-    return Math.min(super.tendAt(state), this.approvals.nextAt(state, context), this.sweeps.nextAt(state, context));
+    const stuckAt = this.hasOpen(state) ? this.stuckWatch.nextAt(state) : Infinity;
+    const approvalsAt = this.approvals.nextAt(state, context);
+    return Math.min(super.tendAt(state), approvalsAt, this.sweeps.nextAt(state, context), stuckAt);
+  }
+
+  private hasOpen(state: PlannerState): boolean {
+    if (!this.endsStuck) return false;
+    return openChildren(state.tasks).length + state.winding.length + this.sweeps.running(state).length > 0;
+  }
+
+  private tendStuck(): void {
+    const state = defined(this.state);
+    if (this.hasOpen(state)) this.stuckWatch.tend(state, defined(this.place).context);
+  }
+
+  /** For the report; very many say no more than these. */
+  private note(text: string): void {
+    const notes = this.prepared?.notes;
+    if (notes !== undefined && notes.length < MAX_NOTES) notes.push(text);
   }
 
   /** In good order: agents hand off what there is, which takes calls of their models. */

@@ -8,6 +8,7 @@ import {
   CancellationScope,
   condition,
   isCancellation,
+  patched,
   setCurrentDetails,
   setHandler,
   TemporalFailure,
@@ -16,6 +17,7 @@ import {
 import type { RunContext } from '../../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../../shared/contracts/snapshot.ts';
 import { isFinished, shouldPlan } from '../../shared/decisions/dispatch.ts';
+import { WIND_LOOK_MS } from '../../shared/decisions/stuck.ts';
 import { AgentMessage } from '../../shared/contracts/agent-run.ts';
 import { type ApprovalRequest, Control } from '../../shared/contracts/people.ts';
 import { ModelWait } from '../../shared/contracts/model-wait.ts';
@@ -62,6 +64,8 @@ export abstract class PlanningWorkflow {
   private askedAt = Date.now();
   /** Something happened that the main loop has not looked at. */
   protected stirred = false;
+  /** Whether it ends what cannot end by itself; not in histories of earlier versions. */
+  protected endsStuck = false;
   private readonly modelWaits = new ModelWaits();
   /** Said before the run was prepared; the state takes it over. */
   private early: ((state: PlannerState) => void)[] = [];
@@ -104,11 +108,13 @@ export abstract class PlanningWorkflow {
   protected begin(place: Place, carried: CarriedState | undefined): void {
     const { context, budget } = place;
     this.place = place;
+    this.endsStuck = patched('stuck');
     const limits = { ...context.settings, runId: context.root.workflowId, id: this.chain.workflowId, budget };
     this.state = new PlannerState(limits, carried?.state);
     this.children = new Children({
       chain: this.chain,
       place,
+      endsStuck: this.endsStuck,
       onFailed: (id, child, reason) => {
         if (!this.isEnding) this.hear((state) => state.found(id, child, { kind: 'failed', reason }, Date.now()));
       },
@@ -155,7 +161,8 @@ export abstract class PlanningWorkflow {
       this.describe(state);
       if (!rounds.isUnderWay && this.ended(state)) return;
       if (due && !rounds.isUnderWay && !this.stirred) await this.continueAsNew(state);
-      const lookMs = Math.min(silenceMs, 60_000);
+      const winds = this.endsStuck && state.winding.length > 0;
+      const lookMs = Math.min(silenceMs, winds ? WIND_LOOK_MS : 60_000);
       const waits = openChildren(state.tasks).length + state.winding.length > 0 || this.isBelow;
       const tendMs = Math.max(100, this.tendAt(state) - Date.now());
       await condition(() => this.stirred, Math.min(waits ? lookMs : 3_600_000, tendMs));

@@ -55,6 +55,7 @@ export function snapshotOf(run: {
     unsafe: run.unsafe,
     ...(state?.budgetSeen === undefined ? {} : { budget: state.budgetSeen }),
     ...approvalsOf(state),
+    ...(state === undefined || state.seenStuck.length === 0 ? {} : { stuck: [...state.seenStuck] }),
   };
 }
 
@@ -69,12 +70,14 @@ function waitingFor({ state, phase, planning }: Parameters<typeof snapshotOf>[0]
   if (state.paused !== undefined) return `a person: paused because ${state.paused.reason}`;
   const { active, queued, pending } = state.planningInput();
   const asked = state.desk.waiting.length;
+  const stuck = state.seenStuck.length;
   const parts = [
     asked > 0 ? `a person: ${asked} approval${asked === 1 ? '' : 's'}` : '',
     planning ? 'the plan' : '',
     active > 0 ? `${active} task${active === 1 ? '' : 's'} at work` : '',
     queued > 0 ? `${queued} branch${queued === 1 ? '' : 'es'} to land` : '',
     pending > 0 ? `${pending} pending task${pending === 1 ? '' : 's'}` : '',
+    stuck > 0 ? `${stuck} workflow${stuck === 1 ? '' : 's'} that cannot go on` : '',
   ];
   return parts.filter((part) => part !== '').join(', ') || 'its end';
 }
@@ -135,7 +138,7 @@ export function reportOf(run: {
     costUsd: state.metrics.costUsd,
     startedAt: run.startedAt,
     endedAt: run.endedAt,
-    notes,
+    notes: [...notes, ...state.seenStuck.map(RUN_TEXT.stuckStill)],
     unsafe,
     undone: notDone(open, state, run.notGreen),
     ...(state.budgetSeen === undefined ? {} : { budget: state.budgetSeen }),

@@ -2,12 +2,14 @@
 import type { PlanningNews } from '../../shared/contracts/activities.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
 import type { Plan } from '../../shared/contracts/plan.ts';
+import type { SeenStuck } from '../../shared/contracts/stuck.ts';
 import type { AgentMetrics, TaskSpec, Used } from '../../shared/contracts/task.ts';
 import { isSettled } from '../../shared/decisions/dispatch.ts';
 import { workDigest } from '../../shared/plan-rules.ts';
 import { RUN_TEXT } from '../../shared/run-text.ts';
 import { News, noNews } from './news.ts';
 import { DispatchState } from './dispatch-state.ts';
+import type { CarriedStuck } from './stuck.ts';
 import type { CarriedSweeps } from './sweeps.ts';
 import { markReplaced, newTask } from './tasks/records.ts';
 
@@ -82,6 +84,16 @@ export class PlannerState extends DispatchState {
   sweeps(first: CarriedSweeps): CarriedSweeps {
     this.state.sweeps ??= first;
     return this.state.sweeps;
+  }
+
+  /** What is known of workflows that cannot go on; plain JSON that its caller may change. */
+  stuck(): CarriedStuck {
+    this.state.stuck ??= { seen: [], ended: [], lookedAt: 0 };
+    return this.state.stuck;
+  }
+
+  get seenStuck(): readonly SeenStuck[] {
+    return this.state.stuck?.seen ?? [];
   }
 
   /** The share of a sweep's search for fixes; null when too little is free, undefined where nothing is limited. */

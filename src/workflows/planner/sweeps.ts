@@ -19,6 +19,7 @@ import {
   type SweepView,
   wantsSweep,
 } from '../../shared/decisions/sweep-times.ts';
+import { STUCK_LOOK_MS } from '../../shared/decisions/stuck.ts';
 import { rootMessage } from '../../shared/failures.ts';
 import { type Chain, reconcilerWorkflowId, sameChain } from '../../shared/ids.ts';
 import { sweptSignal, WORKFLOW } from '../../shared/messages.ts';
@@ -31,6 +32,8 @@ import type { reconciler } from '../reconciler/reconciler.ts';
 import { landedWork, type TaskRecord } from './tasks/records.ts';
 
 const OUTCOME_CHARS = 300;
+/** A last sweep takes hours where its checks wait for slots, and no day. */
+const SWEEP_MS = 24 * 3_600_000;
 
 export type CarriedSweeps = {
   memory: SweepMemory;
@@ -46,6 +49,12 @@ export type CarriedSweeps = {
 type Owner = {
   chain: Chain;
   hear: (change: (state: PlannerState) => void) => void;
+  /** Not in histories of earlier versions. */
+  endsStuck: () => boolean;
+  /** Looks after workflows that cannot go on, when it is time. */
+  tendStuck: () => void;
+  /** Cancels a sweep and waits until it has ended; terminates it where it does not. */
+  end: (sweep: Chain) => Promise<unknown>;
 };
 
 export class Sweeps {
@@ -86,6 +95,7 @@ export class Sweeps {
   /** At the end of a run: sweeps until the verdict is about all that landed. Returns whether there is more to do. */
   async finalize(state: PlannerState, context: RunContext): Promise<boolean> {
     for (;;) {
+      if (this.owner.endsStuck()) await this.over(state);
       while (sweepsOf(state).running !== undefined) {
         await condition(() => sweepsOf(state).running === undefined, ASK_MS);
         const { running } = sweepsOf(state);
@@ -98,6 +108,27 @@ export class Sweeps {
       if (!wantsSweep(this.viewOf(state, context)) || isLostForGood(sweepsOf(state).lost)) return false;
       if (sweepsOf(state).lost > 0) await sleep(AGAIN_MS);
       await this.start(state, context);
+    }
+  }
+
+  /** Waits for the sweep that runs: of a cancelled run, for as long as its tasks have had. Then it is ended. */
+  private async over(state: PlannerState): Promise<void> {
+    const begun = Date.now();
+    for (;;) {
+      const { running } = sweepsOf(state);
+      if (running === undefined) return;
+      const { closing } = state;
+      const endsAt = closing?.by === 'cancel' ? (closing.until ?? begun) : begun + SWEEP_MS;
+      if (Date.now() >= endsAt) {
+        await this.owner.end(running.child);
+        this.wasLost(state, running.child, RUN_TEXT.sweepTooLong);
+        return;
+      }
+      const waitMs = Math.min(STUCK_LOOK_MS, endsAt - Date.now());
+      await condition(() => sweepsOf(state).running === undefined || state.closing !== closing, waitMs);
+      this.owner.tendStuck();
+      if (sweepsOf(state).running === running && Date.now() - running.askedAt >= ASK_MS)
+        await this.askAfter(state, running);
     }
   }
 

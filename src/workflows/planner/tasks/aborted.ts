@@ -2,6 +2,7 @@
  * Tasks whose workflows were cancelled and have not ended yet. No await. Invariant: the reservation of each is kept
  * until it has said what its agents used, which counts once, or has ended without a word: then all of it counts.
  */
+import { WIND_MS } from '../../../shared/decisions/stuck.ts';
 import type { Used } from '../../../shared/contracts/task.ts';
 import { type Chain, sameChain } from '../../../shared/ids.ts';
 import { holderOf, TaskBook, type Winding } from './book.ts';
@@ -36,6 +37,14 @@ export class AbortedTasks extends TaskBook {
       this.budget.ended(holder);
       delete winding.holds;
     } else winding.holds.said = said;
+  }
+
+  /** Those that have had their time to end. What is not even terminated in twice that time is waited for no longer. */
+  overdueWinding(now: number): Chain[] {
+    for (const each of this.aborted) each.since ??= now;
+    const older = (ms: number): Chain[] => this.aborted.filter(({ since = now }) => now - since >= ms);
+    for (const chain of older(2 * WIND_MS)) this.wound(chain);
+    return older(WIND_MS).map(({ workflowId, firstRunId }) => ({ workflowId, firstRunId }));
   }
 
   /** It has ended. */

@@ -17,6 +17,7 @@ import { nextTaskStatus } from '../../../shared/task-machine.ts';
 import { ApprovalDesk, type CarriedDesk } from '../approval-desk.ts';
 import { type CarriedBudget, PlannerBudget } from '../budget.ts';
 import { News, noNews } from '../news.ts';
+import type { CarriedStuck } from '../stuck.ts';
 import type { CarriedSweeps } from '../sweeps.ts';
 import { type PackedTask, packTasks, unpackTasks } from './packing.ts';
 import { shrink, type TaskRecord } from './records.ts';
@@ -34,7 +35,8 @@ const INEXACT_USD = 1e-6;
 const MAX_STATE_CHARS = 420_000;
 
 /** A task's workflow that was cancelled; `holds` until it has said what it used, or, by its handoff, a part of it. */
-export type Winding = Chain & { holds?: { holder: string; task: string; said?: 'handoff' | 'outcome' } };
+/** `since`: when it was first looked after, in ms since the epoch. */
+export type Winding = Chain & { since?: number; holds?: { holder: string; task: string; said?: 'handoff' | 'outcome' } };
 
 export type Paused = { since: number; reason: string };
 
@@ -53,7 +55,7 @@ export type PlanningState = {
   paused?: Paused;
   budget?: CarriedBudget;
   /** Set when nothing more is begun, with why; what is under way ends. */
-  closing?: { by: ClosedBy; reason: string };
+  closing?: { by: ClosedBy; reason: string; until?: number };
   /** Of a division: what its planner above has lent it. */
   workers?: WorkersLent;
   /** As people have changed them. */
@@ -64,6 +66,8 @@ export type PlanningState = {
   winding?: Winding[];
   /** Of the root. */
   sweeps?: CarriedSweeps;
+  /** Of the root. */
+  stuck?: CarriedStuck;
   /** There is nothing to plan: the run only mends what its sweeps find. */
   unplanned?: boolean;
   /** How many refusals in a row may have been for one change each: hooks need not say what they look at. */
@@ -184,9 +188,9 @@ export class TaskBook {
     return { planned, retries, conflicts, peak, done };
   }
 
-  /** Nothing more is begun; what is under way ends. */
-  closeFor(by: ClosedBy, reason: string): void {
-    this.state.closing = { by, reason };
+  /** Nothing more is begun; what is under way ends. @param until it may go on, in ms since the epoch. */
+  closeFor(by: ClosedBy, reason: string, until?: number): void {
+    this.state.closing = { by, reason, ...(until === undefined ? {} : { until }) };
     for (const task of this.state.tasks) if (task.status === 'pending') this.close(task, reason);
   }
 

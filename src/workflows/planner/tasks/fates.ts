@@ -4,6 +4,7 @@
  */
 import type { ChainStatus } from '../../../shared/contracts/activities.ts';
 import type { BranchOutcome, Handoff, HandoffMessage, OutcomeMessage, Used } from '../../../shared/contracts/task.ts';
+import { isAtOrBelow } from '../../../shared/decisions/stuck.ts';
 import { isActive } from '../../../shared/decisions/dispatch.ts';
 import { type Chain, sameChain, taskRef, taskWorkflowId } from '../../../shared/ids.ts';
 import { FIRST_BELOW } from '../../../shared/decisions/workers.ts';
@@ -102,7 +103,7 @@ export class TaskFates extends AbortedTasks {
         return;
       }
       case 'failed':
-        return this.lost(task, standing.reason, now);
+        return this.lost(task, this.wasStuck(task) ?? standing.reason, now);
       case 'missing':
         return this.lost(task, RUN_TEXT.missing, now);
     }
@@ -121,8 +122,19 @@ export class TaskFates extends AbortedTasks {
     this.event(RUN_TEXT.notDivided(task.spec.id));
   }
 
-  private handedOff(task: TaskRecord, handoff: Handoff, queued: boolean, now: number): void {
+  /** Why it, or its agent, was ended. */
+  private wasStuck({ child, divided }: TaskRecord): string | undefined {
+    if (child === undefined) return undefined;
+    const isIts = ({ workflowId: id }: { workflowId: string }): boolean =>
+      divided === true ? id === child.workflowId : isAtOrBelow(id, child.workflowId);
+    const ended = this.state.stuck?.ended.findLast(isIts);
+    return ended === undefined ? undefined : RUN_TEXT.stuckEnded(ended);
+  }
+
+  private handedOff(task: TaskRecord, said: Handoff, queued: boolean, now: number): void {
     task.heardAt = now;
+    const why = said.status === 'failed' ? this.wasStuck(task) : undefined;
+    const handoff = why === undefined ? said : { ...said, summary: why };
     this.taskSpent(task, usedBy(handoff));
     // What is queued may still need a conflict agent.
     if (handoff.status !== 'complete' || !queued) this.budget.ended(holderOf(task));
