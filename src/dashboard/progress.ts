@@ -43,13 +43,15 @@ export function progressLines(snapshot: RunSnapshot, { now, width }: { now: numb
  * @param more further arguments of Temporal's command: where the server is.
  */
 export function stuckLines(stuck: readonly (StuckWorkflow & Partial<SeenStuck>)[], now: number, more = ''): string[] {
-  const named = stuck.slice(0, NAMED_TASKS).flatMap(({ type, workflowId, attempts, reason, endsAt }) => [
-    progressText.stuck(type, workflowId, attempts, oneLine(reason, 200)),
-    progressText.unstick(
-      terminateCommand(workflowId, more),
-      endsAt === undefined ? null : formatDuration(Math.max(0, endsAt - now)),
-    ),
-  ]);
+  const named = stuck
+    .slice(0, NAMED_TASKS)
+    .flatMap(({ type, workflowId, attempts, reason, endsAt }) => [
+      progressText.stuck(type, workflowId, attempts, oneLine(reason, 200)),
+      progressText.unstick(
+        terminateCommand(workflowId, more),
+        endsAt === undefined ? null : formatDuration(Math.max(0, endsAt - now)),
+      ),
+    ]);
   return stuck.length > NAMED_TASKS ? [...named, progressText.more(stuck.length - NAMED_TASKS)] : named;
 }
 

@@ -101,9 +101,7 @@ export const thinkOptions: ActivityOptions = {
 export const thinkActivity = (summary: string): LlmActivities => proxy<LlmActivities>({ ...thinkOptions, summary });
 
 /** A remote that is away delays landings and fails none: retried for as long as the queue lives. */
-export const mergeActivities = proxy<
-  Omit<MergeActivities, 'enqueueMerge' | 'tellHealth' | 'answerRequesters'>
->({
+export const mergeActivities = proxy<Omit<MergeActivities, 'enqueueMerge' | 'tellHealth' | 'answerRequesters'>>({
   startToCloseTimeout: '30m',
   heartbeatTimeout: '20s',
   retry: RETRY,

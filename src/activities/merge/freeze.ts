@@ -50,7 +50,11 @@ async function read(mirror: Mirror, ref: string): Promise<Freeze | null> {
   const { stdout } = await mirror.git(['show', '--no-patch', '--format=%ct%n%B', commit]);
   const [seconds = '', ...message] = stdout.toString('utf8').split('\n');
   const reason = message.join('\n').trim().slice(0, MAX_REASON_CHARS).toWellFormed();
-  return { by: 'person', reason: reason === '' ? NO_REASON : reason, since: (Number.parseInt(seconds, 10) || 0) * 1_000 };
+  return {
+    by: 'person',
+    reason: reason === '' ? NO_REASON : reason,
+    since: (Number.parseInt(seconds, 10) || 0) * 1_000,
+  };
 }
 
 /** The same commit for the same freeze. */

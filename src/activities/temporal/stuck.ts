@@ -145,5 +145,4 @@ async function listed(client: Client, query: string, limit: number): Promise<Run
 }
 
 const quoted = (text: string): string => `'${text.replaceAll("'", "''")}'`;
-const atOrBelow = (id: string): string =>
-  `(WorkflowId = ${quoted(id)} OR WorkflowId STARTS_WITH ${quoted(`${id}/`)})`;
+const atOrBelow = (id: string): string => `(WorkflowId = ${quoted(id)} OR WorkflowId STARTS_WITH ${quoted(`${id}/`)})`;

@@ -21,7 +21,9 @@ export function seenStuck(
   { now, stuckMs, cancelled }: { now: number; stuckMs: number; cancelled: readonly string[] },
 ): SeenStuck[] {
   return found.map((stuck) => {
-    const since = before.find(({ workflowId, runId }) => workflowId === stuck.workflowId && runId === stuck.runId)?.since;
+    const since = before.find(
+      ({ workflowId, runId }) => workflowId === stuck.workflowId && runId === stuck.runId,
+    )?.since;
     const unwanted = cancelled.some((above) => isAtOrBelow(stuck.workflowId, above));
     return { ...stuck, since: since ?? now, endsAt: unwanted ? now : (since ?? now) + stuckMs };
   });

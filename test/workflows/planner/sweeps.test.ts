@@ -21,7 +21,16 @@ function swept(more: Partial<CarriedSweeps>, change: (state: PlannerState) => vo
   return new PlannerState(LIMITS, JSON.parse(JSON.stringify(state.toJSON())));
 }
 const sweeps = (mode: 'run' | 'reconcile' = 'run') =>
-  new Sweeps({ chain: { workflowId: 'run', firstRunId: 'first' }, hear: () => undefined, endsStuck: () => true, tendStuck: () => undefined, end: async () => undefined }, mode);
+  new Sweeps(
+    {
+      chain: { workflowId: 'run', firstRunId: 'first' },
+      hear: () => undefined,
+      endsStuck: () => true,
+      tendStuck: () => undefined,
+      end: async () => undefined,
+    },
+    mode,
+  );
 const last = (verdict: 'green' | 'red' | 'unknown' | 'none', more: object = {}) => ({
   last: { verdict, at: 5, work: 0, ...more },
 });

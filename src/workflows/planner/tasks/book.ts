@@ -36,7 +36,10 @@ const MAX_STATE_CHARS = 420_000;
 
 /** A task's workflow that was cancelled; `holds` until it has said what it used, or, by its handoff, a part of it. */
 /** `since`: when it was first looked after, in ms since the epoch. */
-export type Winding = Chain & { since?: number; holds?: { holder: string; task: string; said?: 'handoff' | 'outcome' } };
+export type Winding = Chain & {
+  since?: number;
+  holds?: { holder: string; task: string; said?: 'handoff' | 'outcome' };
+};
 
 export type Paused = { since: number; reason: string };
 
