@@ -52,7 +52,7 @@ export const progressText = {
   stuck: (type: string, workflow: string, attempts: number, reason: string) =>
     `STUCK    the ${type} ${workflow}: its workflow task fails (attempt ${attempts}): ${reason}`,
   unstick: (command: string, ends: string | null) =>
-    `         run a worker with code that can go on, or: ${command}${ends === null ? '' : ` (the run does so in ${ends})`}`,
+    `         ${command}, or run a worker with code that can go on${ends === null ? '' : `; the run ends it in ${ends}`}`,
   waiting: (what: string) => `waits    for ${what}`,
   runningTask: (id: string, attempt: number, description: string) =>
     `  ${id}${attempt > 1 ? ` (attempt ${attempt})` : ''}: ${description}`,
