@@ -10,8 +10,14 @@ import { endpointText, eventText, HELD_WORD, PHASE_WORD, progressText, STATUS_WO
 /** Most tasks that are named in the block. */
 const NAMED_TASKS = 8;
 
-/** The block. `now` in ms since the epoch, `width` in characters: no line is longer. */
-export function progressLines(snapshot: RunSnapshot, { now, width }: { now: number; width: number }): string[] {
+/**
+ * The block. `now` in ms since the epoch, `width` in characters: no line is longer. `server`: arguments of Temporal's
+ * command that name the server, where it is not the one that it finds by itself.
+ */
+export function progressLines(
+  snapshot: RunSnapshot,
+  { now, width, server = '' }: { now: number; width: number; server?: string },
+): string[] {
   const elapsed = formatDuration(now - snapshot.startedAt);
   const lines = [progressText.head(snapshot.run, PHASE_WORD[snapshot.phase], elapsed)];
   if (snapshot.paused !== undefined) lines.push(progressText.paused(snapshot.paused.reason));
@@ -21,7 +27,7 @@ export function progressLines(snapshot: RunSnapshot, { now, width }: { now: numb
   lines.push(progressText.landing(snapshot.landed, snapshot.queued, snapshot.target));
   lines.push(costLine(snapshot));
   if (snapshot.budget !== undefined) lines.push(progressText.budget(formatBudget(snapshot.budget)));
-  lines.push(...stuckLines(snapshot.stuck ?? [], now));
+  lines.push(...stuckLines(snapshot.stuck ?? [], now, server));
   if (snapshot.waitingFor !== '') lines.push(progressText.waiting(snapshot.waitingFor));
   for (const { name, kind, text } of (snapshot.approvals ?? []).slice(0, NAMED_TASKS)) {
     lines.push(progressText.approval(name, kind, oneLine(text, 200)));

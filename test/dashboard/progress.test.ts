@@ -64,7 +64,7 @@ test('what cannot go on is named with its failure, its remedy and its time, and 
   const command = "temporal workflow terminate --workflow-id 'r1/it'\\''s.1/agent' --reason stuck";
   expect(lines).toContain("STUCK    the agent r1/it's.1/agent: its workflow task fails (attempt 6): No good");
   const [remedy] = lines.filter((line) => line.includes(command));
-  expect(remedy).toContain('the run ends it in 1m');
+  expect(remedy).toContain('the run ends it in 1 min');
   expect(eventLines(snapshot(), snapshot({ stuck: [stuck] })).join()).toContain(command);
   expect(eventLines(snapshot({ stuck: [stuck] }), snapshot({ stuck: [stuck] }))).toEqual([]);
 });

@@ -124,9 +124,13 @@ async function withStuck(context: SessionContext, session: Session, snapshot: Ru
   return stuck.length === 0 ? snapshot : { ...snapshot, stuck };
 }
 
+/** For Temporal's own command. */
+const serverOf = ({ target: { address, namespace } }: Session): string =>
+  `${address === '127.0.0.1:7233' ? '' : ` --address ${address}`}${namespace === 'default' ? '' : ` --namespace ${namespace}`}`;
+
 /** Why a planner that should answer does not. */
 async function silentStuck(context: SessionContext, session: Session, run: string): Promise<string[]> {
-  return stuckLines(await stuckNow(context, session, { run }), Date.now());
+  return stuckLines(await stuckNow(context, session, { run }), Date.now(), serverOf(session));
 }
 
 async function show(context: SessionContext, session: Session, run: string, json: boolean): Promise<void> {
@@ -138,7 +142,8 @@ async function show(context: SessionContext, session: Session, run: string, json
   if (snapshot === null) for (const line of await silentStuck(context, session, run)) printLine(io.stdout, line);
   if (snapshot === null) throw new CliError(cliText.notLooked(run, nextCommand(options, 'attach', run)));
   if (json) return printLine(io.stdout, JSON.stringify(snapshot, null, 2));
-  for (const line of progressLines(snapshot, { now: Date.now(), width: 200 })) printLine(io.stdout, line);
+  for (const line of progressLines(snapshot, { now: Date.now(), width: 200, server: serverOf(session) }))
+    printLine(io.stdout, line);
   for (const line of await queueLines(session, snapshot)) printLine(io.stdout, line);
   // Of this host's workers, at once; a run is told of waits of half a minute.
   if (modelLine(snapshot, Date.now()) !== null) return printLine(io.stdout, linkLine(session, run));
