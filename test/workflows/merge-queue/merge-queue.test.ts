@@ -379,9 +379,11 @@ describe('a merge queue', () => {
 
   test('checks that were completed by hand with what is no result are run again', async () => {
     let runs = 0;
+    let complete: () => void = () => undefined;
+    const completed = new Promise<void>((resolve) => (complete = resolve));
     checking = async () => {
       runs += 1;
-      if (runs === 1) await new Promise((resolve) => setTimeout(resolve, 60_000).unref());
+      if (runs === 1) await completed;
     };
     const one = await asking('one', { gate: { mode: 'batch', slots: 1, checks: 'detect', setup: null } });
     await one.ask();
@@ -392,6 +394,7 @@ describe('a merge queue', () => {
     const { runId } = await queue().describe();
     const { workflowId } = queue();
     await client.activity.complete({ workflowId, runId, activityId: activity?.activityId ?? '' }, {});
+    complete();
     await expect.poll(() => outcomesOf(one), { timeout: 20_000 }).toMatchObject([{ kind: 'landed' }]);
     expect(runs).toBe(2);
     await queue().result();
