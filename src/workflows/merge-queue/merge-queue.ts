@@ -4,7 +4,6 @@
  * and nothing is frozen; the next request starts it again.
  */
 import {
-  allHandlersFinished,
   CancellationScope,
   condition,
   continueAsNew,
@@ -200,7 +199,6 @@ class MergeQueue {
 
   private listen(): void {
     const { state, gate } = this;
-    const { target } = this.input;
     setHandler(enqueueSignal, (raw) => {
       const entry = parseSignal(MergeRequest, raw, 'enqueue');
       if (entry === undefined) return;
