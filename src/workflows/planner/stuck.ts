@@ -62,6 +62,8 @@ export class StuckWatch {
       log.warn('the server could not be asked which workflows cannot go on', { reason: rootMessage(error) });
     } finally {
       this.looking = false;
+      // The time of one of them may be before the next look.
+      if (stuck.seen.length > 0) this.onNews();
     }
   }
 
