@@ -74,16 +74,17 @@ class MergeQueue {
   }
 
   async run(): Promise<{ landed: number }> {
-    if (await this.kept.read()) {
-      do await this.serve();
-      while (await this.wasStirred());
-    }
     const { repo, target } = this.input;
-    if (this.gate.hasMerged) await mergeActivities.dropRefs({ repo, target });
+    if (await this.kept.read()) {
+      do {
+        await this.serve();
+        if (this.gate.hasMerged) await mergeActivities.dropRefs({ repo, target });
+      } while (await this.wasStirred());
+    }
     return { landed: this.state.snapshot().landed };
   }
 
-  /** What is said to it last is answered, and kept, before it ends; more may be said meanwhile. */
+  /** What is said to it last is answered, and kept, before it ends; more may be asked of it meanwhile. */
   private async wasStirred(): Promise<boolean> {
     await this.kept.settled();
     return this.stirred || this.state.owesAnswers;

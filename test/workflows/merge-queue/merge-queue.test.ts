@@ -37,8 +37,11 @@ let batches: string[][];
 let beforeLanding: () => Promise<void>;
 /** Called before requesters are answered. */
 let beforeAnswers: () => void;
-/** What the gate's checks say of a commit. */
+/** Awaited before the gate's checks say something. */
 let checking: () => Promise<void>;
+/** Awaited before the refs of composed lines are dropped. */
+let clearing: () => Promise<void>;
+/** What the gate's checks say of a commit. */
 let verdictOn: (request: ChecksRequest) => ChecksResult;
 let stop: () => Promise<void>;
 
@@ -57,6 +60,7 @@ beforeEach(async () => {
   beforeLanding = async () => undefined;
   beforeAnswers = () => undefined;
   checking = async () => undefined;
+  clearing = async () => undefined;
   verdictOn = ({ commit }) => ({ verdict: 'passed', commit, checks: [] });
   const real = createMergeActivities({
     mirrors: createMirrors({ dir: join(folder.dir, 'mirrors') }),
@@ -70,6 +74,10 @@ beforeEach(async () => {
       batches.push(request.entries.map(({ subject }) => subject));
       await beforeLanding();
       return await real.landBatch(request);
+    },
+    async dropRefs(request) {
+      await clearing();
+      await real.dropRefs(request);
     },
     async answerRequesters(request) {
       beforeAnswers();
@@ -360,8 +368,8 @@ describe('a merge queue', () => {
 
   test('freezes and thaws in one moment leave on the remote what was said last', async () => {
     await withQueue(freezeUpdate, 'first');
-    const said = [queue().executeUpdate(thawUpdate, { args: [{ reason: 'no' }] }), withQueue(freezeUpdate, 'second')];
-    await Promise.all(said);
+    const thaw = await queue().startUpdate(thawUpdate, { args: [{ reason: 'no' }], waitForStage: 'ACCEPTED' });
+    await Promise.all([thaw.result(), withQueue(freezeUpdate, 'second')]);
     await queue().terminate('by a person');
     await tell({ kind: 'green', commit: remote.tip() });
     await expect.poll(snapshot, { timeout: 10_000 }).toMatchObject({ frozen: [{ by: 'person', reason: 'second' }] });
@@ -376,6 +384,18 @@ describe('a merge queue', () => {
     expect(await snapshot()).toMatchObject({ freezeKept: false, frozen: [{ reason: 'ops' }] });
     await queue().terminate('by a person');
   });
+
+  test('lands what is asked of it while it clears up to end', async () => {
+    const gated = { gate: { mode: 'batch', slots: 1, checks: 'detect', setup: null } } as const;
+    const [one, two] = [await asking('one', gated), await asking('two', gated)];
+    clearing = async () => {
+      clearing = async () => undefined;
+      await two.ask();
+    };
+    await one.ask();
+    await expect.poll(() => outcomesOf(two), { timeout: 30_000 }).toMatchObject([{ kind: 'landed' }]);
+    expect(await queue().result()).toEqual({ landed: 2 });
+  }, 60_000);
 
   test('checks that were completed by hand with what is no result are run again', async () => {
     let runs = 0;
