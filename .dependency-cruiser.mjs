@@ -10,7 +10,8 @@ export default {
   forbidden: [
     {
       name: 'no-cycles',
-      comment: 'Modules that import each other in a circle cannot be understood or tested one at a time.',
+      comment:
+        'Modules that import each other in a circle, be it for types only, cannot be understood or tested one at a time.',
       severity: 'error',
       from: {},
       to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
@@ -61,10 +62,22 @@ export default {
     },
     {
       name: 'activities-know-shared-only',
-      comment: 'src/activities imports src/shared; it gets everything else as arguments from src/worker.ts.',
+      comment:
+        'src/activities imports src/shared, of src/host what command and worker must do in the very same way, and of ' +
+        'infra/lib what set-up must too; it gets everything else as arguments from src/worker.ts.',
       severity: 'error',
       from: { path: '^src/activities/' },
-      to: { path: '^(src|infra|examples|bench|test|bin)/', pathNot: '^src/(shared|activities)/' },
+      to: {
+        path: '^(src|infra|examples|bench|test|bin)/',
+        pathNot: ['^src/(shared|activities)/', '^src/host/(repository|processes)\\.ts$', '^infra/lib/'],
+      },
+    },
+    {
+      name: 'what-all-import-knows-shared-only',
+      comment: 'The command and activities both import these: what they import in turn, both would.',
+      severity: 'error',
+      from: { path: '^src/host/(repository|processes)\\.ts$' },
+      to: { path: '^(src|infra|examples|bench|test|bin)/', pathNot: '^(src/shared|infra/lib)/' },
     },
     {
       name: 'people-watch-through-temporal',
@@ -77,9 +90,9 @@ export default {
     },
     {
       name: 'nothing-knows-the-command',
-      comment: 'src/cli is what a person types: what it and the worker both need is beside them, in src itself.',
+      comment: 'src/cli is what a person types: what it and the worker both need is in src/host or src/doctor.',
       severity: 'error',
-      from: { path: '^src/[^/]+$' },
+      from: { path: '^src/([^/]+$|host/|doctor/)' },
       to: { path: '^src/cli/' },
     },
     {

@@ -1,4 +1,5 @@
 /** `npm run bench -- --list`, `npm run bench -- <name> [options]`. Each prints ratios against a floor of the same run. */
+import { compare } from './compare/index.ts';
 import { dispatch } from './dispatch/index.ts';
 import { gate } from './gate/index.ts';
 import { merge } from './merge/index.ts';
@@ -11,6 +12,10 @@ import { scale } from './scale/index.ts';
 type Benchmark = { what: string; run: (args: readonly string[]) => Promise<void> };
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  compare: {
+    what: 'this checkout against a commit on one of the benchmarks below, in turns: ratios of CPU and wall (--help)',
+    run: (args) => compare(args, Object.keys(BENCHMARKS).slice(1)),
+  },
   dispatch: {
     what: 'streaming dispatch against batch-and-wait and a list schedule; conflicts of real merges with and without locks',
     run: dispatch,

@@ -27,6 +27,11 @@ function refuse(message) {
 async function inCheckout() {
   const node = join(root, 'node_modules', 'node', 'bin', 'node');
   if (!existsSync(node)) {
+    const { asksForHelp, helpOf } = await import('../infra/setup/help.mjs');
+    if (asksForHelp(process.argv.slice(2))) {
+      process.stdout.write(`${helpOf('agentswarm')}\n`);
+      return;
+    }
     refuse(`this checkout is not set up: ${node} is missing. Run \`npm run setup\` in ${root}, then try again.`);
   }
   if (realpathSync(node) === realpathSync(process.execPath)) {

@@ -9,12 +9,13 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { helpOf } from '../infra/setup/help.mjs';
 import { type Children, superviseChildren } from './demo/child.ts';
 import { demoEnvironment } from './demo/environment.ts';
 import { freshClone, landedCommits, makeOrigin } from './demo/origin.ts';
 import { allowRegistries } from './demo/registries.ts';
 import { demoText } from './demo/text.ts';
-import { type Example, exampleNames, loadExample } from './scripted-model/example.ts';
+import { type Example, loadExample } from './scripted-model/example.ts';
 import { type ScriptedModel, startScriptedModel } from './scripted-model/server.ts';
 
 const AGENTSWARM = fileURLToPath(new URL('../bin/agentswarm.mjs', import.meta.url));
@@ -91,7 +92,7 @@ async function main(): Promise<number> {
   const children = superviseChildren();
   const options = readOptions(process.argv.slice(2));
   if (options === null) {
-    console.log(demoText.usage(exampleNames()));
+    console.log(helpOf('demo'));
     return 0;
   }
   const { dir, name } = openFolder(options);
@@ -197,6 +198,6 @@ try {
 } catch (error) {
   const usage = error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
   console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
-  if (usage) console.error(`\n${demoText.usage(exampleNames())}`);
+  if (usage) console.error(`\n${helpOf('demo')}`);
   process.exitCode = usage ? 2 : 1;
 }

@@ -10,45 +10,43 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@temporalio/client';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
-import { createCommandActivities } from './activities/agent/command.ts';
+import { createCommandActivities } from './activities/agent/external-agent.ts';
 import { createInboxSource } from './activities/agent/inbox.ts';
-import { createCheckActivities, createSweepActivities } from './activities/checks/index.ts';
+import { createCheckActivities, createSweepActivities } from './activities/reconciler/index.ts';
 import { createGitHub } from './activities/deliver/github.ts';
 import { createDeliverActivities } from './activities/deliver/index.ts';
 import { createMirrors } from './activities/git/mirrors.ts';
-import { withHeartbeats } from './activities/heartbeats.ts';
-import { createThinker } from './activities/llm/activities.ts';
+import { withHeartbeats } from './activities/support/heartbeats.ts';
+import { createThinker } from './activities/llm/think.ts';
 import { createLlmMetrics, LLM_BUCKETS } from './activities/llm/metrics.ts';
 import { createModels } from './activities/llm/models.ts';
 import { publishEndpoints } from './activities/llm/status-file.ts';
 import { RecentMessages } from './activities/llm/recent-messages.ts';
 import { createTranscriptSource } from './activities/llm/transcript.ts';
 import { createWaitNews } from './activities/llm/wait-news.ts';
-import { createEnqueue } from './activities/merge/enqueue.ts';
-import { createMergeActivities } from './activities/merge/index.ts';
+import { createMergeActivities } from './activities/merge-queue/index.ts';
 import { createNotify, webhookOf } from './activities/notify/notify.ts';
 import { createSpawner } from './activities/process/spawner.ts';
 import { createRunActivities } from './activities/run/index.ts';
 import { createSandboxes } from './activities/sandbox/index.ts';
-import { createChainWatch } from './activities/temporal/chains.ts';
-import { createTurnActivities } from './activities/turn/act-and-think.ts';
-import { createOpeningActivities } from './activities/turn/brief-and-think.ts';
-import { createFinishActivities } from './activities/turn/collect-and-enqueue.ts';
-import { remembering } from './activities/turn/remember.ts';
-import { loadConfig } from './config.ts';
-import { connectionOptions } from './connection.ts';
+import { createChainWatch } from './activities/support/chain-watch.ts';
+import { createTurnActivities } from './activities/agent/act-and-think.ts';
+import { createOpeningActivities } from './activities/agent/brief-and-think.ts';
+import { remembering } from './activities/agent/remember.ts';
+import { loadConfig } from './host/load-config.ts';
+import { connectionOptions } from './host/connection.ts';
 import { renderReport } from './dashboard/report.ts';
-import type { Log } from './activities/log.ts';
-import { createLogger } from './log.ts';
-import { checkModels } from './preflight.ts';
-import { installRuntime } from './runtime.ts';
-import type { Config } from './shared/config.ts';
+import type { Log } from './activities/support/log.ts';
+import { createLogger } from './host/logger.ts';
+import { checkModels } from './doctor/preflight.ts';
+import { installRuntime } from './host/runtime.ts';
+import type { Config } from './shared/config/worker-config.ts';
 import { modelWaitSignal } from './shared/messages.ts';
-import { trustedRegistries } from './shared/network.ts';
+import { trustedRegistries } from './shared/contracts/network.ts';
 import { hostQueue, reservedQueue, sandboxQueue } from './shared/queues.ts';
-import { startTracing } from './tracing.ts';
-import { workflowBundle } from './workflow-source.ts';
-import { lookoutWorker } from './workflow-worker.ts';
+import { startTracing } from './host/tracing.ts';
+import { workflowBundle } from './host/workflow-source.ts';
+import { lookoutWorker } from './host/lookout-worker.ts';
 
 export type WorkerRequest = {
   cwd: string;
@@ -116,14 +114,19 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       log,
     });
     const promptsDir = fileURLToPath(new URL('../prompts', import.meta.url));
-    const { act, collectWork } = sandboxes.activities;
+    const { act } = sandboxes.activities;
     const github = createGitHub({ config: config.github, env, log });
     const sandboxUnsafe = sandboxes.unsafe;
     const plainRun = createRunActivities({ mirrors, client, config, promptsDir, sandboxUnsafe, github, log });
     const { run, sandbox } = remembering(recent, { run: plainRun, sandbox: sandboxes.activities });
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
     const { workflows, leases, host } = options(config, common, await workflowBundle(env));
-    const workflowWorker = guardedAfterTrouble(stateDir, log, tracing.exports);
+    const workflowWorker = guardedAfterTrouble({
+      stateDir,
+      log,
+      traced: tracing.exports,
+      thread: config.worker.workflowThread,
+    });
     const workers = await Promise.all([
       workflowWorker.create({
         ...workflows,
@@ -162,11 +165,6 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
         activities: {
           ...sandbox,
           ...createTurnActivities({ act, think, log }),
-          ...createFinishActivities({
-            collectWork,
-            enqueue: createEnqueue({ client, taskQueue, hasAnotherWay: true, log }),
-            log,
-          }),
           ...createCommandActivities({
             exec: sandboxes.exec,
             models,
@@ -238,11 +236,17 @@ function options(config: Config, common: Common, bundle: { codePath: string }) {
 /** For so long after a workflow did not come to an end, calls into workflows are guarded. */
 const TROUBLE_MS = 24 * 3_600_000;
 
-function guardedAfterTrouble(stateDir: string, log: Log, traced: boolean): typeof Worker {
+function guardedAfterTrouble(options: {
+  stateDir: string;
+  log: Log;
+  traced: boolean;
+  thread: Config['worker']['workflowThread'];
+}): typeof Worker {
+  const { stateDir, log, traced, thread } = options;
   const file = join(stateDir, 'endless-workflow');
   const since = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   return lookoutWorker({
-    guarded: Date.now() - since < TROUBLE_MS,
+    guarded: thread === 'sdk' || Date.now() - since < TROUBLE_MS,
     traced,
     onEndless(workflow) {
       log.error(workflow, 'this worker ends, as one of its workflows does not; the next one cuts such workflows off');

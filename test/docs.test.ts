@@ -1,11 +1,13 @@
 /** What the guides say of settings, variables, files and dependencies is what the code has. */
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { Config, type ConfigInput, EndpointConfig, EndpointFromEnv } from '../src/shared/config.ts';
-import { DEFAULT_RUN_SETTINGS, RunSettingsInput, Setup } from '../src/shared/settings.ts';
+import type { Dependencies } from '../src/cli/dependencies.ts';
+import { runCli } from '../src/cli/program.ts';
+import { Config, type ConfigInput, EndpointConfig, EndpointFromEnv } from '../src/shared/config/worker-config.ts';
+import { DEFAULT_RUN_SETTINGS, RunSettingsInput, Setup } from '../src/shared/contracts/run-settings.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
@@ -177,15 +179,17 @@ test('the command’s help names only variables that are documented', () => {
   expect(named.filter((name) => !CONFIGURATION.includes(`\`${name}\``))).toEqual([]);
 });
 
-test('messages in the README’s troubleshooting are said by the code', () => {
+test('messages in the troubleshooting guide are said by the code', () => {
   const code = globSync(['src/**/*.ts', 'infra/**/*.{ts,mjs}'], { cwd: ROOT }).map(read).join('\n');
-  const said = rows(README, 'Troubleshooting').flatMap(({ first }) => first.split('…').map((part) => part.trim()));
+  const said = rows(read('docs/troubleshooting.md')).flatMap(({ first }) =>
+    first.split('…').map((part) => part.trim()),
+  );
   const pieces = said.filter((part) => part.replace(/[^A-Za-z]/g, '').length >= 6);
   expect(pieces.length).toBeGreaterThan(12);
   expect(pieces.filter((piece) => !code.includes(piece))).toEqual([]);
 });
 
-const GUIDES = ['README.md', 'AGENTS.md', ...globSync('docs/**/*.md', { cwd: ROOT })];
+const GUIDES = ['README.md', 'AGENTS.md', 'findings/README.md', ...globSync('docs/**/*.md', { cwd: ROOT })];
 
 test.each(GUIDES)('links and paths in %s lead to files', (guide) => {
   const text = read(guide);
@@ -203,8 +207,109 @@ test('JSON in the guides is JSON, and settings among it fit their schema', () =>
 
 test('every npm script that the guides name is in package.json', () => {
   const { scripts } = z.object({ scripts: z.record(z.string(), z.string()) }).parse(JSON.parse(read('package.json')));
-  const named = GUIDES.flatMap((guide) => [...read(guide).matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name ?? ''));
+  const named = GUIDES.flatMap((guide) =>
+    [...read(guide).matchAll(/npm (?:run ([\w:]+)|(test)\b)/g)].map(([, name, test]) => name ?? test ?? ''),
+  );
+  expect(named.length).toBeGreaterThan(10);
   expect([...new Set(named)].filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
+});
+
+/** What the command says of itself when it is asked for help: asking uses nothing of its dependencies but the version. */
+async function helpOf(...command: string[]): Promise<{ code: number; text: string }> {
+  let text = '';
+  const out = { write: (more: string): void => void (text += more) };
+  const io = { stdout: out, stderr: out, cwd: ROOT, env: {} };
+  const code = await runCli([...command, '--help'], io, { version: '0.0.0' } as unknown as Dependencies);
+  return { code, text };
+}
+
+/**
+ * The command lines of `agentswarm` in a guide: in its blocks of shell commands, and in code spans. Without comments,
+ * and with what stands in quotes left out.
+ */
+function commandLines(guide: string): string[] {
+  const text = read(guide);
+  const blocks = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) => (block ?? '').split('\n'));
+  return [...blocks, ...spans(text)]
+    .map((line) =>
+      line
+        .replace(/^npx /, '')
+        .replace(/\s#.*$/, '')
+        .replace(/"[^"]*"/g, ''),
+    )
+    .filter((line) => line.startsWith('agentswarm '));
+}
+
+test.each(GUIDES.filter((guide) => commandLines(guide).length > 0))(
+  'the commands and options of agentswarm in %s exist',
+  async (guide) => {
+    for (const line of commandLines(guide)) {
+      const [, name = '', second = ''] = line.split(/\s+/);
+      if (!/^[a-z]/.test(name)) {
+        expect(['-V', '--version', '-h', '--help', '<']).toContain(/^<|^…/.test(name) ? '<' : name);
+        continue;
+      }
+      const nested = name === 'schedule' && /^[a-z]/.test(second) ? [name, second] : [name];
+      const { code, text } = await helpOf(...nested);
+      expect({ line, code }).toEqual({ line, code: 0 });
+      expect(text.split('\n')[0], line).toContain(`Usage: agentswarm ${nested.join(' ')} `);
+      for (const [option] of line.matchAll(/(?<=\s)--[a-z][a-z-]*/g)) expect(text, line).toContain(`${option} `);
+    }
+  },
+);
+
+test('the README’s table of commands leaves none out', async () => {
+  const { text } = await helpOf();
+  const there = [...text.matchAll(/^ {2}([a-z]+) .*$/gm)]
+    .map(([, name]) => name ?? '')
+    .filter((name) => name !== 'help');
+  expect(there.length).toBeGreaterThan(15);
+  const told = rows(README, 'Commands').flatMap(({ first }) => [...first.matchAll(/^(?:agentswarm )?([a-z]+)/g)]);
+  expect(new Set(told.map(([, name]) => name))).toEqual(new Set(there.filter((name) => !/^\d/.test(name))));
+});
+
+test('what the README starts with is there: two commands, a picture, a model', () => {
+  const start = README.split('\n').slice(0, 60).join('\n');
+  for (const each of ['npm run demo', 'npm test', 'npx agentswarm doctor', 'npx agentswarm run', '_API_KEY='])
+    expect(start).toContain(each);
+  const picture = /!\[.{20,}\]\((docs\/[^)]+\.svg)\)/.exec(start)?.[1] ?? '';
+  const drawn = read(picture);
+  expect(drawn).toMatch(/<title[^>]*>.+<\/title>/);
+  expect(drawn).toContain('prefers-color-scheme: dark');
+  for (const noun of ['planner', 'task', 'sandbox', 'merge queue', 'your branch']) expect(drawn).toContain(noun);
+});
+
+test('every figure of docs/performance.md says what bounds it, and the command that measures it', () => {
+  const table = read('docs/performance.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .slice(1)
+    .map(cellsOf);
+  expect(table.length).toBeGreaterThan(10);
+  const benchmarks = globSync('bench/*/index.ts', { cwd: ROOT }).map((file) => dirname(file).split('/').at(-1));
+  for (const [what = '', result = '', bound = '', command = ''] of table) {
+    expect(result, what).toMatch(/\d/);
+    expect(bound, what).not.toBe('');
+    const name = /^`npm run (?:bench -- ([a-z]+)( --[a-z]+)*|demo)`$/.exec(command);
+    expect(name, `${what}: ${command}`).not.toBeNull();
+    if (name?.[1] !== undefined) expect(benchmarks).toContain(name[1]);
+  }
+});
+
+test('every find is a script that can be run, and stands in the table of finds', () => {
+  const finds = globSync('findings/*.sh', { cwd: ROOT })
+    .map((file) => file.slice('findings/'.length))
+    .filter((name) => name !== 'run-all.sh');
+  expect(finds.length).toBeGreaterThan(0);
+  expect(
+    rows(read('findings/README.md'))
+      .map(({ first }) => first)
+      .toSorted(),
+  ).toEqual(finds.toSorted());
+  for (const name of [...finds, 'run-all.sh']) {
+    expect(statSync(join(ROOT, 'findings', name)).mode & 0o111, name).toBe(0o111);
+    expect(read(`findings/${name}`), name).toMatch(/^#!\/usr\/bin\/env bash\n# \S/);
+  }
 });
 
 test('AGENTS.md has at most 100 lines', () => {

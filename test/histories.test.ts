@@ -13,8 +13,12 @@ const recorded = recordedHistories();
 
 /** Two activities change places in each kind of workflow. */
 const SWAPS: { type: string; file: string; swap: [string, string] }[] = [
-  { type: 'planner', file: 'planner/planning.ts', swap: ['runActivities.briefPlanner', 'runActivities.briefReplan'] },
-  { type: 'task', file: 'task/lease.ts', swap: ['.holdSandbox', '.adoptSandbox'] },
+  {
+    type: 'planner',
+    file: 'planner/planning-round.ts',
+    swap: ['runActivities.briefPlanner', 'runActivities.briefReplan'],
+  },
+  { type: 'task', file: 'task/sandbox-lease.ts', swap: ['.holdSandbox', '.adoptSandbox'] },
   { type: 'agent', file: 'agent/opening.ts', swap: ['openingActivities.briefAndThink', 'runActivities.briefWorker'] },
   {
     type: 'mergeQueue',
@@ -83,7 +87,7 @@ describe('a change of a workflow that running runs would not survive', () => {
     const at = (name: string) => join(folder.dir, 'src/workflows', name);
     mutant = await bundleWorkflowCode({
       workflowsPath: at('index.ts'),
-      workflowInterceptorModules: [at('interceptors.ts')],
+      workflowInterceptorModules: [at('bundle/interceptors.ts')],
       logger,
     });
   });

@@ -4,7 +4,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startScriptedModel } from '../examples/scripted-model/server.ts';
 import { startLlmServer } from './support/llm-server.ts';
+import { bareRepository } from './support/repos.ts';
+import { planned, scenarioScript, writes } from './support/scenarios.ts';
 import { temporal } from './support/temporal.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -21,9 +24,11 @@ const ENV = Object.fromEntries(
   Object.entries(process.env).filter(([name]) => !/^(npm_|VITEST|NODE_OPTIONS|NODE_ENV|TEMPORAL_)/.test(name)),
 );
 
-function run(cwd: string, file: string, ...args: string[]): Promise<Ended> {
+const run = (cwd: string, file: string, ...args: string[]): Promise<Ended> => runWith({}, cwd, file, ...args);
+
+function runWith(env: Record<string, string>, cwd: string, file: string, ...args: string[]): Promise<Ended> {
   return new Promise((resolve) => {
-    execFile(file, args, { cwd, env: ENV, maxBuffer: 1e8 }, (error, stdout, stderr) => {
+    execFile(file, args, { cwd, env: { ...ENV, ...env }, maxBuffer: 1e8 }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
   });
@@ -62,7 +67,7 @@ test('the package has what is read at run time, and nothing of the checkout', ()
     'package/dist/infra/temporal/go.mod',
     'package/dist/infra/temporal/go.sum',
     'package/dist/prompts/worker.md',
-    'package/dist/src/workflow-bundle.js',
+    'package/dist/src/host/workflow-bundle.js',
     'package/dist/src/worker.js',
   ]) {
     expect([...packed]).toContain(file);
@@ -124,3 +129,51 @@ test('the installed worker runs workflows from its bundle and activities from it
     await model.close();
   }
 }, 120_000);
+
+/** The README's block of commands that has this line, without its comments. */
+function readmeCommands(line: string): string[] {
+  const blocks = [...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/```sh\n([\s\S]*?)```/g)];
+  const block = blocks.find(([, text]) => text?.includes(line))?.[1] ?? '';
+  return block
+    .trim()
+    .split('\n')
+    .map((each) => each.replace(/\s+#.*$/, ''));
+}
+
+test('what the README says first works in an empty folder: doctor, and a run that lands', async () => {
+  const [pack, ...commands] = readmeCommands('npx agentswarm doctor');
+  expect(pack).toBe('npm run setup && npm pack');
+  expect(commands.map((line) => line.replace(/ ~.*/, ''))).toEqual([
+    expect.stringContaining(`agentswarm-${VERSION}.tgz`),
+    'npx agentswarm doctor',
+    'npx agentswarm run',
+  ]);
+  const script = scenarioScript({
+    first: {
+      plan: () => ({ tasks: [planned('hello')], done: true }),
+      tasks: { hello: writes({ 'hello.txt': 'hello\n' }) },
+    },
+  });
+  const model = await startScriptedModel({ script, latencyMs: 0 });
+  const repository = bareRepository(join(folder, 'app.git'));
+  const env = {
+    TMPDIR: folder,
+    npm_config_prefer_offline: 'true',
+    AGENTSWARM_STATE_DIR: join(folder, 'state-of-a-person'),
+    OPENAI_API_KEY: 'sk-test-of-the-package',
+    OPENAI_BASE_URL: `${model.url}/v1`,
+    OPENAI_MODEL: 'scripted-1',
+  };
+  try {
+    const theirs = (line: string): string =>
+      line.replace(/ ~\S+ --spec ".*"/, ` ${repository.dir} --spec 'Scenario: first'`);
+    const { code, stdout, stderr } = await runWith(env, folder, 'bash', '-ec', commands.map(theirs).join('\n'));
+    expect({ code }, stdout + stderr).toEqual({ code: 0 });
+    expect(stdout).toContain('A run can start here.');
+    expect(stdout).toMatch(/# Run \S+: complete/);
+    const [landed] = repository.refs('refs/heads/agentswarm/');
+    expect(repository.files(landed)).toMatchObject({ 'hello.txt': '100644 hello\n' });
+  } finally {
+    await model.stop();
+  }
+}, 300_000);

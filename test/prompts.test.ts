@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { loadPrompts } from '../src/activities/run/prompts.ts';
+import { loadPrompts } from '../src/activities/prompts/prompts.ts';
 import { ROLES } from '../src/shared/contracts/agent.ts';
 import { Plan } from '../src/shared/contracts/plan.ts';
-import { checkPlan } from '../src/shared/plan-rules.ts';
-import { isToolName, parseArguments, ROLE_TOOLS, TOOLS } from '../src/shared/tools.ts';
+import { checkPlan } from '../src/shared/planner/plan-rules.ts';
+import { isToolName, parseArguments, ROLE_TOOLS, TOOLS } from '../src/shared/agent/tools.ts';
 
 const prompts = loadPrompts(join(import.meta.dirname, '..', 'prompts'));
 const FIRST_LINES = {

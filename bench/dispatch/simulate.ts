@@ -2,12 +2,12 @@
  * A run on a clock of its own: the product's state and decisions say what is started and when it is planned again;
  * only the time that tasks, landings and rounds of planning take is made up.
  */
-import { isFinished, shouldPlan } from '../../src/shared/decisions/dispatch.ts';
-import { scopesOverlap } from '../../src/shared/decisions/scopes.ts';
+import { isFinished, shouldPlan } from '../../src/shared/planner/dispatch.ts';
+import { scopesOverlap } from '../../src/shared/planner/scopes.ts';
 import { NO_METRICS } from '../../src/shared/contracts/task.ts';
 import { TaskSpec } from '../../src/shared/contracts/task.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../src/shared/settings.ts';
-import { PlannerState } from '../../src/workflows/planner/state.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../src/shared/contracts/run-settings.ts';
+import { PlannerState } from '../../src/workflows/planner/state/planner-state.ts';
 import type { Job } from './workload.ts';
 
 export type Timing = {
@@ -72,25 +72,25 @@ export function stream(jobs: readonly Job[], timing: Timing, work?: Work, locks 
     if (job === undefined) throw new Error(`the planner started ${id}, which nobody planned`);
     const child = { workflowId: `bench/${id}.1`, firstRunId: id };
     const from = { id, sender: child, taskId: id, attempt: 1 };
-    state.assigned(id, now);
-    state.started(id, child);
+    state.events.assigned(id, now);
+    state.events.started(id, child);
     for (const other of underWay.values()) if (scopesOverlap(other.scope, job.scope)) overlaps += 1;
     underWay.set(id, job);
     peak = Math.max(peak, underWay.size);
     work?.started(job);
     const handoff = { status: 'complete', summary: '', concerns: [], suggestions: [], filesChanged: [] } as const;
     after(job.minutes, () => {
-      state.handoff({ ...from, handoff: { ...handoff, metrics: NO_METRICS } as never, queued: true }, now);
+      state.events.handoff({ ...from, handoff: { ...handoff, metrics: NO_METRICS } as never, queued: true }, now);
       after(landMinutes, () => {
         work?.landing(job);
         underWay.delete(id);
         const outcome = { kind: 'landed', commit: COMMIT } as const;
-        state.outcome({ ...from, outcome: outcome as never, conflictMetrics: NO_METRICS, conflicts: 0 }, now);
+        state.events.outcome({ ...from, outcome: outcome as never, conflictMetrics: NO_METRICS, conflicts: 0 }, now);
       });
     });
   };
   for (;;) {
-    for (const { spec } of state.ready()) start(spec.id);
+    for (const { spec } of state.dispatch.ready()) start(spec.id);
     if (!planning && shouldPlan(state.planningInput())) plan();
     if (!planning && isFinished(state.planningInput())) break;
     const next = events.reduce<Event | undefined>(

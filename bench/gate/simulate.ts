@@ -2,8 +2,8 @@
  * A merge queue as a discrete-event simulation on the real decision code. The unit of time is one check. A request
  * is good or bad for ever; a check fails when it holds a bad one, and by chance otherwise.
  */
-import { Gate, newGate } from '../../src/shared/decisions/gate/gate.ts';
-import { sameLine } from '../../src/shared/decisions/gate/line.ts';
+import { Gate, newGate } from '../../src/shared/merge-queue/gate.ts';
+import { sameLine } from '../../src/shared/merge-queue/line.ts';
 
 export type Load = {
   /** Arrivals a check time: Poisson. */
@@ -99,7 +99,7 @@ export function bisect(size: number, bad: ReadonlySet<number>): { checks: number
   for (let decisions = gate.decide({ slots: 1 }); decisions.length > 0; decisions = gate.decide({ slots: 1 })) {
     for (const decision of decisions) {
       if (decision.kind === 'check') {
-        const again = gate.state.failed.some(({ line }) => sameLine(line, decision.line));
+        const again = gate.seen.failed.some(({ line }) => sameLine(line, decision.line));
         counts[again ? 'retries' : 'checks'] += 1;
         gate.checked(decision.key, { passed: !decision.line.some((id) => bad.has(Number(id))), report: '' });
       } else if (decision.kind === 'land') {

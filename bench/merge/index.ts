@@ -11,11 +11,11 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { findServer } from '../../infra/temporal/find.mjs';
 import { startServer } from '../../infra/temporal/start.ts';
 import { createMirrors } from '../../src/activities/git/mirrors.ts';
-import { createMergeActivities } from '../../src/activities/merge/index.ts';
+import { createMergeActivities } from '../../src/activities/merge-queue/index.ts';
 import { createSpawner } from '../../src/activities/process/spawner.ts';
 import type { MergeActivities } from '../../src/shared/contracts/activities.ts';
-import { mergeQueueWorkflowId, repositoryKey } from '../../src/shared/ids.ts';
-import { workflowBundle } from '../../src/workflow-source.ts';
+import { mergeQueueWorkflowId, repositoryKey } from '../../src/shared/base/ids.ts';
+import { workflowBundle } from '../../src/host/workflow-source.ts';
 import { floor, type Landed, porcelain } from './floor.ts';
 import { makeOrigin, type Origin } from './repository.ts';
 

@@ -206,10 +206,10 @@ function print({ agents, turns, latencyMs }: Options, bare: Measured, ours: Meas
   console.log(row('bare', bare));
   console.log(row('agentswarm', ours));
   if (ours.phases !== undefined) {
-    const { sandbox, agent, handOff, lastSandbox, firstAgentEnd, lastAgentEnd } = ours.phases;
+    const { sandbox, agent, collect, handOff, lastSandbox, firstAgentEnd, lastAgentEnd } = ours.phases;
     console.log(
       `a task's time, mean: ${sandbox.toFixed(1)} s until its sandbox, ${agent.toFixed(1)} s agent ` +
-        `(${(ideal / 1_000).toFixed(1)} s of it the model), ${handOff.toFixed(1)} s collecting its work, handing off and queueing; ` +
+        `(${(ideal / 1_000).toFixed(1)} s of it the model), ${collect.toFixed(1)} s collecting, ${handOff.toFixed(1)} s handing off; ` +
         `the last sandbox came after ${lastSandbox.toFixed(1)} s, the first agent ended after ${firstAgentEnd.toFixed(1)} s, the last after ${lastAgentEnd.toFixed(1)} s`,
     );
   }

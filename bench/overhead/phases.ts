@@ -1,17 +1,18 @@
 /** Where a task's time goes, read from its workflow's history. */
 import type { Client } from '@temporalio/client';
 
-/** Seconds: the first three are the mean over tasks, the others are counted from the first task's start. */
+/** Seconds: the first four are the mean over tasks, the others are counted from the first task's start. */
 export type Phases = {
   sandbox: number;
   agent: number;
+  collect: number;
   handOff: number;
   lastSandbox: number;
   firstAgentEnd: number;
   lastAgentEnd: number;
 };
 
-/** From the start to the lease, over the agent's work, to the end of the activity that collects, hands off and enqueues. */
+/** From the start to the lease, over the agent's work, its collection, to the activity that hands off and enqueues. */
 export async function phasesOf(client: Client, workflowIds: readonly string[]): Promise<Phases> {
   const tasks = await Promise.all(workflowIds.map((workflowId) => timesOf(client, workflowId)));
   const mean = (of: (task: Times) => number): number => tasks.reduce((sum, task) => sum + of(task), 0) / tasks.length;
@@ -19,7 +20,8 @@ export async function phasesOf(client: Client, workflowIds: readonly string[]): 
   return {
     sandbox: mean(({ started, leased }) => leased - started),
     agent: mean(({ leased, ended }) => ended - leased),
-    handOff: mean(({ ended, told }) => told - ended),
+    collect: mean(({ ended, collected }) => collected - ended),
+    handOff: mean(({ collected, handedOff }) => handedOff - collected),
     lastSandbox: Math.max(...tasks.map(({ leased }) => leased)) - begun,
     firstAgentEnd: Math.min(...tasks.map(({ ended }) => ended)) - begun,
     lastAgentEnd: Math.max(...tasks.map(({ ended }) => ended)) - begun,
@@ -39,6 +41,7 @@ async function timesOf(client: Client, workflowId: string) {
     started: at('workflowExecutionStartedEventAttributes'),
     leased: at('workflowExecutionSignaledEventAttributes'),
     ended: at('childWorkflowExecutionCompletedEventAttributes'),
-    told: at('activityTaskCompletedEventAttributes'),
+    collected: at('activityTaskCompletedEventAttributes'),
+    handedOff: at('activityTaskCompletedEventAttributes', 1),
   };
 }

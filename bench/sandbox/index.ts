@@ -13,13 +13,13 @@ import { createMirrors } from '../../src/activities/git/mirrors.ts';
 import type { Mirror } from '../../src/activities/git/contract.ts';
 import { createSpawner, type Spawner } from '../../src/activities/process/spawner.ts';
 import type { ExecResult, RunProcess } from '../../src/activities/process/run-process.ts';
-import { checkOut } from '../../src/activities/sandbox/code/checkout.ts';
+import { checkOut } from '../../src/activities/sandbox/checkpoints/checkout.ts';
 import { createLocalProvider } from '../../src/activities/sandbox/local/provider.ts';
 import type { SandboxProvider } from '../../src/activities/sandbox/provider.ts';
 import { createRecords } from '../../src/activities/sandbox/state/lease-file.ts';
 import { createTurnstile } from '../../src/activities/sandbox/turnstile.ts';
-import { Config } from '../../src/shared/config.ts';
-import type { CommitSha } from '../../src/shared/ids.ts';
+import { Config } from '../../src/shared/config/worker-config.ts';
+import type { CommitSha } from '../../src/shared/base/ids.ts';
 import { printDependencies } from './dependencies.ts';
 import { memoryOf, pssMbBelow } from './memory.ts';
 

@@ -11,7 +11,7 @@ import type { Script } from '../../examples/scripted-model/conversation.ts';
 import { type ScriptedModel, startScriptedModel } from '../../examples/scripted-model/server.ts';
 import { findServer } from '../../infra/temporal/find.mjs';
 import { startServer } from '../../infra/temporal/start.ts';
-import type { ConfigInput } from '../../src/shared/config.ts';
+import type { ConfigInput } from '../../src/shared/config/worker-config.ts';
 import { childrenOf, cpuSeconds, start, stop } from '../overhead/processes.ts';
 
 /** CPU seconds so far. */

@@ -2,7 +2,7 @@
 import { lookup } from 'node:dns/promises';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PUBLIC_REGISTRIES } from '../../src/shared/public-registries.ts';
+import { PUBLIC_REGISTRIES } from '../../src/shared/sandbox/public-registries.ts';
 
 const HOSTS = [...PUBLIC_REGISTRIES.npm, ...PUBLIC_REGISTRIES.pypi];
 

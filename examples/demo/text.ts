@@ -2,15 +2,6 @@
 import { DEMO_PRICE } from './environment.ts';
 
 export const demoText = {
-  usage: (examples: readonly string[]): string => `Usage: npm run demo -- [options]
-  --dir DIR        where everything goes, the origin at DIR/origin.git (default: a new temporary folder, which is
-                   kept). A DIR of an earlier demo: its run is taken up again, or its report shown
-  --example NAME   ${examples.join(' | ')} (default ts-library)
-  --workers N      tasks at the same time (default 8)
-  --latency-ms N   how long each answer of the model takes (default 200)
-  --json           print the report as JSON only on standard output; all else goes to standard error
-                   (npm prints two lines of its own there, unless told not to: npm run --silent demo -- --json)
-  --look           no run: server and Web UI over DIR, to look at what has happened`,
   scripted: (example: string, url: string): string =>
     `The model of this demo is SCRIPTED: no LLM is called. A program on ${url} answers as one would, from examples/${example}. All else is real.`,
   price: `Cost is what its tokens would be at ${DEMO_PRICE.input} USD (input), ${DEMO_PRICE.cachedInput} (cached) and ${DEMO_PRICE.output} (output) per million.`,

@@ -4,17 +4,26 @@ import { type CallOutcome, type Conversation, outcomeStatus, type ScriptAnswer, 
 import type { ModelUsage } from './usage.ts';
 import { type Exchange, pieces, textOf } from './wire.ts';
 
-const Text = z.union([z.string(), z.array(z.object({ type: z.string(), text: z.string().optional() }))]);
+const Text = z.union([z.string(), z.array(z.looseObject({ type: z.string(), text: z.string().optional() }))]);
 
-const Block = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('text'), text: z.string() }),
-  z.object({ type: z.literal('tool_use'), id: z.string(), name: z.string(), input: z.record(z.string(), z.unknown()) }),
-  z.object({
-    type: z.literal('tool_result'),
-    tool_use_id: z.string(),
-    content: Text.optional(),
-    is_error: z.boolean().optional(),
-  }),
+const Block = z.union([
+  z.discriminatedUnion('type', [
+    z.object({ type: z.literal('text'), text: z.string() }),
+    z.object({
+      type: z.literal('tool_use'),
+      id: z.string(),
+      name: z.string(),
+      input: z.record(z.string(), z.unknown()),
+    }),
+    z.object({
+      type: z.literal('tool_result'),
+      tool_use_id: z.string(),
+      content: Text.optional(),
+      is_error: z.boolean().optional(),
+    }),
+  ]),
+  // Images, thinking and the like: no script looks at them.
+  z.object({ type: z.enum(['image', 'document', 'thinking', 'redacted_thinking']) }),
 ]);
 
 const Request = z.object({
@@ -24,7 +33,7 @@ const Request = z.object({
   system: Text.optional(),
   tools: z.array(z.object({ name: z.string() })).optional(),
   messages: z
-    .array(z.object({ role: z.enum(['user', 'assistant']), content: z.union([z.string(), z.array(Block)]) }))
+    .array(z.object({ role: z.enum(['user', 'assistant', 'system']), content: z.union([z.string(), z.array(Block)]) }))
     .min(1),
 });
 

@@ -1,7 +1,15 @@
+/**
+ * The one lock file: for set-up, which runs before anything is installed, and for the worker. Only a courtesy against
+ * double work: a holder that was stopped for long loses the lock without knowing, so what it makes must still be
+ * finished atomically.
+ */
+import { randomUUID } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isRunning } from './processes.mjs';
 
 const BEAT_MS = 2_000;
 /** A holder that has not touched its lock for so long is taken for dead, wherever it ran. */
@@ -9,8 +17,8 @@ const STALE_MS = 30_000;
 
 /**
  * Runs `work` while holding a lock file that other processes honour, and waits for it as long as its holder is
- * alive. A lock whose holder is dead (its process is gone on this host, or it stopped touching the file) is
- * taken over.
+ * alive. A lock whose holder is dead (its process is gone on this host, or it stopped touching the file, as one in
+ * another container that shares the folder) is taken over.
  *
  * @template T
  * @param {string} file
@@ -20,8 +28,9 @@ const STALE_MS = 30_000;
  */
 export async function withLock(file, work, { onWait, pollMs = 250, staleMs = STALE_MS } = {}) {
   await mkdir(dirname(file), { recursive: true });
+  const own = `${here()} ${process.pid} ${randomUUID()}`;
   let said = false;
-  while (!(await tryCreate(file))) {
+  while (!(await tryCreate(file, own))) {
     const holder = await readHolder(file);
     if (holder === null) continue; // it was released in between
     if (await isDead(file, holder, staleMs)) {
@@ -32,20 +41,37 @@ export async function withLock(file, work, { onWait, pollMs = 250, staleMs = STA
     said = true;
     await sleep(pollMs);
   }
-  const beat = setInterval(() => void utimes(file, new Date(), new Date()).catch(() => undefined), BEAT_MS);
+  // One that was taken over is the other's, to touch and to remove.
+  const isOwn = async () => (await readHolder(file)) === own;
+  const touch = async () => {
+    if (await isOwn()) await utimes(file, new Date(), new Date());
+  };
+  const beat = setInterval(() => void touch().catch(() => undefined), BEAT_MS);
   try {
     return await work();
   } finally {
     clearInterval(beat);
-    await rm(file, { force: true });
+    if (await isOwn()) await rm(file, { force: true });
   }
 }
 
-/** @param {string} file */
-async function tryCreate(file) {
+/** Where a process number means a process: containers may share the name of their host. */
+function here() {
+  try {
+    return `${hostname()}/${readlinkSync('/proc/self/ns/pid')}`;
+  } catch {
+    return hostname();
+  }
+}
+
+/**
+ * @param {string} file
+ * @param {string} own
+ */
+async function tryCreate(file, own) {
   try {
     const handle = await open(file, 'wx');
-    await handle.writeFile(`${hostname()} ${process.pid} ${Date.now()}`);
+    await handle.writeFile(own);
     await handle.close();
     return true;
   } catch (error) {
@@ -74,19 +100,9 @@ async function readHolder(file) {
  */
 async function isDead(file, holder, staleMs) {
   const [host, pid] = holder.split(' ');
-  if (host === hostname() && pid !== undefined && !isAlive(Number(pid))) return true;
+  if (host === here() && pid !== undefined && !isRunning(Number(pid))) return true;
   const info = await stat(file).catch(() => null);
   return info !== null && Date.now() - info.mtimeMs > staleMs;
-}
-
-/** @param {number} pid */
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
 }
 
 /**
@@ -97,7 +113,7 @@ function isAlive(pid) {
  * @param {string} holder
  */
 async function takeAway(file, holder) {
-  const aside = `${file}.${process.pid}.dead`;
+  const aside = `${file}.${randomUUID()}.dead`;
   try {
     await rename(file, aside);
   } catch (error) {

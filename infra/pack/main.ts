@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
-import { bundleOptions } from '../../src/workflow-source.ts';
+import { bundleOptions } from '../../src/host/workflow-source.ts';
 
 const ROOT = dirname(dirname(import.meta.dirname));
 const DIST = join(ROOT, 'dist');
@@ -39,4 +39,4 @@ for (const path of DATA) {
   else copyFileSync(join(ROOT, path), join(DIST, path));
 }
 const { code } = await bundleWorkflowCode({ ...bundleOptions(), logger: quiet });
-writeFileSync(join(DIST, 'src', 'workflow-bundle.js'), code);
+writeFileSync(join(DIST, 'src', 'host', 'workflow-bundle.js'), code);

@@ -1,5 +1,6 @@
 /**
- * `node infra/setup/main.mjs <target> [arguments]`: does all of the set-up, then runs the target under Node 24.
+ * `node infra/setup/main.mjs <target> [arguments]`: does all of the set-up, then runs the target under Node 24. With
+ * `--help` it only says what the target is.
  * Runs under the host's Node (20 or later) with nothing installed; so only node: modules may be imported here.
  * All it says goes to standard error: standard output is the target's.
  */
@@ -7,6 +8,7 @@ import { dirname } from 'node:path';
 import { StepError } from '../lib/step-error.mjs';
 import { checkBubblewrap } from './bubblewrap.mjs';
 import { checkGit } from './git.mjs';
+import { asksForHelp, helpOf } from './help.mjs';
 import { findNode } from './node.mjs';
 import { installPackages } from './npm.mjs';
 import { runTarget } from './target.mjs';
@@ -44,10 +46,25 @@ async function setUp() {
   return node.file;
 }
 
+/**
+ * Needs nothing installed. Only `agentswarm` knows more than is written here, once its packages are there.
+ *
+ * @param {string} name
+ * @param {readonly string[]} args
+ */
+async function help(name, args) {
+  if (name !== 'agentswarm') process.stdout.write(`${helpOf(name)}\n`);
+  else process.exitCode = await runTarget({ root, node: process.execPath, args: ['bin/agentswarm.mjs', ...args] });
+}
+
 async function main() {
   const [name = 'setup', ...args] = process.argv.slice(2);
   if (!Object.hasOwn(TARGETS, name)) {
     throw new StepError('target', `there is no "${name}"`, `one of ${Object.keys(TARGETS).join(', ')}`);
+  }
+  if (asksForHelp(args)) {
+    await help(name, args);
+    return;
   }
   if (Number(process.versions.node.split('.')[0]) < 20) {
     throw new StepError('Node', `the set-up runs under Node ${process.versions.node}`, 'install Node 20 or later.');

@@ -1,9 +1,9 @@
 /** What the command needs of the rest of the program; src/cli/main.ts gives the real ones. */
 import type { Client } from '@temporalio/client';
-import type { LoadedConfig } from '../config.ts';
-import type { Config } from '../shared/config.ts';
+import type { LoadedConfig } from '../host/load-config.ts';
+import type { Config } from '../shared/config/worker-config.ts';
 import type { StuckWorkflow } from '../shared/contracts/stuck.ts';
-import type { Finding } from '../shared/findings.ts';
+import type { Finding } from '../doctor/finding.ts';
 import type { StartServer } from './embedded/server-child.ts';
 
 export type WorkerRequest = {

@@ -1,7 +1,7 @@
 /** Failures that end the command, and what it exits with. */
 import { ServiceError } from '@temporalio/client';
-import { ConfigError } from '../config.ts';
-import { FailureType, failureTypeOf, rootMessage } from '../shared/failures.ts';
+import { ConfigError } from '../host/load-config.ts';
+import { FailureType, failureTypeOf, rootMessage } from '../shared/base/failures.ts';
 
 /** Documented in --help. */
 export const EXIT = { complete: 0, failed: 1, usage: 2, detached: 130 } as const;

@@ -5,7 +5,7 @@ import { CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio
 import type { LiveView } from '../dashboard/live.ts';
 import { RunReport } from '../shared/contracts/run.ts';
 import type { RunSnapshot } from '../shared/contracts/snapshot.ts';
-import { rootMessage } from '../shared/failures.ts';
+import { rootMessage } from '../shared/base/failures.ts';
 import { snapshotQuery } from '../shared/messages.ts';
 import { CliError } from './errors.ts';
 import { cliText } from './text.ts';

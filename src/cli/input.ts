@@ -1,15 +1,20 @@
 /** What a person types, made into the input of a run. */
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { PlannerInput, type SpecSource } from '../shared/contracts/run.ts';
-import { describeIssues } from '../shared/settings.ts';
+import { repositoryOf } from '../host/repository.ts';
+import { PlannerInput, type RepositoryRef, type SpecSource } from '../shared/contracts/run.ts';
+import { FailureType, failureTypeOf } from '../shared/base/failures.ts';
+import { describeIssues } from '../shared/contracts/run-settings.ts';
 import { usageError } from './errors.ts';
+import type { Io } from './io.ts';
 import { specFolder } from './spec-folder.ts';
 import { cliText } from './text.ts';
 
 /** As one component of a ref, a path and a link, so that every name made from it is readable. */
 const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$/;
+
+type Here = Pick<Io, 'cwd' | 'env'>;
 
 export type RunRequest = {
   repo: string;
@@ -21,8 +26,8 @@ export type RunRequest = {
   approvals?: string[] | undefined;
 };
 
-/** Throws a usage error that names the option. `cwd` is what relative paths stand on. */
-export function plannerInput(request: RunRequest, cwd: string): PlannerInput {
+/** Throws a usage error that names the option. `cwd` is what relative paths stand on, `env` the person's. */
+export async function plannerInput(request: RunRequest, { cwd, env }: Here): Promise<PlannerInput> {
   const { maxWorkers, deliver, approvals } = request;
   const settings = {
     ...(maxWorkers === undefined ? {} : { maxWorkers }),
@@ -30,7 +35,7 @@ export function plannerInput(request: RunRequest, cwd: string): PlannerInput {
     ...(approvals === undefined ? {} : { approvals }),
   };
   const parsed = PlannerInput.safeParse({
-    repo: repositoryLocation(request.repo, cwd),
+    repo: (await repositoryHere(request.repo, { cwd, env })).location,
     spec: specSource(request.spec, cwd),
     ...(request.base === undefined ? {} : { base: request.base }),
     ...(request.branch === undefined ? {} : { branch: request.branch }),
@@ -40,26 +45,15 @@ export function plannerInput(request: RunRequest, cwd: string): PlannerInput {
   throw usageError(cliText.badInput(describeIssues(parsed.error, '')));
 }
 
-/** A URL as it is; a path made absolute and real. Refuses secrets in a URL: the input stays in the history. */
-export function repositoryLocation(repo: string, cwd: string): string {
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(repo)) return checkedUrl(repo);
-  const path = resolve(cwd, repo);
-  if (existsSync(path)) return realpathSync(path);
-  // git's short form for ssh, host:path; as git has it, a slash before the colon makes it a path.
-  if (/^(?:[^@/:\s]+@)?[^/:\s]+:[^\s]+$/.test(repo)) return repo;
-  throw usageError(cliText.noRepository(repo, path));
-}
-
-function checkedUrl(text: string): string {
-  const url = URL.parse(text);
-  if (url === null) throw usageError(cliText.badUrl(text));
-  const named = url.protocol === 'ssh:' || url.protocol === 'git+ssh:';
-  if (url.password !== '' || (url.username !== '' && !named)) {
-    url.username = '';
-    url.password = '';
-    throw usageError(cliText.secretInUrl(url.href));
+/** What a person names here is the same repository as for a worker. Throws a usage error. */
+export async function repositoryHere(repo: string, { cwd, env }: Here): Promise<RepositoryRef> {
+  try {
+    return (await repositoryOf(repo, { cwd, env })).repo;
+  } catch (error) {
+    const type = failureTypeOf(error);
+    if (type !== FailureType.BadInput && type !== FailureType.RepositoryUnusable) throw error;
+    throw usageError((error as Error).message, error);
   }
-  return text;
 }
 
 /** `@file` is that file's text, `@folder` the texts in it; what has no white space is a path in the repository; all else is text. */

@@ -22,7 +22,7 @@ const dependencies: Dependencies = {
   startServer,
   async preflight({ config, env }) {
     // The models' packages take half of the time to start, and most commands have no use for them.
-    const { checkIsolation, checkModels } = await import('../preflight.ts');
+    const { checkIsolation, checkModels } = await import('../doctor/preflight.ts');
     const isolation = await checkIsolation({ config, env });
     const { endpoints, unreachable, warnings } = await checkModels({ config, env, log: quiet });
     const names = endpoints.map(({ name }) => name);
@@ -37,8 +37,8 @@ const dependencies: Dependencies = {
     const { examine } = await import('../doctor/index.ts');
     return await examine({ ...request, findServer: () => knownServer({ env: request.env }) });
   },
-  readGreen: async (request) => (await import('../green.ts')).readGreen(request),
-  findStuck: async (client, of) => (await import('../stuck.ts')).findStuck(client, of),
+  readGreen: async (request) => (await import('../doctor/green.ts')).readGreen(request),
+  findStuck: async (client, of) => (await import('../doctor/stuck.ts')).findStuck(client, of),
   // Loading it takes seconds: only for the process that is the worker.
   runWorker: async (request) => (await import('../worker.ts')).runWorker(request),
   self: [process.execPath, fileURLToPath(import.meta.url)],

@@ -1,4 +1,4 @@
-/** The part of the command line that speaks to runs which go on. */
+/** The commands by which people steer runs that are under way. */
 import type { Command } from 'commander';
 import { approveCommand, rejectCommand } from './commands/approvals.ts';
 import {
@@ -20,16 +20,25 @@ import { positiveInteger, positiveNumber } from './input.ts';
 import type { SessionContext } from './session.ts';
 import { helpText } from './text.ts';
 
-/** `command` makes a command with the options that all have. */
-export function addPeopleCommands({
-  command,
-  context,
-  onExit,
-}: {
+/** What the commands are added to, and what they call. */
+type PeopleProgram = {
+  /** Makes a command with the options that all commands have. */
   command: (name: string, description: string) => Command;
   context: (options: CommonOptions) => SessionContext;
   onExit: (code: ExitCode) => void;
-}): void {
+};
+
+/** Adds them in the order in which `--help` lists them. */
+export function addPeopleCommands(program: PeopleProgram): void {
+  addTaskCommands(program);
+  addApprovalCommands(program);
+  addPaceCommands(program);
+  addFreezeCommands(program);
+  addEndCommands(program);
+}
+
+/** Commands about tasks: to steer their agents, to add one, to try one again, to release held work. */
+function addTaskCommands({ command, context, onExit }: PeopleProgram): void {
   command('steer <run> <text>', helpText.steer)
     .option('--task <path>', helpText.task)
     .action(async (run: string, text: string, options: CommonOptions & { task?: string }) =>
@@ -55,6 +64,10 @@ export function addPeopleCommands({
     .action(async (run: string, task: string, options: CommonOptions & { reason?: string }) =>
       onExit(await releaseCommand(context(options), run, task, options.reason)),
     );
+}
+
+/** Commands that answer a run which waits for a person. */
+function addApprovalCommands({ command, context, onExit }: PeopleProgram): void {
   command('approve <run> [name]', helpText.approve)
     .option('--all', helpText.approveAll)
     .action(async (run: string, name: string | undefined, options: CommonOptions & { all?: boolean }) =>
@@ -65,6 +78,10 @@ export function addPeopleCommands({
     .action(async (run: string, name: string | undefined, options: CommonOptions & { reason: string }) =>
       onExit(await rejectCommand(context(options), run, name, options)),
     );
+}
+
+/** Commands that change how a run goes on. */
+function addPaceCommands({ command, context, onExit }: PeopleProgram): void {
   command('limits <run>', helpText.limits)
     .option('--max-workers <n>', helpText.maxWorkers, positiveInteger('--max-workers'))
     .option('--max-attempts <n>', helpText.maxAttempts, positiveInteger('--max-attempts'))
@@ -85,6 +102,10 @@ export function addPeopleCommands({
   command('finish <run>', helpText.finish).action(async (run: string, options: CommonOptions) =>
     onExit(await finishCommand(context(options), run)),
   );
+}
+
+/** Commands about the merge queue of a branch. */
+function addFreezeCommands({ command, context, onExit }: PeopleProgram): void {
   command('freeze <repo>', helpText.freeze)
     .requiredOption('--branch <branch>', helpText.queueBranch)
     .requiredOption('--reason <text>', helpText.reason)
@@ -95,6 +116,10 @@ export function addPeopleCommands({
     .requiredOption('--branch <branch>', helpText.queueBranch)
     .requiredOption('--reason <text>', helpText.reason)
     .action(async (repo: string, options: FreezeOptions) => onExit(await thawCommand(context(options), repo, options)));
+}
+
+/** Commands that end a run or a task before it is done. */
+function addEndCommands({ command, context, onExit }: PeopleProgram): void {
   command('cancel <run>', helpText.cancel)
     .option('--task <path>', helpText.task)
     .option('--reason <text>', helpText.reason)

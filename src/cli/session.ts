@@ -1,12 +1,12 @@
 /** A client of the right Temporal server: the one that was named, or the embedded one of the state folder. */
 import { existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { Client, Connection } from '@temporalio/client';
-import { type LoadedConfig, loadConfig } from '../config.ts';
-import { embeddedTarget, externalTarget, type TemporalTarget } from '../connection.ts';
+import { type LoadedConfig, loadConfig } from '../host/load-config.ts';
+import { embeddedTarget, externalTarget, type TemporalTarget } from '../host/connection.ts';
 import type { CommonOptions, Dependencies } from './dependencies.ts';
 import { type Host, type HostDependencies, openHost } from './embedded/host.ts';
 import { trySupervisorLock } from './embedded/lock.ts';
-import { statePaths } from '../server-state.ts';
+import { statePaths } from '../host/server-state.ts';
 import { CliError } from './errors.ts';
 import type { Io } from './io.ts';
 import { cliText } from './text.ts';

@@ -1,7 +1,7 @@
 /** A spec that is a folder of this machine, by the same rules as one of the repository. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { bySpecOrder, isBinary, SPEC_LIMITS } from '../shared/spec-files.ts';
+import { bySpecOrder, isBinary, SPEC_LIMITS } from '../shared/base/spec-files.ts';
 import { usageError } from './errors.ts';
 import { cliText } from './text.ts';
 

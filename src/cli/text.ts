@@ -1,11 +1,11 @@
 /** Every word that the command says, apart from the dashboard's. */
-import type { Finding } from '../shared/findings.ts';
+import type { Finding } from '../doctor/finding.ts';
 import type { SuperviseEvent } from './embedded/supervise.ts';
 
 export const helpText = {
   program: 'Turns a git repository and a spec into landed code with many coding agents, durably, on Temporal.',
   run: 'start a run, follow it to its end and print its report',
-  repo: 'URL, or path of a bare or ordinary repository',
+  repo: 'URL, or path of a bare or ordinary repository or of one of its work trees',
   spec: '@PATH: a file or folder here; a word without white space: a file or folder of the repository; anything else: the spec itself',
   base: 'branch to start from (default: the HEAD of the remote)',
   branch: 'branch to land on (default: agentswarm/<run>)',
@@ -99,13 +99,6 @@ export const doctorText = {
 export const cliText = {
   error: (message: string) => `agentswarm: ${message}`,
   badInput: (issues: string) => `The input of the run is not valid:\n${issues}`,
-  noRepository: (repo: string, path: string) =>
-    `There is no repository "${repo}": ${path} does not exist, and it is not a URL. Give a URL (https://…, ssh://…, ` +
-    'git@host:path) or the path of a repository.',
-  badUrl: (text: string) => `"${text}" is not a URL. Give a URL (https://…, ssh://…, git@host:path) or a path.`,
-  secretInUrl: (without: string) =>
-    `The URL of the repository has a user or password in it, which would stay in the run's history. Give ${without} and ` +
-    'let git find the credentials: a credential helper, an ssh agent, or AGENTSWARM_GIT_TOKEN.',
   emptySpec:
     'The spec is empty. Give --spec a path in the repository, @PATH of a file or folder here, or the text itself.',
   emptySpecFile: (path: string) => `The spec ${path} is empty. Write into it what is to be built.`,

@@ -20,17 +20,17 @@ export function createLiveView(screen: Screen, { now = Date.now, quietMs = 30_00
   let spokenAt = now();
   let closed = false;
 
-  const render = (lines: readonly string[], next: string[]): void => {
+  const render = (rows: readonly string[], next: string[]): void => {
     // To the first column: the terminal may have echoed a ^C after the block.
     const erase = block.length === 0 ? '' : `\r\u001B[${block.length}A\u001B[0J`;
-    screen.write(`${erase}${[...lines, ...next].map((line) => `${line}\n`).join('')}`);
+    screen.write(`${erase}${[...rows, ...next].map((line) => `${line}\n`).join('')}`);
     block = next;
   };
 
-  const print = (lines: readonly string[]): void => {
-    if (lines.length === 0) return;
+  const print = (rows: readonly string[]): void => {
+    if (rows.length === 0) return;
     spokenAt = now();
-    screen.write(lines.map((line) => `${line}\n`).join(''));
+    screen.write(rows.map((line) => `${line}\n`).join(''));
   };
 
   return {

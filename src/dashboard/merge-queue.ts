@@ -1,6 +1,6 @@
 /** How a merge queue stands, where that keeps work from landing. */
 import type { MergeQueueSnapshot } from '../shared/contracts/merge.ts';
-import { MERGE_TEXT } from '../shared/merge-text.ts';
+import { MERGE_TEXT } from '../shared/merge-queue/text.ts';
 import { mergeQueueText } from './text.ts';
 
 /** @returns lines for a person; none where nothing is in the way. */

@@ -3,7 +3,7 @@ import { MODEL_WAIT_EVERY_MS } from '../shared/contracts/model-wait.ts';
 import type { TaskReport } from '../shared/contracts/run.ts';
 import type { RunSnapshot } from '../shared/contracts/snapshot.ts';
 import type { SeenStuck, StuckWorkflow } from '../shared/contracts/stuck.ts';
-import { terminateCommand } from '../shared/run-text.ts';
+import { terminateCommand } from '../shared/planner/text.ts';
 import { formatBudget, formatCount, formatDuration, formatUsd, oneLine } from './format.ts';
 import { endpointText, eventText, HELD_WORD, PHASE_WORD, progressText, STATUS_WORD } from './text.ts';
 
@@ -19,29 +19,29 @@ export function progressLines(
   { now, width, server = '' }: { now: number; width: number; server?: string },
 ): string[] {
   const elapsed = formatDuration(now - snapshot.startedAt);
-  const lines = [progressText.head(snapshot.run, PHASE_WORD[snapshot.phase], elapsed)];
-  if (snapshot.paused !== undefined) lines.push(progressText.paused(snapshot.paused.reason));
+  const rows = [progressText.head(snapshot.run, PHASE_WORD[snapshot.phase], elapsed)];
+  if (snapshot.paused !== undefined) rows.push(progressText.paused(snapshot.paused.reason));
   const model = modelLine(snapshot, now);
-  if (model !== null) lines.push(model);
-  lines.push(countsLine(snapshot.counts));
-  lines.push(progressText.landing(snapshot.landed, snapshot.queued, snapshot.target));
-  lines.push(costLine(snapshot));
-  if (snapshot.budget !== undefined) lines.push(progressText.budget(formatBudget(snapshot.budget)));
-  lines.push(...stuckLines(snapshot.stuck ?? [], now, server));
-  if (snapshot.waitingFor !== '') lines.push(progressText.waiting(snapshot.waitingFor));
+  if (model !== null) rows.push(model);
+  rows.push(countsLine(snapshot.counts));
+  rows.push(progressText.landing(snapshot.landed, snapshot.queued, snapshot.target));
+  rows.push(costLine(snapshot));
+  if (snapshot.budget !== undefined) rows.push(progressText.budget(formatBudget(snapshot.budget)));
+  rows.push(...stuckLines(snapshot.stuck ?? [], now, server));
+  if (snapshot.waitingFor !== '') rows.push(progressText.waiting(snapshot.waitingFor));
   for (const { name, kind, text } of (snapshot.approvals ?? []).slice(0, NAMED_TASKS)) {
-    lines.push(progressText.approval(name, kind, oneLine(text, 200)));
+    rows.push(progressText.approval(name, kind, oneLine(text, 200)));
   }
   for (const { id, held } of snapshot.tasks.filter(({ held }) => held !== undefined).slice(0, NAMED_TASKS)) {
-    if (held !== undefined) lines.push(progressText.held(snapshot.run, id, HELD_WORD[held]));
+    if (held !== undefined) rows.push(progressText.held(snapshot.run, id, HELD_WORD[held]));
   }
   const running = snapshot.tasks.filter((task) => task.status === 'running' || task.status === 'assigned');
   for (const task of running.slice(0, NAMED_TASKS)) {
-    lines.push(progressText.runningTask(task.id, task.attempts, firstLine(task.description)));
+    rows.push(progressText.runningTask(task.id, task.attempts, firstLine(task.description)));
   }
-  if (running.length > NAMED_TASKS) lines.push(progressText.more(running.length - NAMED_TASKS));
-  if (snapshot.unsafe) lines.push(progressText.unsafe);
-  return lines.map((line) => clip(line, width));
+  if (running.length > NAMED_TASKS) rows.push(progressText.more(running.length - NAMED_TASKS));
+  if (snapshot.unsafe) rows.push(progressText.unsafe);
+  return rows.map((line) => clip(line, width));
 }
 
 /**
@@ -83,51 +83,51 @@ export function summaryLine(snapshot: RunSnapshot, now: number): string {
 
 /** What has happened between two snapshots, in the order of the tasks; from null: since the run's start. */
 export function eventLines(before: RunSnapshot | null, after: RunSnapshot): string[] {
-  const lines: string[] = [];
+  const rows: string[] = [];
   const notes = new Set(before?.notes);
-  for (const note of after.notes) if (!notes.has(note)) lines.push(eventText.note(oneLine(note, 400)));
-  if (before?.phase !== after.phase) lines.push(eventText.phase(PHASE_WORD[after.phase]));
-  if (after.replans > (before?.replans ?? 0)) lines.push(eventText.replanned(after.replans));
+  for (const note of after.notes) if (!notes.has(note)) rows.push(eventText.note(oneLine(note, 400)));
+  if (before?.phase !== after.phase) rows.push(eventText.phase(PHASE_WORD[after.phase]));
+  if (after.replans > (before?.replans ?? 0)) rows.push(eventText.replanned(after.replans));
   const known = new Map(before?.tasks.map((task) => [task.id, task]));
-  for (const task of after.tasks) lines.push(...taskEvents(known.get(task.id), task, after.run));
+  for (const task of after.tasks) rows.push(...taskEvents(known.get(task.id), task, after.run));
   const asked = new Set(before?.approvals?.map(({ name, since }) => `${name} ${since}`));
   for (const { name, since, kind, text } of after.approvals ?? []) {
-    if (!asked.has(`${name} ${since}`)) lines.push(eventText.asked(after.run, name, kind, oneLine(text, 400)));
+    if (!asked.has(`${name} ${since}`)) rows.push(eventText.asked(after.run, name, kind, oneLine(text, 400)));
   }
   const stuck = new Set(before?.stuck?.map(({ runId }) => runId));
   for (const { runId, type, workflowId, reason } of after.stuck ?? []) {
     if (!stuck.has(runId))
-      lines.push(eventText.stuck(type, workflowId, oneLine(reason, 300), terminateCommand(workflowId)));
+      rows.push(eventText.stuck(type, workflowId, oneLine(reason, 300), terminateCommand(workflowId)));
   }
   if (after.paused !== undefined && before?.paused?.since !== after.paused.since) {
-    lines.push(eventText.paused(oneLine(after.paused.reason, 400)));
+    rows.push(eventText.paused(oneLine(after.paused.reason, 400)));
   }
-  if (after.paused === undefined && before?.paused !== undefined) lines.push(eventText.resumed);
+  if (after.paused === undefined && before?.paused !== undefined) rows.push(eventText.resumed);
   if (after.waitingForModel !== undefined && before?.waitingForModel === undefined) {
-    lines.push(eventText.waitsForModel(oneLine(after.waitingForModel.why, 400)));
+    rows.push(eventText.waitsForModel(oneLine(after.waitingForModel.why, 400)));
   }
-  if (after.waitingForModel === undefined && before?.waitingForModel !== undefined) lines.push(eventText.hasModel);
-  return lines;
+  if (after.waitingForModel === undefined && before?.waitingForModel !== undefined) rows.push(eventText.hasModel);
+  return rows;
 }
 
 function taskEvents(before: TaskReport | undefined, after: TaskReport, run: string): string[] {
-  const lines: string[] = [];
-  if (before === undefined) lines.push(eventText.planned(after.id, firstLine(after.description)));
+  const rows: string[] = [];
+  if (before === undefined) rows.push(eventText.planned(after.id, firstLine(after.description)));
   const released = before?.released === undefined && after.released !== undefined;
-  if (released) lines.push(eventText.released(after.id));
+  if (released) rows.push(eventText.released(after.id));
   if ((before?.attempts ?? 0) < after.attempts && !released) {
     // Between two looks a task may fail and be tried again: the failure is told all the same.
     if (before !== undefined && before.attempts > 0 && before.status !== 'failed')
-      lines.push(eventText.retried(after.id));
-    if (after.attempts > 0) lines.push(eventText.started(after.id, after.attempts));
+      rows.push(eventText.retried(after.id));
+    if (after.attempts > 0) rows.push(eventText.started(after.id, after.attempts));
   }
   if ((before?.status ?? 'pending') !== after.status && !(released && after.status === 'pending')) {
-    lines.push(...statusEvent(after));
+    rows.push(...statusEvent(after));
   }
-  if ((before?.conflicts ?? 0) < after.conflicts) lines.push(eventText.conflicted(after.id));
-  if ((before?.branch ?? 'none') !== after.branch) lines.push(...branchEvent(after));
-  if (before?.held === undefined && after.held !== undefined) lines.push(eventText.held(run, after.id));
-  return lines;
+  if ((before?.conflicts ?? 0) < after.conflicts) rows.push(eventText.conflicted(after.id));
+  if ((before?.branch ?? 'none') !== after.branch) rows.push(...branchEvent(after));
+  if (before?.held === undefined && after.held !== undefined) rows.push(eventText.held(run, after.id));
+  return rows;
 }
 
 function statusEvent(task: TaskReport): string[] {

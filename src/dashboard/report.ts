@@ -1,7 +1,7 @@
 /** The report of a run as text (which reads as Markdown, too). Pure. */
 import type { RunReport, TaskReport } from '../shared/contracts/run.ts';
 import { formatBudget, formatCount, formatDuration, formatUsd, oneLine, printable, shellWord } from './format.ts';
-import { SWEEP_TEXT } from '../shared/sweep-text.ts';
+import { SWEEP_TEXT } from '../shared/reconciler/text.ts';
 import { reportText, RUN_STATUS_WORD, STATUS_WORD, UNSAFE } from './text.ts';
 
 export type ReportLinks = {
@@ -35,11 +35,11 @@ export function renderReport(report: RunReport, links: ReportLinks = {}): string
   ].join('\n');
 }
 
-const section = (title: string, lines: readonly string[]): string[] => [
+const section = (title: string, rows: readonly string[]): string[] => [
   '',
   `## ${title}`,
   '',
-  ...lines.map((l) => `- ${l}`),
+  ...rows.map((l) => `- ${l}`),
 ];
 
 /** A task, and below it all that it was divided into, by their paths. */

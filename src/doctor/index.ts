@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { runProcess } from '../activities/process/run-process.ts';
-import type { LoadedConfig } from '../config.ts';
-import { embeddedTarget, externalTarget } from '../connection.ts';
-import { checkModels } from '../preflight.ts';
-import type { Finding } from '../shared/findings.ts';
+import type { LoadedConfig } from '../host/load-config.ts';
+import { embeddedTarget, externalTarget } from '../host/connection.ts';
+import { checkModels } from './preflight.ts';
+import type { Finding } from './finding.ts';
 import { examineSandboxes } from './sandboxes.ts';
 
 export type DoctorRequest = {
@@ -107,9 +107,9 @@ async function disk({ config, stateDir }: LoadedConfig): Promise<Finding> {
     const remedy = `At least ${minFreeDiskMb} MB must be free (sandbox.limits.minFreeDiskMb): nothing can be written now. Free some, or give another --state-dir.`;
     return { name: 'disk', state: 'missing', found, remedy, blocks: true };
   }
-  const wanted = config.sandbox.maxSandboxes * diskMb;
-  if (freeMb >= wanted) return { name: 'disk', state: 'full', found };
-  const remedy = `${config.sandbox.maxSandboxes} sandboxes may take ${wanted} MB (sandbox.maxSandboxes × sandbox.limits.diskMb); commands are stopped when ${minFreeDiskMb} MB are left.`;
+  const neededMb = config.sandbox.maxSandboxes * diskMb;
+  if (freeMb >= neededMb) return { name: 'disk', state: 'full', found };
+  const remedy = `${config.sandbox.maxSandboxes} sandboxes may take ${neededMb} MB (sandbox.maxSandboxes × sandbox.limits.diskMb); commands are stopped when ${minFreeDiskMb} MB are left.`;
   return { name: 'disk', state: 'partly', found, remedy };
 }
 

@@ -1,10 +1,10 @@
 /** How far sandboxes on Modal are isolated and limited, and whether Modal takes the worker's token. */
 import { probeModal } from '../activities/sandbox/modal/connection.ts';
 import { modalNetwork } from '../activities/sandbox/modal/network.ts';
-import type { Log } from '../activities/log.ts';
-import type { Config } from '../shared/config.ts';
-import { rootMessage } from '../shared/failures.ts';
-import type { Finding } from '../shared/findings.ts';
+import type { Log } from '../activities/support/log.ts';
+import type { Config } from '../shared/config/worker-config.ts';
+import { rootMessage } from '../shared/base/failures.ts';
+import type { Finding } from './finding.ts';
 
 const ANSWER_MS = 15_000;
 const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} };

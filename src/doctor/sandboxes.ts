@@ -4,8 +4,8 @@ import { runProcess } from '../activities/process/run-process.ts';
 import { INSTALL_BUBBLEWRAP, probeIsolation } from '../activities/sandbox/local/isolation.ts';
 import { createLimiter } from '../activities/sandbox/local/limits/limiter.ts';
 import { loadSeccomp } from '../activities/sandbox/local/seccomp/load.ts';
-import type { Config } from '../shared/config.ts';
-import type { Finding } from '../shared/findings.ts';
+import type { Config } from '../shared/config/worker-config.ts';
+import type { Finding } from './finding.ts';
 import { examineModal } from './modal.ts';
 
 type Request = { config: Config; env: NodeJS.ProcessEnv /** A folder for a moment. */; scratch: string };

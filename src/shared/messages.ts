@@ -20,7 +20,7 @@ import type {
   RetryTask,
   SetLimits,
   Steer,
-  Verdict,
+  ApprovalVerdict,
 } from './contracts/people.ts';
 import type { LeasedMessage } from './contracts/sandbox.ts';
 import type { ModelWait } from './contracts/model-wait.ts';
@@ -59,7 +59,7 @@ export const workersSignal = defineSignal<[WorkersReport]>('workers');
 export const controlSignal = defineSignal<[Control]>('control');
 /** Whoever waits for a person, to the root; and its answer. */
 export const approvalSignal = defineSignal<[ApprovalRequest]>('approval');
-export const verdictSignal = defineSignal<[Verdict]>('verdict');
+export const verdictSignal = defineSignal<[ApprovalVerdict]>('verdict');
 
 /** What people say to a planner of any level. */
 export const steerUpdate = defineUpdate<string, [Steer]>('steer');

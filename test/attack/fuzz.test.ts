@@ -3,15 +3,15 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { repositoryPath } from '../../src/activities/run/commit-files.ts';
-import { validateLocation } from '../../src/activities/git/location.ts';
+import { repositoryPath } from '../../src/activities/git/read/commit-files.ts';
+import { repositoryOf } from '../../src/host/repository.ts';
 import { checkRef } from '../../src/activities/git/names.ts';
 import { createGit } from '../../src/activities/git/run-git.ts';
 import { runProcess } from '../../src/activities/process/run-process.ts';
 import { chooseTarget } from '../../src/activities/run/target.ts';
-import { CommitSha, defaultBranch, refComponent, TaskId, taskRef } from '../../src/shared/ids.ts';
-import { NetworkSetting, RegistryUrl } from '../../src/shared/network.ts';
-import { parseArguments } from '../../src/shared/tools.ts';
+import { CommitSha, defaultBranch, refComponent, TaskId, taskRef } from '../../src/shared/base/ids.ts';
+import { NetworkSetting, RegistryUrl } from '../../src/shared/contracts/network.ts';
+import { parseArguments } from '../../src/shared/agent/tools.ts';
 
 const RUNS = 10_000;
 const SEED = 20_261_122;
@@ -144,7 +144,7 @@ test('10,000 refs, URLs, paths and host names through every validator start no p
     fc.asyncProperty(values(), async (text) => {
       // A folder that is there is looked at by git: a person may name one.
       fc.pre(text !== '' && !isThere(text));
-      const location = await validateLocation(text, git).catch(() => undefined);
+      const location = await repositoryOf(text).catch(() => undefined);
       if (location !== undefined) {
         accepted += 1;
         expect(location.repo.location).not.toMatch(CONTROLS);

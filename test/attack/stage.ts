@@ -7,7 +7,7 @@ import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runProcess } from '../../src/activities/process/run-process.ts';
-import type { SandboxLimits } from '../../src/shared/config.ts';
+import type { SandboxLimits } from '../../src/shared/config/worker-config.ts';
 import { call, type TestHost, testHost } from '../activities/sandbox/support.ts';
 import { temporaryFolder } from '../support/repos.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { readGreen } from '../../src/green.ts';
-import { greenRef } from '../../src/shared/ids.ts';
+import { readGreen } from '../../src/doctor/green.ts';
+import { greenRef } from '../../src/shared/base/ids.ts';
 import { bareRepository, temporaryFolder, type TestRepository } from '../support/repos.ts';
 import { runHere } from './fixture/command.ts';
 

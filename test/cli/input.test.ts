@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PlannerInput } from '../../src/shared/contracts/run.ts';
-import { plannerInput, repositoryLocation, runId, specSource } from '../../src/cli/input.ts';
+import { bareRepository } from '../support/repos.ts';
+import { plannerInput, repositoryHere, runId, specSource } from '../../src/cli/input.ts';
 
 let dir: string;
 beforeAll(() => {
   dir = realpathSync(mkdtempSync(join(tmpdir(), 'agentswarm-input-')));
-  mkdirSync(join(dir, 'repo.git'));
+  bareRepository(join(dir, 'repo.git'));
   symlinkSync(join(dir, 'repo.git'), join(dir, 'link'));
   writeFileSync(join(dir, 'spec.md'), '# Build it\n');
   folder('spec', {
@@ -33,23 +34,29 @@ function folder(name: string, files: Readonly<Record<string, string | Buffer>>):
 }
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-test('a relative path of a repository becomes absolute and real, through links', () => {
-  expect(repositoryLocation('repo.git', dir)).toBe(join(dir, 'repo.git'));
-  expect(repositoryLocation('./link/', dir)).toBe(join(dir, 'repo.git'));
+const locationOf = async (repo: string) => (await repositoryHere(repo, { cwd: dir, env: process.env })).location;
+
+test('a relative path of a repository becomes absolute and real, through links', async () => {
+  expect(await locationOf('repo.git')).toBe(join(dir, 'repo.git'));
+  expect(await locationOf('./link/')).toBe(join(dir, 'repo.git'));
 });
 
-test.each(['https://host/x.git', 'ssh://git@host:22/x.git', 'git@host:team/x.git', 'file:///srv/x.git'])(
+test.each(['https://host/x.git', 'ssh://git@host:22/x.git', 'git@host:team/x.git'])(
   '%s is taken as it is',
-  (url) => expect(repositoryLocation(url, dir)).toBe(url),
+  async (url) => expect(await locationOf(url)).toBe(url),
 );
 
 test.each(['https://token@host/x', 'https://a:b@host/x', 'ssh://git:pw@host/x'])(
-  '%s is refused, as it holds a secret',
-  (url) => expect(() => repositoryLocation(url, dir)).toThrow('has a user or password in it'),
+  '%s is refused as a usage error, as it holds a secret',
+  async (url) => {
+    const refused = repositoryHere(url, { cwd: dir, env: process.env });
+    await expect(refused).rejects.toThrow('has user-info in it');
+    await expect(refused).rejects.toMatchObject({ exitCode: 2 });
+  },
 );
 
-test('an error about a secret in a URL does not repeat the secret', () => {
-  expect(() => repositoryLocation('https://u:hunter2@host/x', dir)).toThrow(/^(?!.*hunter2)/s);
+test('an error about a secret in a URL does not repeat the secret', async () => {
+  await expect(locationOf('https://u:hunter2@host/x')).rejects.toThrow(/^(?!.*hunter2)/s);
 });
 
 test.each([
@@ -89,8 +96,9 @@ test.each([
   ['@long', 'long is a folder with 240000 bytes of text; at most 200000 are shown'],
 ])('the spec %j is refused', (spec, message) => expect(() => specSource(spec, dir)).toThrow(message));
 
-test('what is not given is not in the input, so that lower layers decide', () => {
-  expect(plannerInput({ repo: 'repo.git', spec: 'S', base: undefined }, dir)).toEqual({
+test('what is not given is not in the input, so that lower layers decide', async () => {
+  const here = { cwd: dir, env: process.env };
+  expect(await plannerInput({ repo: 'repo.git', spec: 'S', base: undefined }, here)).toEqual({
     repo: join(dir, 'repo.git'),
     spec: 'S',
   });
@@ -103,7 +111,7 @@ test('what is not given is not in the input, so that lower layers decide', () =>
     deliver: 'pull-request',
     approvals: ['plan'],
   };
-  expect(plannerInput(all, dir)).toEqual({
+  expect(await plannerInput(all, here)).toEqual({
     repo: join(dir, 'repo.git'),
     spec: 'S',
     base: 'b',

@@ -1,9 +1,10 @@
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startLlmServer } from '../support/llm-server.ts';
+import { gitIn } from '../support/repos.ts';
 import { cleanEnvironment, type Ended, startCommand } from './fixture/command.ts';
 
 /** The product's own command; nothing here gets so far as to start a server. */
@@ -13,7 +14,7 @@ describe('agentswarm, as a process', { timeout: 60_000 }, () => {
   let dir: string;
   beforeAll(() => {
     dir = realpathSync(mkdtempSync(join(tmpdir(), 'agentswarm-program-')));
-    mkdirSync(join(dir, 'repo'));
+    gitIn(dir, ['init', '--quiet', 'repo']);
     writeFileSync(join(dir, 'empty.md'), ' \n');
   });
   afterAll(() => rmSync(dir, { recursive: true, force: true }));
@@ -65,7 +66,11 @@ describe('agentswarm, as a process', { timeout: 60_000 }, () => {
     ['no spec', ['run', 'repo'], "required option '--spec <spec>'"],
     ['a spec file that is missing', ['run', 'repo', '--spec', '@none.md'], 'none.md failed: ENOENT'],
     ['a spec file that is empty', ['run', 'repo', '--spec', '@empty.md'], 'empty.md is empty'],
-    ['a repository that does not exist', ['run', 'nowhere', '--spec', 'x'], 'There is no repository "nowhere"'],
+    [
+      'a repository that does not exist',
+      ['run', 'nowhere', '--spec', 'x'],
+      'repository "nowhere" is neither a URL nor a path',
+    ],
     ['a key in the URL', ['run', 'https://me:hunter2@host/x.git', '--spec', 'x'], 'Give https://host/x.git'],
     ['no limits', ['limits', 'run'], 'There is nothing to change'],
     ['a budget of nothing', ['limits', 'run', '--usd', '0'], '--usd takes a number above 0, not "0"'],

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { examineModal } from '../../src/doctor/modal.ts';
-import { Config, type ConfigInput } from '../../src/shared/config.ts';
+import { Config, type ConfigInput } from '../../src/shared/config/worker-config.ts';
 import { connectTo, TOKEN } from '../activities/sandbox/modal/support.ts';
 import { ModalDouble } from '../support/modal-double/server.ts';
 import { temporaryFolder } from '../support/repos.ts';

@@ -11,7 +11,7 @@ import {
 } from '../../examples/scripted-model/conversation.ts';
 import { type ScriptedModel, startScriptedModel } from '../../examples/scripted-model/server.ts';
 import { handoffAnswer, write } from '../../examples/scripted-model/steps.ts';
-import { LOOP_TEXT } from '../../src/shared/loop-text.ts';
+import { LOOP_TEXT } from '../../src/shared/agent/text.ts';
 import { fileOn } from '../support/branches.ts';
 import { planned, type Scenario, scenarioScript } from '../support/scenarios.ts';
 import { useSwarm } from '../support/use-swarm.ts';

@@ -16,7 +16,7 @@ import { check } from '../../examples/scripted-model/steps.ts';
 import { startScriptedModel } from '../../examples/scripted-model/server.ts';
 import { findServer } from '../../infra/temporal/find.mjs';
 import type { PlannerInput, RunReport } from '../../src/shared/contracts/run.ts';
-import { rootMessage } from '../../src/shared/failures.ts';
+import { rootMessage } from '../../src/shared/base/failures.ts';
 import { type GitHttpServer, serveGit } from '../support/git-http.ts';
 import { bareRepository, type TestRepository } from '../support/repos.ts';
 import { rawMessages } from '../support/raw-messages.ts';

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { type Conversation, userTexts } from '../../examples/scripted-model/conversation.ts';
 import type { RunReport } from '../../src/shared/contracts/run.ts';
 import { pauseUpdate, resumeUpdate, snapshotQuery, steerUpdate } from '../../src/shared/messages.ts';
-import { PLANNER_TEXT } from '../../src/shared/run-text.ts';
+import { PLANNER_TEXT } from '../../src/shared/planner/text.ts';
 import { fileOn } from '../support/branches.ts';
 import { chainRuns } from '../support/chain-runs.ts';
 import { planned, type Scenario, scenarioScript, slowly, writes } from '../support/scenarios.ts';

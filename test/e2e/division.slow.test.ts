@@ -4,7 +4,7 @@ import { type Conversation, userTexts } from '../../examples/scripted-model/conv
 import { step, write } from '../../examples/scripted-model/steps.ts';
 import type { RunReport } from '../../src/shared/contracts/run.ts';
 import { cancelTaskUpdate, steerUpdate } from '../../src/shared/messages.ts';
-import { PLANNER_TEXT } from '../../src/shared/run-text.ts';
+import { PLANNER_TEXT } from '../../src/shared/planner/text.ts';
 import { fileOn } from '../support/branches.ts';
 import { atOnce, planned, type Scenario, scenarioScript, slowly, writes } from '../support/scenarios.ts';
 import { refusal } from '../support/thrown.ts';

@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { type Conversation, rounds, userTexts } from '../../examples/scripted-model/conversation.ts';
 import { write } from '../../examples/scripted-model/steps.ts';
 import { fileOn } from '../support/branches.ts';
-import { installPi, PI_ARGV } from '../support/external-agent.ts';
+import { CLAUDE_ARGV, installClaude, installPi, PI_ARGV } from '../support/external-agent.ts';
+import { gitIn } from '../support/repos.ts';
 import { planned, type Scenario, scenarioScript } from '../support/scenarios.ts';
 import { useSwarm } from '../support/use-swarm.ts';
 
@@ -50,13 +51,28 @@ const silent: Scenario = {
   tasks: { silent: () => ({ text: 'Never asked.', calls: [] }) },
 };
 
+const halved: Scenario = {
+  plan: () => ({ tasks: [planned('halved')], done: true }),
+  tasks: { halved: () => ({ text: 'I have written one half.', calls: [] }) },
+};
+
+/** Writes one half, and takes no notice of it when the call for the other is refused. */
+const HALF = [
+  'sh',
+  '-c',
+  `ask() { curl -sS "$OPENAI_BASE_URL/chat/completions" -H "Authorization: Bearer $OPENAI_API_KEY" -d @- ; }
+  node -e 'console.log(JSON.stringify({ model: "m", messages: [{ role: "user", content: process.argv[1] }] }))' \
+    "$(cat "$AGENTSWARM_TASK_FILE")" | ask
+  echo half > half.txt; echo '{"model":' | ask; echo all done`,
+];
+
 describe('an external agent', () => {
   let bin: string;
   beforeAll(() => {
     bin = installPi();
   }, 360_000);
   const swarm = useSwarm(() => ({
-    script: scenarioScript({ greets, silent }),
+    script: scenarioScript({ greets, silent, halved }),
     apiKey: API_KEY,
     env: { PATH: `${bin}:${process.env.PATH}` },
   }));
@@ -91,4 +107,77 @@ describe('an external agent', () => {
     expect(handoff).toMatchObject({ status: 'failed', summary: 'all done' });
     expect(handoff.metrics.turns).toBe(0);
   }, 120_000);
+
+  it('is not done when it ends well although its last call was refused', async () => {
+    const settings = { agent: { engine: 'command' as const, argv: HALF }, maxAttempts: 1 };
+    const { report } = await swarm.runScenario('external-halved', 'halved', { settings });
+    expect(report.landed).toBe(0);
+    const { handoff } = await swarm.resultOf('external-halved/halved.1');
+    expect(handoff).toMatchObject({ status: 'partial', summary: 'I have written one half.' });
+    expect(handoff.concerns[0]).toContain('The request is not JSON');
+    expect(handoff.metrics.turns).toBe(1);
+  }, 120_000);
+});
+
+/** Reads an image and looks for what there is to search with; then it writes what it was told. */
+const draws: Scenario = {
+  plan: () => ({ tasks: [planned('draw')], done: true }),
+  tasks: {
+    draw: (_, conversation: Conversation) => {
+      const call = (text: string, name: string, given: object) => ({
+        text,
+        calls: [{ name, arguments: { ...given } }],
+      });
+      const results = rounds(conversation).flatMap((round) => round.results.map(({ output }) => output));
+      switch (results.length) {
+        case 0:
+          return call('I look.', 'Read', { file_path: '/workspace/dot.png' });
+        case 1:
+          return call('I load a tool.', 'ToolSearch', { query: 'select:WebSearch', max_results: 5 });
+        case 2:
+          return call('I search.', 'WebSearch', { query: 'dots' });
+        case 3:
+          return call('I write.', 'Write', { file_path: '/workspace/dot.txt', content: `${results.join('\n')}\n` });
+        default:
+          return { text: 'The dot is described.', calls: [] };
+      }
+    },
+  },
+};
+
+const DOT = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+
+describe.each(['openai', 'anthropic'] as const)('Claude Code, before a model that speaks %s', (provider) => {
+  let bin: string;
+  beforeAll(() => {
+    bin = installClaude();
+  }, 360_000);
+  const swarm = useSwarm(() => ({
+    script: scenarioScript({ draws }),
+    provider,
+    env: { PATH: `${bin}:${process.env.PATH}` },
+  }));
+
+  it('does a task as it is, with an image, tools that it loads, and a search that is not to be had', async () => {
+    const settings = { agent: { engine: 'command' as const, argv: CLAUDE_ARGV }, maxAttempts: 1 };
+    const files = { 'README.md': '# x\n', 'dot.png': Buffer.from(DOT, 'base64') };
+    const { origin, report } = await swarm.runScenario(`claude-${provider}`, 'draws', { settings, files });
+    const { handoff } = await swarm.resultOf(`claude-${provider}/draw.1`);
+    expect(handoff, JSON.stringify(handoff)).toMatchObject({
+      status: 'complete',
+      summary: 'The dot is described.',
+      filesChanged: ['dot.txt'],
+    });
+    expect(report).toMatchObject({ status: 'complete', landed: 1 });
+    // Only where protocols differ a word stands for the image.
+    const seen = fileOn(origin.dir, report.target, 'dot.txt');
+    expect(seen.includes('[An image, which is not passed on')).toBe(provider === 'openai');
+    expect(seen).toContain('unavailable');
+    // What telemetry and updates were refused is a concern, and no word of it is in the commit.
+    expect(gitIn(origin.dir, ['log', '-1', '--format=%B', report.target])).not.toMatch(/allowlist|recognize/);
+    const asked = swarm.requests('draw').filter(({ status }) => status === 200);
+    expect(asked).toHaveLength(5);
+    expect(handoff.metrics).toMatchObject({ turns: 5, toolCalls: 4 });
+    expect(swarm.requests('draw')).toHaveLength(5);
+  }, 180_000);
 });

@@ -1,6 +1,8 @@
 /** What breaks the checks does not land, and nothing does on a branch that people have frozen. */
 import { execFile } from 'node:child_process';
+import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { taskOf } from '../../examples/scripted-model/conversation.ts';
@@ -78,4 +80,34 @@ describe('a run whose repository has checks', () => {
     await expect(cli('thaw', origin.dir, ...branch, '--reason', 'once more')).rejects.toThrow('is not frozen');
     await swarm.settled();
   }, 120_000);
+
+  it('waits on a branch that was frozen by a linked work tree, whatever else the run and the thaw call it', async () => {
+    const { dir: seed } = bareRepository(`${swarm.dir}/linked-seed.git`, { 'README.md': '# linked\n' });
+    const [app, tree, link] = ['linked', 'linked-tree', 'linked-link'].map((name) => join(swarm.dir, name)) as Three;
+    gitIn(swarm.dir, ['clone', '--quiet', seed, app]);
+    gitIn(app, ['branch', 'release']);
+    gitIn(app, ['worktree', 'add', '--quiet', '-b', 'side', tree]);
+    symlinkSync(app, link);
+    const tip = () => gitIn(app, ['rev-parse', 'release']);
+    const base = tip();
+    const branch = ['--branch', 'release', '--reason'];
+    expect(await cli('freeze', tree, ...branch, 'release 8')).toContain('Nothing lands on release');
+    const running = swarm.run('run-linked', {
+      repo: String(pathToFileURL(link)),
+      spec: specOf('frozen'),
+      branch: 'release',
+      settings: { sweeps: 'off' },
+    });
+    await swarm.until('run-linked', ({ queued }) => queued === 1);
+    await expect
+      .poll(() => cli('status', 'run-linked'), { timeout: 20_000 })
+      .toContain('release is frozen by a person: release 8');
+    expect(tip()).toBe(base);
+    expect(await cli('thaw', join(app, '.git'), ...branch, 'it is out')).toContain('Work lands on release again');
+    expect(await running).toMatchObject({ status: 'complete', landed: 1 });
+    expect(landedOn(app, 'release', base)).toHaveLength(1);
+    await swarm.settled();
+  }, 120_000);
 });
+
+type Three = [string, string, string];

@@ -16,7 +16,7 @@ import {
   setLimitsUpdate,
   steerUpdate,
 } from '../../src/shared/messages.ts';
-import { PLANNER_TEXT } from '../../src/shared/run-text.ts';
+import { PLANNER_TEXT } from '../../src/shared/planner/text.ts';
 import { fileOn, landedOn } from '../support/branches.ts';
 import { planned, type Scenario, scenarioScript, slowly, writes } from '../support/scenarios.ts';
 import { refusal } from '../support/thrown.ts';

@@ -1,6 +1,6 @@
 /** A branch that fails its checks is mended: one that was broken before, and one that two good tasks broke together. */
 import { describe, expect, it } from 'vitest';
-import { greenRef } from '../../src/shared/ids.ts';
+import { greenRef } from '../../src/shared/base/ids.ts';
 import { bareRepository, gitIn, type TestFiles, type TestRepository } from '../support/repos.ts';
 import { planned, type Scenario, scenarioScript, writes } from '../support/scenarios.ts';
 import { useSwarm } from '../support/use-swarm.ts';

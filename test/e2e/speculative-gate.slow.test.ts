@@ -7,9 +7,9 @@ import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MergeOutcome, MergeRequest } from '../../src/shared/contracts/merge.ts';
-import { mergeQueueWorkflowId, repositoryKey } from '../../src/shared/ids.ts';
+import { mergeQueueWorkflowId, repositoryKey } from '../../src/shared/base/ids.ts';
 import { enqueueSignal, mergeQueueSnapshotQuery, WORKFLOW } from '../../src/shared/messages.ts';
-import { answersQuery, finishSignal, requester } from '../activities/merge/workflows.ts';
+import { answersQuery, finishSignal, requester } from '../activities/merge-queue/workflows.ts';
 import { landedOn } from '../support/branches.ts';
 import { workOn } from '../support/merges.ts';
 import { bareRepository, type TestRepository } from '../support/repos.ts';
@@ -46,7 +46,7 @@ describe('the speculative gate', () => {
   beforeAll(async () => {
     const server = await temporal();
     requesters = server.uniqueQueue();
-    const workflowsPath = join(import.meta.dirname, '../activities/merge/workflows.ts');
+    const workflowsPath = join(import.meta.dirname, '../activities/merge-queue/workflows.ts');
     const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
     const connection = await server.workerConnection();
     const worker = await Worker.create({ connection, taskQueue: requesters, workflowBundle });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { RunReport } from '../../src/shared/contracts/run.ts';
 import { cancelTaskUpdate, cancelUpdate } from '../../src/shared/messages.ts';
-import { findStuck } from '../../src/stuck.ts';
+import { findStuck } from '../../src/doctor/stuck.ts';
 import { planned, type Scenario, scenarioScript, slowly } from '../support/scenarios.ts';
 import { temporaryFolder } from '../support/repos.ts';
 import type { Swarm } from '../support/swarm.ts';

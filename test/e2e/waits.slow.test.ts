@@ -11,7 +11,7 @@ import {
   resumeUpdate,
   setLimitsUpdate,
 } from '../../src/shared/messages.ts';
-import { PLANNER_TEXT, RUN_TEXT } from '../../src/shared/run-text.ts';
+import { PLANNER_TEXT, RUN_TEXT } from '../../src/shared/planner/text.ts';
 import { fileOn } from '../support/branches.ts';
 import { chainRuns } from '../support/chain-runs.ts';
 import { atOnce, planned, type Scenario, scenarioScript, slowly, writes } from '../support/scenarios.ts';

@@ -2,8 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { LOOP_TEXT } from '../../src/shared/loop-text.ts';
-import { ROLE_TOOLS, parseArguments } from '../../src/shared/tools.ts';
+import { LOOP_TEXT } from '../../src/shared/agent/text.ts';
+import { ROLE_TOOLS, parseArguments } from '../../src/shared/agent/tools.ts';
 import type { AgentHandoff, Role } from '../../src/shared/contracts/agent.ts';
 import type { Ask, Call, Result, Said } from './model-client.ts';
 

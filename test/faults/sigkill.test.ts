@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { afterEach, expect, test } from 'vitest';
 import type { RunReport } from '../../src/shared/contracts/run.ts';
-import { CHANGE_TRAILER } from '../../src/shared/ids.ts';
+import { CHANGE_TRAILER } from '../../src/shared/base/ids.ts';
 import { LEDGER_COMPACT_TOKENS, LEDGER_FILES, LEDGER_RESULT, LEDGER_SPEC, ledgerScript } from '../support/ledger.ts';
 import { answeredRequests, answersInHistory, historiesOf, type RunHistory } from '../support/model-calls.ts';
 import { OwnServer } from '../support/own-server.ts';

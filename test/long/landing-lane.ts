@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, defaultPayloadConverter } from '@temporalio/client';
 import { expect } from 'vitest';
 import type { MergeAnswer, MergeOutcome, MergeRequest } from '../../src/shared/contracts/merge.ts';
-import { CHANGE_TRAILER, mergeQueueWorkflowId, repositoryKey } from '../../src/shared/ids.ts';
+import { CHANGE_TRAILER, mergeQueueWorkflowId, repositoryKey } from '../../src/shared/base/ids.ts';
 import { enqueueSignal, mergeOutcomeSignal, WORKFLOW } from '../../src/shared/messages.ts';
 import { workOn } from '../support/merges.ts';
 import { bareRepository, type TestRepository } from '../support/repos.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createMirrors } from '../../src/activities/git/mirrors.ts';
-import { createMergeActivities } from '../../src/activities/merge/index.ts';
+import { createMergeActivities } from '../../src/activities/merge-queue/index.ts';
 import type { Boundary, LandingWorker } from './landing-lane.ts';
 
 const { dir, address, taskQueue, codePath } = JSON.parse(process.argv[2] ?? '{}') as LandingWorker;

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { planBatch } from '../../src/activities/merge/plan.ts';
+import { planBatch } from '../../src/activities/merge-queue/plan.ts';
 import { mirrorOf, workOn } from '../support/merges.ts';
 import { bareRepository, gitIn, temporaryFolder } from '../support/repos.ts';
 

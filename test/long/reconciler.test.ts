@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { userTexts } from '../../examples/scripted-model/conversation.ts';
 import { check } from '../../examples/scripted-model/steps.ts';
-import { greenRef } from '../../src/shared/ids.ts';
+import { greenRef } from '../../src/shared/base/ids.ts';
 import { bareRepository, gitIn } from '../support/repos.ts';
 import { planned, type Scenario, scenarioScript, specOf, writes } from '../support/scenarios.ts';
 import { useSwarm } from '../support/use-swarm.ts';

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type DispatchTask, hopelessTasks, isActive, isDone, readyTasks } from '../../src/shared/decisions/dispatch.ts';
+import { type DispatchTask, hopelessTasks, isActive, isDone, readyTasks } from '../../src/shared/planner/dispatch.ts';
 
 const SEEDS = Number(process.env.AGENTSWARM_LONG_SEEDS ?? 3);
 

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { findServer } from '../../infra/temporal/find.mjs';
 import { type RunningServer, startServer } from '../../infra/temporal/start.ts';
-import { workflowBundle } from '../../src/workflow-source.ts';
+import { workflowBundle } from '../../src/host/workflow-source.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -11,6 +11,7 @@ export type Recorded = {
   path: string;
   idempotencyKey: string | undefined;
   authorization: string | undefined;
+  headers: IncomingMessage['headers'];
   model: string;
   /** The body as it was sent. */
   body: Record<string, unknown>;
@@ -20,6 +21,8 @@ export type Recorded = {
 
 export type ScriptedAnswer = {
   text?: string;
+  /** Opaque to clients: a signed block of Anthropic's; of OpenAI's, further fields of the message and its calls. */
+  thinking?: { text: string; signature: string };
   toolCalls?: { id?: string; name: string; arguments: string }[];
   usage?: { input: number; output: number; cached?: number; cacheWrite?: number } | null;
   /** As OpenAI names it; default stop or tool_calls. */
@@ -33,6 +36,8 @@ export type ScriptedAnswer = {
 
 export type Fault =
   | { kind: 'status'; status: number; headers?: Record<string, string>; message?: string }
+  /** A body of that server's own shape: text as it is, anything else as JSON. */
+  | { kind: 'body'; status: number; headers?: Record<string, string>; body: unknown }
   /** Silent for good before event n; 0: no headers either. */
   | { kind: 'stall'; afterEvents: number }
   /** From event n on nothing but what keeps the connection alive: comments, and pings where the protocol has them. */
@@ -43,7 +48,7 @@ export type Fault =
   | { kind: 'truncate'; afterEvents: number }
   | { kind: 'not-json' }
   | { kind: 'wrong-shape' }
-  | { kind: 'error-event'; type: string; message: string }
+  | { kind: 'error-event'; type: string; message: string; code?: string | number }
   | { kind: 'html' };
 
 export type LlmServer = {
@@ -121,6 +126,7 @@ async function handle(
     path,
     idempotencyKey: Array.isArray(key) ? key[0] : key,
     authorization,
+    headers: request.headers,
     model: String(body['model']),
     body,
     outcome: 'open',
@@ -138,6 +144,12 @@ async function handle(
     return sendError(response, 404, `The model ${recorded.model} does not exist`);
   }
   if (fault?.kind === 'status') return sendError(response, fault.status, fault.message ?? 'no', fault.headers);
+  if (fault?.kind === 'body') {
+    const isText = typeof fault.body === 'string';
+    response.writeHead(fault.status, { 'content-type': isText ? 'text/html' : 'application/json', ...fault.headers });
+    response.end(isText ? fault.body : JSON.stringify(fault.body));
+    return;
+  }
   if (fault?.kind === 'html') {
     response.writeHead(200, { 'content-type': 'text/html' });
     response.end('<html><body>Maintenance</body></html>');
@@ -242,7 +254,7 @@ function badEvent(fault: Fault | null, protocol: 'openai' | 'anthropic'): string
   if (fault?.kind === 'not-json') return `${name}data: {"choices": [ {{{\n\n`;
   if (fault?.kind === 'wrong-shape') return `${name}data: {"choices": "rubbish", "type": "content_block_delta"}\n\n`;
   if (fault?.kind !== 'error-event') return null;
-  const error = { type: fault.type, message: fault.message };
+  const error = { type: fault.type, message: fault.message, code: fault.code };
   return `event: error\ndata: ${JSON.stringify({ type: 'error', error })}\n\n`;
 }
 
@@ -258,11 +270,14 @@ function openAiEvents(answer: ScriptedAnswer, model: string): Event[] {
   });
   const calls = answer.toolCalls ?? [];
   const list: object[] = [chunk({ role: 'assistant', content: '' })];
+  const { thinking } = answer;
+  for (const reasoning_content of pieces(thinking?.text ?? '', answer.chunkSize))
+    list.push(chunk({ reasoning_content }));
+  const more = thinking && { extra_content: { google: { thought_signature: thinking.signature } } };
   for (const content of pieces(answer.text ?? '', answer.chunkSize)) list.push(chunk({ content }));
   for (const [index, call] of calls.entries()) {
-    list.push(
-      chunk({ tool_calls: [{ index, id: call.id, type: 'function', function: { name: call.name, arguments: '' } }] }),
-    );
+    const begun = { index, id: call.id, type: 'function', function: { name: call.name, arguments: '' }, ...more };
+    list.push(chunk({ tool_calls: [begun] }));
   }
   // Pieces of parallel calls come interleaved: the index tells them apart.
   const queues = calls.map((call) => pieces(call.arguments, answer.chunkSize));
@@ -302,6 +317,15 @@ function anthropicEvents(answer: ScriptedAnswer, model: string): Event[] {
   const message = { id: 'm1', type: 'message', role: 'assistant', model, content: [] };
   list.push({ type: 'message_start', message: { ...message, usage: { ...input, output_tokens: 1 } } });
   let index = 0;
+  if (answer.thinking) {
+    const { text, signature } = answer.thinking;
+    list.push({ type: 'content_block_start', index, content_block: { type: 'thinking', thinking: '', signature: '' } });
+    for (const thinking of pieces(text, answer.chunkSize)) {
+      list.push({ type: 'content_block_delta', index, delta: { type: 'thinking_delta', thinking } });
+    }
+    list.push({ type: 'content_block_delta', index, delta: { type: 'signature_delta', signature } });
+    list.push({ type: 'content_block_stop', index: index++ });
+  }
   if (answer.text) {
     list.push({ type: 'content_block_start', index, content_block: { type: 'text', text: '' } });
     list.push({ type: 'ping' });

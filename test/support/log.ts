@@ -1,4 +1,4 @@
-import type { Log } from '../../src/activities/log.ts';
+import type { Log } from '../../src/activities/support/log.ts';
 
 export type LogLine = { level: 'debug' | 'info' | 'warn' | 'error'; fields: object; message: string };
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createMirrors } from '../../src/activities/git/mirrors.ts';
 import type { Mirror } from '../../src/activities/git/contract.ts';
 import type { LandRequest, MergeRequest } from '../../src/shared/contracts/merge.ts';
-import { repositoryKey, taskRef } from '../../src/shared/ids.ts';
+import { repositoryKey, taskRef } from '../../src/shared/base/ids.ts';
 import type { TestFiles, TestRepository } from './repos.ts';
 
 export const AUTHOR = { name: 'Swarm', email: 'swarm@example.org' };
@@ -39,6 +39,10 @@ export async function mirrorOf(dir: string, location: string, env: Record<string
   const mirrors = createMirrors({ dir: join(dir, 'mirrors'), env: { PATH: process.env.PATH, HOME: dir, ...env } });
   return mirrors.open({ location, key: repositoryKey(location) });
 }
+
+/** The mirror with some of its methods replaced, for this caller only. */
+export const overriding = (mirror: Mirror, overrides: Partial<Mirror>): Mirror =>
+  Object.assign(Object.create(mirror) as Mirror, overrides);
 
 export function batch(mirror: Mirror, ...entries: MergeRequest[]): LandRequest {
   return { repo: mirror.repo, target: 'main', entries };

@@ -1,8 +1,8 @@
 /** What activities get to know of a run, for tests over a real repository. */
 import { join } from 'node:path';
 import type { RunContext } from '../../src/shared/contracts/run.ts';
-import { repositoryKey } from '../../src/shared/ids.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../src/shared/settings.ts';
+import { repositoryKey } from '../../src/shared/base/ids.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../src/shared/contracts/run-settings.ts';
 
 export const PROMPTS_DIR = join(import.meta.dirname, '..', '..', 'prompts');
 

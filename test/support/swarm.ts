@@ -11,7 +11,7 @@ import type { Client, WorkflowHandle } from '@temporalio/client';
 import type { Script } from '../../examples/scripted-model/conversation.ts';
 import type { LoggedRequest } from '../../examples/scripted-model/request-log.ts';
 import { type ScriptedModel, startScriptedModel } from '../../examples/scripted-model/server.ts';
-import type { ConfigInput } from '../../src/shared/config.ts';
+import type { ConfigInput } from '../../src/shared/config/worker-config.ts';
 import type { PlannerInput, RunReport } from '../../src/shared/contracts/run.ts';
 import type { RunSnapshot } from '../../src/shared/contracts/snapshot.ts';
 import type { TaskResult } from '../../src/shared/contracts/task.ts';
@@ -33,6 +33,8 @@ export type SwarmOptions = {
   env?: NodeJS.ProcessEnv;
   /** Instead of a key made up: the model checks it. */
   apiKey?: string;
+  /** Which of its protocols the scripted model is asked in. Default: openai. */
+  provider?: 'openai' | 'anthropic';
   /** A given endpoint list instead of the scripted model's. */
   endpoints?: string;
 };
@@ -102,7 +104,7 @@ export class Swarm {
 
   /** Resolves when it polls; rejects with what it said when it ends before. */
   async startWorker(): Promise<void> {
-    const { address, taskQueue, config, env, apiKey, endpoints } = this.begun.options;
+    const { address, taskQueue, config, env, apiKey, endpoints, provider = 'openai' } = this.begun.options;
     const configFile = join(this.dir, 'temporal.config.mjs');
     writeFileSync(configFile, `export default ${JSON.stringify({ ...config, taskQueue })};\n`);
     const log = openSync(this.logFile, 'a');
@@ -116,7 +118,7 @@ export class Swarm {
           JSON.stringify([
             {
               name: 'scripted',
-              provider: 'openai',
+              provider,
               baseUrl: `${this.model.url}/v1`,
               apiKey: apiKey ?? 'test-key',
               models: { default: 'scripted-1' },

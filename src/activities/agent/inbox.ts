@@ -2,20 +2,20 @@
 import type { Client } from '@temporalio/client';
 import { z } from 'zod';
 import { AgentMessage } from '../../shared/contracts/agent-run.ts';
-import type { Chain } from '../../shared/ids.ts';
+import type { Chain } from '../../shared/base/ids.ts';
 import { saidQuery } from '../../shared/messages.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../support/log.ts';
 
 const DEADLINE_MS = 5_000;
 
 export interface InboxSource {
-  /** All that was not handled yet, told or not; nothing where the workflow does not answer in time. */
-  said(agent: Chain): Promise<AgentMessage[]>;
+  /** All messages that the agent's workflow has not handled, delivered or not; none where it does not answer in time. */
+  messages(agent: Chain): Promise<AgentMessage[]>;
 }
 
 export function createInboxSource(client: Client, log: Log): InboxSource {
   return {
-    async said({ workflowId, firstRunId }) {
+    async messages({ workflowId, firstRunId }) {
       const handle = client.workflow.getHandle(workflowId, undefined, { firstExecutionRunId: firstRunId });
       try {
         const answer = await client.withDeadline(Date.now() + DEADLINE_MS, () => handle.query<unknown>(saidQuery.name));

@@ -1,6 +1,6 @@
 /** What a failed call of GitHub's API means: another try, at its time, or something that a person has to mend. */
 import { ApplicationFailure } from '@temporalio/common';
-import { FailureType, terminal } from '../../shared/failures.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
 import { redact } from '../git/errors.ts';
 
 /** What Octokit throws, as far as it is read here. No more of it gets into an error: it holds the whole request. */

@@ -1,10 +1,10 @@
 /** The last activity of a run: what has landed is proposed to the branch that it started from. */
 import type { DeliverActivities } from '../../shared/contracts/activities.ts';
 import type { RunReport } from '../../shared/contracts/run.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
 import type { Mirrors } from '../git/contract.ts';
 import { branchRef } from '../git/names.ts';
-import { heartbeating } from '../heartbeats.ts';
+import { heartbeating } from '../support/heartbeats.ts';
 import type { GitHub } from './github.ts';
 
 /** @param deps.render a report as Markdown. Heartbeats. */
@@ -16,7 +16,7 @@ export function createDeliverActivities(deps: {
   const { github, mirrors, render } = deps;
   return {
     deliverRun({ run, report }) {
-      return heartbeating(async (signal) => {
+      return heartbeating(async ({ signal }) => {
         const { pullRequest, repo, target, base } = run;
         if (pullRequest === undefined) {
           throw terminal(FailureType.Invariant, `run ${report.run} is not to be delivered by a pull request`);

@@ -2,7 +2,7 @@
  * A bundle out of a sandbox is untrusted: its header is read here, and its pack goes through git's fsck into the
  * mirror's objects. (`git bundle unbundle` of git 2.39 does not check the objects.)
  */
-import type { CommitSha } from '../../shared/ids.ts';
+import type { CommitSha } from '../../shared/base/ids.ts';
 import type { GitOutput } from './contract.ts';
 import { GitError } from './errors.ts';
 import type { GitOptions } from './run-git.ts';
@@ -47,11 +47,11 @@ type Header = { tips: string[]; needs: string[]; packAt: number };
 function parseHeader(bundle: Buffer): Header | null {
   const end = bundle.indexOf('\n\n');
   if (end === -1 || end > 1_000_000) return null;
-  const [signature, ...lines] = bundle.toString('latin1', 0, end).split('\n');
+  const [signature, ...headerLines] = bundle.toString('latin1', 0, end).split('\n');
   if (signature !== '# v2 git bundle' && signature !== '# v3 git bundle') return null;
   const tips: string[] = [];
   const needs: string[] = [];
-  for (const line of lines) {
+  for (const line of headerLines) {
     if (/^@object-format=sha(?:1|256)$/.test(line)) continue;
     const [, minus, name] = /^(-?)([0-9a-f]{40}|[0-9a-f]{64})(?: |$)/.exec(line) ?? [];
     if (name === undefined) return null;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { deflate } from 'node:zlib';
 import type { Author } from '../../shared/contracts/merge.ts';
-import { CommitSha } from '../../shared/ids.ts';
+import { CommitSha } from '../../shared/base/ids.ts';
 
 export type NewCommit = {
   tree: string;

@@ -3,7 +3,7 @@
  * are plumbing over the mirror; nothing here ever runs git inside a directory that an agent could write.
  */
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
-import type { CommitSha } from '../../shared/ids.ts';
+import type { CommitSha } from '../../shared/base/ids.ts';
 import type { NewCommit } from './commit-object.ts';
 import type { Conversation } from './conversation.ts';
 
@@ -53,8 +53,8 @@ export interface Mirror {
 }
 
 export type TreeContent = {
-  /** Names of all its trees and blobs, and of others that the mirror has with all that they name. */
-  objects: ReadonlySet<string>;
+  /** Its trees and blobs and others, as far as they are remembered, which the mirror has with all that they name. */
+  objects: Pick<ReadonlySet<string>, 'has'>;
   /** Paths, a character for each byte. */
   submodules: ReadonlySet<string>;
 };

@@ -3,6 +3,7 @@
  * reads no configuration of user or system; commands that talk to a remote do, because the credentials are
  * the worker user's own. All settings go through GIT_CONFIG_COUNT, so that no secret is on a command line.
  */
+import { PROTOCOLS } from '../../host/repository.ts';
 
 /** What may be used to log in. `helper` covers the user's git configuration and askpass-free helpers. */
 export type GitCredentials = { helper: boolean; sshAgent: boolean; token: boolean };
@@ -41,8 +42,6 @@ const HARDENED: readonly [string, string][] = [
   ['http.lowSpeedLimit', '1'],
   ['http.lowSpeedTime', '120'],
 ];
-
-export const PROTOCOLS = ['https', 'http', 'ssh', 'file'] as const;
 
 /** Configuration as git takes it from the environment. */
 function configVariables(entries: readonly (readonly [string, string])[]): Record<string, string> {

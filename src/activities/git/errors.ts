@@ -72,8 +72,8 @@ export function classifyRemoteError(output: string): RemoteErrorKind {
 export function remoteWords(output: string): string {
   const words: string[] = [];
   for (const line of output.split(/[\r\n]+/)) {
-    const said = /^remote: ?(.*)$/.exec(line)?.[1] ?? /^!\s.*?\[((?:remote )?rejected\].*)$/.exec(line)?.[1];
-    const fatal = said ?? /^(?:fatal|error): (.*)$/.exec(line)?.[1];
+    const reason = /^remote: ?(.*)$/.exec(line)?.[1] ?? /^!\s.*?\[((?:remote )?rejected\].*)$/.exec(line)?.[1];
+    const fatal = reason ?? /^(?:fatal|error): (.*)$/.exec(line)?.[1];
     if (fatal !== undefined && fatal.trim() !== '' && !/^failed to push some refs/.test(fatal)) {
       words.push(
         fatal

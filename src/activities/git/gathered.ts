@@ -1,34 +1,36 @@
 /** Requests that come while one is served are served together by the next one. */
 
 /**
- * @param serve all of `items` in one go. @param alone one of them, by itself: so each gets its own error when the
- * whole fails.
+ * @param serve all of `items` in one go; what it gives is for each of them. It begins after all of them have asked.
+ * @param options.alone one of them, by itself: so each gets its own error when the whole fails.
+ * @param options.most how many are served in one go.
  */
-export function gathered<T>(
-  serve: (items: readonly T[]) => Promise<void>,
-  alone: (item: T) => Promise<void>,
-  most: number,
-): (item: T) => Promise<void> {
-  type Waiting = { item: T; resolve: () => void; reject: (error: unknown) => void };
+export function gathered<T, R>(
+  serve: (items: readonly T[]) => Promise<R>,
+  { alone, most = Infinity }: { alone?: (item: T) => Promise<R>; most?: number } = {},
+): (item: T) => Promise<R> {
+  type Waiting = { item: T; resolve: (result: R) => void; reject: (error: unknown) => void };
   let waiting: Waiting[] = [];
   let serving = false;
 
+  async function serveNow(now: readonly Waiting[]): Promise<void> {
+    try {
+      const result = await serve(now.map(({ item }) => item));
+      for (const { resolve } of now) resolve(result);
+    } catch (error) {
+      if (alone === undefined || now.length === 1) for (const { reject } of now) reject(error);
+      else for (const { item, resolve, reject } of now) await alone(item).then(resolve, reject);
+    }
+  }
+
   async function serveAll(): Promise<void> {
     serving = true;
+    // Those that ask in the same moment go together.
+    await Promise.resolve();
     while (waiting.length > 0) {
       const now = waiting.slice(0, most);
       waiting = waiting.slice(most);
-      const [first] = now;
-      if (now.length === 1 && first !== undefined) {
-        await alone(first.item).then(first.resolve, first.reject);
-        continue;
-      }
-      try {
-        await serve(now.map(({ item }) => item));
-        for (const { resolve } of now) resolve();
-      } catch {
-        for (const { item, resolve, reject } of now) await alone(item).then(resolve, reject);
-      }
+      await serveNow(now);
     }
     serving = false;
   }

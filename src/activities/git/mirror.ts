@@ -1,13 +1,14 @@
-/** One bare mirror: what Mirror promises, by git's plumbing. */
+/** One bare mirror, by the plumbing commands of git. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
 import type { Author } from '../../shared/contracts/merge.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
-import { CommitSha } from '../../shared/ids.ts';
+import { CommitSha } from '../../shared/base/ids.ts';
 import { takeBundle } from './bundle.ts';
-import { commitContent, rawDate, writeCommit } from './commit-object.ts';
+import { commitContent, type NewCommit, rawDate, writeCommit } from './commit-object.ts';
 import type { GitOutput, Mirror } from './contract.ts';
-import type { Converse } from './conversation.ts';
+import type { Conversation, Converse } from './conversation.ts';
 import { GitError } from './errors.ts';
 import { gathered } from './gathered.ts';
 import { branchRef, checkRef, tipRef } from './names.ts';
@@ -23,28 +24,176 @@ const TREES_KNOWN = 1_000;
 const REFS_AT_ONCE = 200;
 const REMOTE_COMMANDS = new Set(['fetch', 'push', 'ls-remote']);
 
-export function createMirror(options: { dir: string; repo: RepositoryRef; git: Git; converse: Converse }): Mirror {
-  const { dir, repo, git, converse } = options;
-  const { location } = repo;
-  const tips = new Map<string, { tip: CommitSha; at: number }>();
-  const trees = new Map<CommitSha, string>();
-  const latestFetch = new Map<string, { waiting?: Promise<CommitSha>; running: Promise<unknown> }>();
+type MirrorOptions = { dir: string; repo: RepositoryRef; git: Git; converse: Converse };
 
-  function run(argv: readonly string[], options: GitOptions = {}): Promise<GitOutput> {
-    const remote = REMOTE_COMMANDS.has(argv[0] ?? '') ? { remote: location } : {};
-    return retryOnLock(dir, () => git(argv, { gitDir: dir, ...remote, ...options }));
+export const createMirror = (options: MirrorOptions): Mirror => new GitMirror(options);
+
+class GitMirror implements Mirror {
+  readonly dir: string;
+  readonly repo: RepositoryRef;
+  readonly contentOf: Mirror['contentOf'];
+  private readonly runGit: Git;
+  private readonly startConversation: Converse;
+  private readonly tips = new Map<string, { tip: CommitSha; at: number }>();
+  private readonly trees = new LRUCache<CommitSha, string>({ max: TREES_KNOWN });
+  private readonly fetches = new Map<string, (asked: void) => Promise<CommitSha>>();
+  private readonly pushTogether: (work: Work) => Promise<void>;
+
+  constructor({ dir, repo, git, converse }: MirrorOptions) {
+    this.dir = dir;
+    this.repo = repo;
+    this.runGit = git;
+    this.startConversation = converse;
+    this.contentOf = createTreeContents((argv, options) => this.git(argv, options));
+    this.pushTogether = gathered((works: readonly Work[]) => this.push(works), {
+      alone: (work) => this.push([work]),
+      most: REFS_AT_ONCE,
+    });
   }
 
-  async function line(argv: readonly string[], options?: GitOptions): Promise<string> {
-    return (await run(argv, options)).stdout.toString('utf8').trim();
+  git(argv: readonly string[], options: GitOptions = {}): Promise<GitOutput> {
+    const remote = REMOTE_COMMANDS.has(argv[0] ?? '') ? { remote: this.repo.location } : {};
+    return retryOnLock(this.dir, () => this.runGit(argv, { gitDir: this.dir, ...remote, ...options }));
   }
 
-  async function has(commit: CommitSha): Promise<boolean> {
-    return (await run(['cat-file', '-e', `${sha(commit)}^{commit}`], { ok: [0, 1, 128] })).code === 0;
+  converse(argv: readonly string[], signal?: AbortSignal): Conversation | undefined {
+    return this.startConversation(this.dir, argv, signal);
   }
 
-  async function listRemote(patterns: readonly string[]): Promise<Map<string, CommitSha>> {
-    const { stdout } = await run(['ls-remote', '--', location, ...patterns]);
+  async readRemoteRef(ref: string): Promise<CommitSha | null> {
+    return (await this.listRemote([ref])).get(ref) ?? null;
+  }
+
+  /** Callers that come while a fetch runs share the next one: the fetch that they get must begin after they asked. */
+  async fetchBranch(branch: string): Promise<CommitSha> {
+    checkRef(branchRef(branch));
+    const fetch = this.fetches.get(branch) ?? gathered<void, CommitSha>(() => this.fetchNow(branch));
+    this.fetches.set(branch, fetch);
+    return await fetch();
+  }
+
+  async recentTip(branch: string): Promise<CommitSha> {
+    const known = this.tips.get(branch);
+    return known !== undefined && Date.now() - known.at < RECENT_MS ? known.tip : await this.fetchBranch(branch);
+  }
+
+  async ensureCommit(commit: CommitSha, ref: string): Promise<void> {
+    if (await this.has(commit)) return;
+    await this.fetchWork([ref]);
+    if (await this.has(commit)) return;
+    const { location } = this.repo;
+    throw new GitError({
+      argv: ['fetch', location, ref],
+      on: location,
+      code: 0,
+      output: `the ref is there, but it does not contain commit ${commit}`,
+    });
+  }
+
+  async fetchWork(refs: readonly string[]): Promise<void> {
+    for (const ref of refs) checkRef(ref);
+    // They need no refs of their own in the mirror: automatic gc is off, so nothing prunes their objects.
+    await this.git([...FETCH, '--', this.repo.location, ...refs]);
+  }
+
+  async importBundle(bundle: Buffer, commit: CommitSha, keepRef: string): Promise<void> {
+    checkRef(keepRef);
+    await takeBundle((argv, options) => this.git(argv, options), this.dir, bundle, sha(commit));
+    await this.git(['update-ref', '--', keepRef, sha(commit)]);
+  }
+
+  async commitTree(commit: Omit<NewCommit, 'at'> & { at?: Date }): Promise<CommitSha> {
+    const { tree, parents, message, author, at = new Date() } = commit;
+    const content = commitContent({ tree: sha(tree), parents: parents.map(sha), message, author, at });
+    if (content !== null) return writeCommit(this.dir, content, tree.length === 40 ? 'sha1' : 'sha256');
+    const argv = ['commit-tree', sha(tree), ...parents.flatMap((parent) => ['-p', sha(parent)])];
+    return CommitSha.parse(await this.text(argv, { stdin: message, env: identity(author, at) }));
+  }
+
+  async treeOf(commit: CommitSha): Promise<string> {
+    const known = this.trees.get(commit);
+    if (known !== undefined) return known;
+    const tree = await this.text(['rev-parse', '--verify', `${sha(commit)}^{tree}`]);
+    this.trees.set(commit, tree);
+    return tree;
+  }
+
+  async changedFiles(from: CommitSha, to: CommitSha): Promise<string[]> {
+    const argv = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', sha(from), sha(to)];
+    const { stdout } = await this.git(argv);
+    return stdout
+      .toString('utf8')
+      .split('\0')
+      .filter((path) => path !== '');
+  }
+
+  async mergeBase(a: CommitSha, b: CommitSha): Promise<CommitSha | null> {
+    const { stdout, code } = await this.git(['merge-base', sha(a), sha(b)], { ok: [0, 1] });
+    return code === 0 ? CommitSha.parse(stdout.toString('utf8').trim()) : null;
+  }
+
+  async pushWork(commit: CommitSha, ref: string): Promise<void> {
+    checkRef(ref);
+    if (ref.startsWith('refs/heads/')) throw new Error(`a branch is only moved by compare-and-swap, not ${ref}`);
+    await this.pushTogether({ commit: sha(commit), ref });
+  }
+
+  async deleteRemoteRefs(refs: readonly string[]): Promise<void> {
+    for (let i = 0; i < refs.length; i += REFS_AT_ONCE) {
+      const batch = refs.slice(i, i + REFS_AT_ONCE);
+      for (const ref of batch) checkRef(ref);
+      const onRemote = await this.listRemote(batch);
+      await this.deletePresent(batch.filter((ref) => onRemote.has(ref)));
+    }
+  }
+
+  async listRemoteRefs(prefix: string): Promise<Map<string, CommitSha>> {
+    const refs = await this.listRemote([`${prefix}*`]);
+    return new Map([...refs].filter(([ref]) => ref.startsWith(prefix) && !ref.endsWith('^{}')));
+  }
+
+  /** Deletes refs that the remote had a moment ago. */
+  private async deletePresent(refs: readonly string[]): Promise<void> {
+    if (refs.length === 0) return;
+    const deleteAll = async (some: readonly string[]): Promise<void> => {
+      await this.git([...PUSH, '--', this.repo.location, ...some.map((ref) => `:${ref}`)]);
+    };
+    try {
+      await deleteAll(refs);
+    } catch (error) {
+      // Another process may have deleted one of them meanwhile, which fails the whole push.
+      const onRemote = await this.listRemote(refs);
+      const remaining = refs.filter((ref) => onRemote.has(ref));
+      if (remaining.length === 0) return;
+      if (remaining.length === refs.length) throw error;
+      await deleteAll(remaining);
+    }
+  }
+
+  private async push(works: readonly Work[]): Promise<void> {
+    await this.git([...PUSH, '--', this.repo.location, ...works.map(({ commit, ref }) => `+${commit}:${ref}`)]);
+  }
+
+  private async fetchNow(branch: string): Promise<CommitSha> {
+    // The copy is not below refs/heads: there a branch `a` that became `a/b` on the remote would be in the way.
+    const local = tipRef(branch);
+    await this.git([...FETCH, '--', this.repo.location, `+${branchRef(branch)}:${local}`]);
+    const tip = await this.readRef(local);
+    this.tips.set(branch, { tip, at: Date.now() });
+    return tip;
+  }
+
+  private async readRef(ref: string): Promise<CommitSha> {
+    // A ref is a file unless git has packed it, so most of them are read without a git process.
+    const content = await readFile(join(this.dir, ref), 'utf8').catch(() => '');
+    const parsed = CommitSha.safeParse(content.trim());
+    return parsed.success
+      ? parsed.data
+      : CommitSha.parse(await this.text(['rev-parse', '--verify', `${ref}^{commit}`]));
+  }
+
+  private async listRemote(patterns: readonly string[]): Promise<Map<string, CommitSha>> {
+    const { stdout } = await this.git(['ls-remote', '--', this.repo.location, ...patterns]);
     const refs = new Map<string, CommitSha>();
     for (const row of stdout.toString('utf8').split('\n')) {
       const [commit, ref] = row.split('\t');
@@ -53,155 +202,20 @@ export function createMirror(options: { dir: string; repo: RepositoryRef; git: G
     return refs;
   }
 
-  async function fetchNow(branch: string): Promise<CommitSha> {
-    // Not below refs/heads: a branch `a` that became `a/b` on the remote must not be in the way.
-    const local = tipRef(branch);
-    await run([...FETCH, '--', location, `+${branchRef(branch)}:${local}`]);
-    const tip = await readRef(local);
-    tips.set(branch, { tip, at: Date.now() });
-    return tip;
+  private async has(commit: CommitSha): Promise<boolean> {
+    return (await this.git(['cat-file', '-e', `${sha(commit)}^{commit}`], { ok: [0, 1, 128] })).code === 0;
   }
 
-  async function readRef(ref: string): Promise<CommitSha> {
-    // A ref is a file unless it was packed: no process for most of them.
-    const text = await readFile(join(dir, ref), 'utf8').catch(() => '');
-    const found = CommitSha.safeParse(text.trim());
-    return found.success ? found.data : CommitSha.parse(await line(['rev-parse', '--verify', `${ref}^{commit}`]));
+  /** What a git command prints, as UTF-8 without the white space around it. */
+  private async text(argv: readonly string[], options?: GitOptions): Promise<string> {
+    return (await this.git(argv, options)).stdout.toString('utf8').trim();
   }
-
-  const push = async (works: readonly Work[]): Promise<void> => {
-    await run([...PUSH, '--', location, ...works.map(({ commit, ref }) => `+${commit}:${ref}`)]);
-  };
-  const pushTogether = gathered<Work>(push, (work) => push([work]), REFS_AT_ONCE);
-
-  const mirror: Mirror = {
-    dir,
-    repo,
-    git: run,
-    converse: (argv, signal) => converse(dir, argv, signal),
-
-    async readRemoteRef(ref) {
-      return (await listRemote([ref])).get(ref) ?? null;
-    },
-
-    /** Callers that come while a fetch runs share the next one: theirs must begin after they asked. */
-    async fetchBranch(branch) {
-      checkRef(branchRef(branch));
-      const current = latestFetch.get(branch);
-      if (current?.waiting !== undefined) return current.waiting;
-      const before = current?.running ?? Promise.resolve();
-      const slot: { waiting?: Promise<CommitSha>; running: Promise<unknown> } = { running: before };
-      const fetching = before
-        .catch(() => undefined)
-        .then(() => {
-          delete slot.waiting;
-          return fetchNow(branch);
-        });
-      slot.waiting = fetching;
-      slot.running = fetching;
-      latestFetch.set(branch, slot);
-      return fetching;
-    },
-
-    async recentTip(branch) {
-      const known = tips.get(branch);
-      return known !== undefined && Date.now() - known.at < RECENT_MS ? known.tip : await mirror.fetchBranch(branch);
-    },
-
-    async ensureCommit(commit, ref) {
-      if (await has(commit)) return;
-      await mirror.fetchWork([ref]);
-      if (await has(commit)) return;
-      throw new GitError({
-        argv: ['fetch', location, ref],
-        on: location,
-        code: 0,
-        output: `the ref is there, but it does not contain commit ${commit}`,
-      });
-    },
-
-    async fetchWork(refs) {
-      for (const ref of refs) checkRef(ref);
-      // Without refs of their own in the mirror: gc is off, so nothing prunes them.
-      await run([...FETCH, '--', location, ...refs]);
-    },
-
-    async importBundle(bundle, commit, keepRef) {
-      checkRef(keepRef);
-      await takeBundle(run, dir, bundle, sha(commit));
-      await run(['update-ref', '--', keepRef, sha(commit)]);
-    },
-
-    async commitTree({ tree, parents, message, author, at = new Date() }) {
-      const content = commitContent({ tree: sha(tree), parents: parents.map(sha), message, author, at });
-      if (content !== null) return writeCommit(dir, content, tree.length === 40 ? 'sha1' : 'sha256');
-      const argv = ['commit-tree', sha(tree), ...parents.flatMap((parent) => ['-p', sha(parent)])];
-      return CommitSha.parse(await line(argv, { stdin: message, env: identity(author, at) }));
-    },
-
-    async treeOf(commit) {
-      const known = trees.get(commit);
-      if (known !== undefined) return known;
-      const tree = await line(['rev-parse', '--verify', `${sha(commit)}^{tree}`]);
-      if (trees.size >= TREES_KNOWN) trees.clear();
-      trees.set(commit, tree);
-      return tree;
-    },
-
-    contentOf: createTreeContents(run),
-
-    async changedFiles(from, to) {
-      const argv = ['diff-tree', '-r', '-z', '--name-only', '--no-renames', sha(from), sha(to)];
-      const { stdout } = await run(argv);
-      return stdout
-        .toString('utf8')
-        .split('\0')
-        .filter((path) => path !== '');
-    },
-
-    async mergeBase(a, b) {
-      const { stdout, code } = await run(['merge-base', sha(a), sha(b)], { ok: [0, 1] });
-      return code === 0 ? CommitSha.parse(stdout.toString('utf8').trim()) : null;
-    },
-
-    async pushWork(commit, ref) {
-      checkRef(ref);
-      if (ref.startsWith('refs/heads/')) throw new Error(`a branch is only moved by compare-and-swap, not ${ref}`);
-      await pushTogether({ commit: sha(commit), ref });
-    },
-
-    async deleteRemoteRefs(refs) {
-      for (let i = 0; i < refs.length; i += REFS_AT_ONCE) {
-        const wanted = refs.slice(i, i + REFS_AT_ONCE);
-        for (const ref of wanted) checkRef(ref);
-        const there = await listRemote(wanted);
-        const doomed = wanted.filter((ref) => there.has(ref));
-        if (doomed.length === 0) continue;
-        try {
-          await run([...PUSH, '--', location, ...doomed.map((ref) => `:${ref}`)]);
-        } catch (error) {
-          // Somebody else may have deleted one of them meanwhile, which fails the whole push.
-          const left = await listRemote(doomed);
-          const still = doomed.filter((ref) => left.has(ref));
-          if (still.length === 0) continue;
-          if (still.length === doomed.length) throw error;
-          await run([...PUSH, '--', location, ...still.map((ref) => `:${ref}`)]);
-        }
-      }
-    },
-
-    async listRemoteRefs(prefix) {
-      const refs = await listRemote([`${prefix}*`]);
-      return new Map([...refs].filter(([ref]) => ref.startsWith(prefix) && !ref.endsWith('^{}')));
-    },
-  };
-  return mirror;
 }
 
 const FETCH = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head'];
 const PUSH = ['push', '--porcelain', '--no-verify'];
 
-/** Object names come from histories and models: nothing else may get into an argument. */
+/** Object names come from histories and models, so an argument that is no object name is refused. */
 const sha = (name: string): CommitSha => CommitSha.parse(name);
 
 function identity({ name, email }: Author, at: Date): Record<string, string> {

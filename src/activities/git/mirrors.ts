@@ -1,16 +1,18 @@
 /** The bare mirrors of this host: one folder per repository key, made whole or not at all. */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Log } from '../log.ts';
+import { withLock } from '../../../infra/lib/lock.mjs';
+import type { Log } from '../support/log.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import type { Mirror, Mirrors } from './contract.ts';
 import type { Environment, GitCredentials } from './environment.ts';
 import { createConverse } from './conversation.ts';
-import { withFolderLock } from './folder-lock.ts';
 import { createMirror } from './mirror.ts';
 import type { RunProcess } from '../process/run-process.ts';
 import { createGit, type Git } from './run-git.ts';
+
+const LOCK_POLL_MS = 100;
 
 /** @param dir absolute path; is created. `env` is the worker's environment, of which git sees only a part. */
 export function createMirrors(options: {
@@ -29,13 +31,13 @@ export function createMirrors(options: {
   async function open(repo: RepositoryRef): Promise<Mirror> {
     const path = join(dir, folderName(repo.key));
     if (!(await exists(path))) {
-      await mkdir(dir, { recursive: true });
-      await withFolderLock(`${path}.lock`, async () => {
+      const clonedOnce = async (): Promise<void> => {
         if (await exists(path)) return;
         const startedAt = Date.now();
         await clone(git, repo, path);
         log?.info({ repository: repo.key, ms: Date.now() - startedAt }, 'mirrored the repository');
-      });
+      };
+      await withLock(`${path}.lock`, clonedOnce, { pollMs: LOCK_POLL_MS });
     }
     return createMirror({ dir: path, repo, git, converse });
   }

@@ -1,6 +1,6 @@
 /** Names of refs, checked before git gets to see them. Pure. */
 import { createHash } from 'node:crypto';
-import { FailureType, terminal } from '../../shared/failures.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
 
 /**
  * Whether git allows this full name of a ref: the rules of git-check-ref-format(1), for a name below `refs/`.

@@ -1,5 +1,5 @@
 /** The only way in which a branch moves: from the commit that was read, to one that contains it. */
-import type { CommitSha } from '../../shared/ids.ts';
+import type { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror } from './contract.ts';
 import type { Refusal } from '../../shared/contracts/merge.ts';
 import { GitError, remoteWords } from './errors.ts';

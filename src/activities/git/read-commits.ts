@@ -1,5 +1,5 @@
 /** Tree and parents of many commits, with one process. */
-import { CommitSha } from '../../shared/ids.ts';
+import { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror } from './contract.ts';
 
 export type CommitFacts = { tree: string; parents: CommitSha[] };

@@ -1,6 +1,6 @@
 /** Where a run starts and where it lands. */
-import { FailureType, terminal } from '../../shared/failures.ts';
-import { CommitSha } from '../../shared/ids.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror } from './contract.ts';
 import { GitError, remoteWords } from './errors.ts';
 import { branchRef, checkRef } from './names.ts';
@@ -86,12 +86,12 @@ async function missing(mirror: Mirror, base: string): Promise<Error> {
 }
 
 /** Names in the order of how likely each was meant: by shared pairs of letters (Dice's coefficient). */
-export function nearestFirst(wanted: string, names: readonly string[]): string[] {
+export function nearestFirst(meant: string, names: readonly string[]): string[] {
   const pairs = (text: string): Set<string> => {
     const lower = text.toLowerCase();
     return new Set(Array.from({ length: Math.max(0, lower.length - 1) }, (_, i) => lower.slice(i, i + 2)));
   };
-  const of = pairs(wanted);
+  const of = pairs(meant);
   const score = (name: string): number => {
     const other = pairs(name);
     const shared = [...other].filter((pair) => of.has(pair)).length;

@@ -37,8 +37,3 @@ const REFUSALS: readonly [Refusal, RegExp][] = [
 export function classifyRefusal(output: string): Refusal {
   return REFUSALS.find(([, pattern]) => pattern.test(output))?.[0] ?? 'other';
 }
-
-/** Whether the rest of a batch may be taken without the one that the remote says no to. */
-export function mayBeOfOneChange(because: Refusal): boolean {
-  return because === 'content' || because === 'hook' || because === 'quota';
-}

@@ -61,12 +61,12 @@ export function createGit(
     const stderr = redact(result.stderr, secrets);
     if (reason === undefined && code !== null && ok.includes(code)) return { stdout, stderr, code };
     // Of a push the verdict is on standard output.
-    const said = argv[0] === 'push' ? `${stderr}\n${redact(stdout.toString('utf8'), secrets)}` : stderr;
+    const words = argv[0] === 'push' ? `${stderr}\n${redact(stdout.toString('utf8'), secrets)}` : stderr;
     throw new GitError({
       argv: argv.map((arg) => redact(arg, secrets)),
       on: redact(remote ?? gitDir ?? cwd ?? 'no repository', secrets),
       code,
-      output: said.slice(-4_000),
+      output: words.slice(-4_000),
       ...(reason === undefined ? {} : { reason }),
     });
   };

@@ -1,8 +1,8 @@
 /** At start: does each endpoint answer, does it take the key, does it know the models? */
 import { randomUUID } from 'node:crypto';
 import { ROLES } from '../../shared/contracts/agent.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
-import type { Log } from '../log.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import type { Log } from '../support/log.ts';
 import { type Endpoint, modelFor } from './endpoints.ts';
 import { ProviderFailure } from './failures.ts';
 import { createProvider } from './providers/create.ts';

@@ -3,9 +3,14 @@
  * usual variables. Reads nothing but its arguments.
  */
 import { z } from 'zod';
-import { EndpointFromEnv, type EndpointConfig, type EndpointLimits, type Price } from '../../shared/config.ts';
+import {
+  EndpointFromEnv,
+  type EndpointConfig,
+  type EndpointLimits,
+  type Price,
+} from '../../shared/config/worker-config.ts';
 import type { Role } from '../../shared/contracts/agent.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
 import { ApiKey } from './secret.ts';
 
 export type Endpoint = {

@@ -1,7 +1,8 @@
 /** The only retry loop around LLM endpoints. An outage costs time, never work. */
+import type { ApplicationFailure } from '@temporalio/common';
 import type { Role } from '../../shared/contracts/agent.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
-import type { Log } from '../log.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import type { Log } from '../support/log.ts';
 import { type Endpoint, NO_ENDPOINT_HELP } from './endpoints.ts';
 import { ProviderFailure } from './failures.ts';
 import type { Completion, CompletionRequest, Provider } from './providers/provider.ts';
@@ -12,6 +13,8 @@ import type { Lease, Router, Turn, Waiting } from './router/router.ts';
 const MAX_MALFORMED = 6;
 /** A call that waits looks so often whether it is still wanted. */
 const GATE_EVERY_MS = 10_000;
+/** A call that an endpoint has refused waits so long for those that are down, and then has been refused by all. */
+const REFUSED_PATIENCE_MS = 120_000;
 
 export type FailoverRequest = Omit<CompletionRequest, 'model'> & {
   role: Role;
@@ -52,17 +55,18 @@ export type FailoverDeps = {
 };
 
 /**
- * Asks one endpoint after the other until one has answered whole. Throws ModelUnusable when every one has refused
- * the call for good, RequestRefused or ContextTooLong in the provider's words, AnswerTooLarge, or what `gate` and
- * the signals throw.
+ * Asks one endpoint after the other until one has answered whole. Throws RequestRefused when every one has refused
+ * and at least one of them this very call, ModelUnusable when all refuse whatever is asked, both in the providers' words;
+ * ContextTooLong, AnswerTooLarge, or what `gate` and the signals throw.
  */
 export async function completeSomewhere(request: FailoverRequest, deps: FailoverDeps): Promise<Answered> {
   const call = new Call(request, deps);
   for (;;) {
     await request.gate();
+    if (call.hasWaitedLongEnough()) throw call.nobodyLeft(new Map());
     const turn = await call.turn();
     if (turn.kind === 'again') continue;
-    if (turn.kind === 'nobody') throw nobodyLeft(request.role, new Map([...turn.refusals, ...call.refusals]));
+    if (turn.kind === 'nobody') throw call.nobodyLeft(turn.refusals);
     const answered = await call.ask(turn.lease);
     if (answered !== undefined) return answered;
   }
@@ -70,7 +74,8 @@ export async function completeSomewhere(request: FailoverRequest, deps: Failover
 
 /** What one call remembers from request to request. */
 class Call {
-  readonly refusals = new Map<Endpoint, string>();
+  /** In which words, by those that will not be asked again for it. */
+  readonly #refusals = new Map<Endpoint, string>();
   readonly #request: FailoverRequest;
   readonly #deps: FailoverDeps;
   readonly #beganAt: number;
@@ -79,6 +84,9 @@ class Call {
   readonly #notBefore = new Map<Endpoint, number>();
   #attempts = 0;
   #waitingSince: number | undefined;
+  #waitsFor: Waiting['why'] | undefined;
+  /** Since when this very call is refused somewhere: not the key, the bill or the model. */
+  #refusedSince: number | undefined;
 
   constructor(request: FailoverRequest, deps: FailoverDeps) {
     this.#request = request;
@@ -92,16 +100,42 @@ class Call {
       role,
       conversation,
       estimatedTokens,
-      refused: new Set(this.refusals.keys()),
+      refused: new Set(this.#refusals.keys()),
       notBefore: this.#notBefore,
       since: this.#beganAt,
       signal: AbortSignal.any([signal, abandoned]),
       patienceMs: GATE_EVERY_MS,
       onWaiting: (waiting) => {
         this.#waitingSince ??= this.#deps.router.clock.now();
+        this.#waitsFor = waiting.why;
         onWaiting?.({ ...waiting, since: this.#waitingSince });
       },
     });
+  }
+
+  /** It is refused by whoever answers, and the others have been down for long: no outage is the reason. */
+  hasWaitedLongEnough(): boolean {
+    if (this.#refusedSince === undefined) return false;
+    if (this.#waitsFor !== 'outage' && this.#waitsFor !== 'backoff') return false;
+    return this.#deps.router.clock.now() - this.#refusedSince >= REFUSED_PATIENCE_MS;
+  }
+
+  /** @param resting endpoints that refuse whatever they are asked, in the words that others heard. */
+  nobodyLeft(resting: ReadonlyMap<Endpoint, string>): ApplicationFailure {
+    const { role } = this.#request;
+    const refusals = new Map([...resting, ...this.#refusals]);
+    if (refusals.size === 0) {
+      const message = `No LLM endpoint has a model for the role "${role}".`;
+      return terminal(FailureType.ModelUnusable, message, NO_ENDPOINT_HELP);
+    }
+    const lines = [...refusals].map(([endpoint, words]) => {
+      const settings = [endpoint.key.source, endpoint.modelsSource, endpoint.baseUrl].filter(Boolean).join(', ');
+      return `- ${words} (see ${settings})`;
+    });
+    const message = `Every LLM endpoint that answers has refused the call of role "${role}":\n${lines.join('\n')}`;
+    return this.#refusedSince === undefined
+      ? terminal(FailureType.ModelUnusable, message, ENDPOINT_HELP)
+      : terminal(FailureType.RequestRefused, message, REQUEST_HELP);
   }
 
   /** undefined: it came to nothing, another one may do better. */
@@ -109,6 +143,7 @@ class Call {
     const { router, providers } = this.#deps;
     const { endpoint, model } = lease;
     this.#request.onWaiting?.(undefined);
+    this.#waitsFor = undefined;
     this.#attempts++;
     const askedAt = router.clock.now();
     const startedAt = performance.now();
@@ -145,19 +180,21 @@ class Call {
     const fields = { endpoint: endpoint.name, model, kind, status, attempts: this.#attempts };
     log.warn(fields, `LLM call failed: ${message}`);
     switch (kind) {
-      case 'wrong-request':
-        throw terminal(FailureType.RequestRefused, `The provider refuses this request: ${message}`, REQUEST_HELP);
       case 'too-long':
         throw terminal(FailureType.ContextTooLong, `The conversation is too long for the model: ${message}`);
+      case 'wrong-request':
+        this.#refusedSince ??= router.clock.now();
+        this.#refusals.set(endpoint, message);
+        return;
       case 'refused':
-        this.refusals.set(endpoint, message);
+        this.#refusals.set(endpoint, message);
         return;
       case 'throttled':
         // The router knows how long all have to wait for it.
         return;
       case 'malformed':
         this.#malformed.set(endpoint, (this.#malformed.get(endpoint) ?? 0) + 1);
-        if ((this.#malformed.get(endpoint) ?? 0) >= MAX_MALFORMED) this.refusals.set(endpoint, message);
+        if ((this.#malformed.get(endpoint) ?? 0) >= MAX_MALFORMED) this.#refusals.set(endpoint, message);
         break;
       case 'unavailable':
         break;
@@ -168,19 +205,6 @@ class Call {
   }
 }
 
-const REQUEST_HELP = 'It says what is wrong; no other endpoint was asked, as it would say the same.';
-
-function nobodyLeft(role: Role, refusals: ReadonlyMap<Endpoint, string>) {
-  if (refusals.size === 0) {
-    return terminal(FailureType.ModelUnusable, `No LLM endpoint has a model for the role "${role}".`, NO_ENDPOINT_HELP);
-  }
-  const lines = [...refusals].map(([endpoint, words]) => {
-    const settings = [endpoint.key.source, endpoint.modelsSource, endpoint.baseUrl].filter(Boolean).join(', ');
-    return `- ${words} (see ${settings})`;
-  });
-  return terminal(
-    FailureType.ModelUnusable,
-    `Every LLM endpoint has refused the call of role "${role}":\n${lines.join('\n')}`,
-    'Correct the key, the model or the address, then start the run again.',
-  );
-}
+const REQUEST_HELP =
+  'At least one of them refuses this conversation, not the key or the model: it says what is wrong. Other calls go on.';
+const ENDPOINT_HELP = 'Correct the key, the model or the address, then start the run again.';

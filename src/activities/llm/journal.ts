@@ -7,8 +7,8 @@ import { mkdirSync } from 'node:fs';
 import { readdir, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { isMissing, overwriteJson, readJson } from '../json-files.ts';
-import type { Log } from '../log.ts';
+import { isMissing, overwriteJson, readJson } from '../support/json-files.ts';
+import type { Log } from '../support/log.ts';
 
 /** Longer than a server is down. */
 const KEEP_MS = 7 * 24 * 3_600_000;

@@ -4,7 +4,7 @@
  */
 import type { MetricMeter } from '@temporalio/common';
 import type { WorkerEndpoints } from '../../shared/contracts/endpoint-status.ts';
-import type { TokenCount } from '../../shared/llm-usage.ts';
+import type { TokenCount } from '../../shared/agent/usage.ts';
 import type { ProviderFailureKind } from './failures.ts';
 
 export type LlmMetrics = {

@@ -3,10 +3,10 @@
  * all its agents and whatever else calls models for them.
  */
 import type { Message } from '../../shared/contracts/agent.ts';
-import type { Chain } from '../../shared/ids.ts';
-import { estimateTokens, type TokenCount } from '../../shared/llm-usage.ts';
-import type { Config } from '../../shared/config.ts';
-import type { Log } from '../log.ts';
+import type { Chain } from '../../shared/base/ids.ts';
+import { estimateTokens, type TokenCount } from '../../shared/agent/usage.ts';
+import type { Config } from '../../shared/config/worker-config.ts';
+import type { Log } from '../support/log.ts';
 import type { Endpoint } from './endpoints.ts';
 import { type Answered, completeSomewhere, type FailoverRequest } from './failover.ts';
 import type { LlmMetrics } from './metrics.ts';

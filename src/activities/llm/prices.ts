@@ -1,7 +1,7 @@
 /** What a call cost: by the endpoint's configured price, else by the public price list in a package, offline. */
 import { calcPrice } from '@pydantic/genai-prices';
-import { costUsd, type TokenCount } from '../../shared/llm-usage.ts';
-import type { Log } from '../log.ts';
+import { costUsd, type TokenCount } from '../../shared/agent/usage.ts';
+import type { Log } from '../support/log.ts';
 import type { Endpoint } from './endpoints.ts';
 
 export interface Pricing {

@@ -3,6 +3,7 @@
  * these are just what the next call lacks, and no query is needed. A hint only: the workflow's own digest decides
  * whether they are what it has in its history.
  */
+import { LRUCache } from 'lru-cache';
 import type { Message } from '../../shared/contracts/agent.ts';
 
 /** `runId` is in the key because a reset gives the same chain another history. */
@@ -13,15 +14,11 @@ const MAX_AGENTS = 2_000;
 const KEPT = 3;
 
 export class RecentMessages {
-  readonly #made = new Map<string, readonly Message[]>();
+  readonly #made = new LRUCache<string, readonly Message[]>({ max: MAX_AGENTS });
 
   add(agent: Execution, message: Message): void {
     const key = `${agent.runId}/${agent.workflowId}`;
-    const made = [...this.of(agent), message].slice(-KEPT);
-    this.#made.delete(key);
-    this.#made.set(key, made);
-    const [oldest] = this.#made.keys();
-    if (this.#made.size > MAX_AGENTS && oldest !== undefined) this.#made.delete(oldest);
+    this.#made.set(key, [...this.of(agent), message].slice(-KEPT));
   }
 
   /** Oldest first. */

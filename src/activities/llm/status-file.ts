@@ -2,7 +2,7 @@
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ENDPOINTS_EVERY_MS, ENDPOINTS_FOLDER, type WorkerEndpoints } from '../../shared/contracts/endpoint-status.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../support/log.ts';
 import type { LlmMetrics } from './metrics.ts';
 import type { Router } from './router/router.ts';
 import { statusOf } from './router/status.ts';

@@ -1,8 +1,8 @@
 /** What a call is about: the conversation, which lives in the workflow's history and is read by a query. */
 import type { Client } from '@temporalio/client';
+import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
-import { Message, type TranscriptRange } from '../../shared/contracts/agent.ts';
-import { tailDigest } from '../../shared/digest.ts';
+import { Message, tailDigest, type TranscriptRange } from '../../shared/contracts/agent.ts';
 import { transcriptQuery } from '../../shared/messages.ts';
 
 const DEADLINE_MS = 15_000;
@@ -42,8 +42,10 @@ type Cached = { messages: Message[]; characters: number };
 
 export class Transcripts {
   readonly #source: TranscriptSource;
-  readonly #cache = new Map<string, Cached>();
-  #characters = 0;
+  readonly #cache = new LRUCache<string, Cached>({
+    maxSize: MAX_CACHED_CHARACTERS,
+    sizeCalculation: ({ characters }) => characters,
+  });
 
   constructor(source: TranscriptSource) {
     this.#source = source;
@@ -86,23 +88,10 @@ export class Transcripts {
     }
   }
 
-  /** Least recently used go first. */
   #keep(key: string, messages: Message[]): void {
-    const before = this.#cache.get(key);
+    const before = this.#cache.peek(key);
     if (before !== undefined && before.messages.length > messages.length) return;
-    this.#drop(key);
     const grown = messages.slice(before?.messages.length ?? 0);
-    const characters = (before?.characters ?? 0) + JSON.stringify(grown).length;
-    this.#cache.set(key, { messages, characters });
-    this.#characters += characters;
-    for (const oldest of this.#cache.keys()) {
-      if (this.#characters <= MAX_CACHED_CHARACTERS || oldest === key) break;
-      this.#drop(oldest);
-    }
-  }
-
-  #drop(key: string): void {
-    this.#characters -= this.#cache.get(key)?.characters ?? 0;
-    this.#cache.delete(key);
+    this.#cache.set(key, { messages, characters: (before?.characters ?? 0) + JSON.stringify(grown).length });
   }
 }

@@ -3,8 +3,8 @@
  * lasted for `toldAfterMs`, one when nobody has waited for 10 s, and one every five minutes between.
  */
 import { MODEL_WAIT_EVERY_MS, type ModelWait } from '../../shared/contracts/model-wait.ts';
-import type { Chain } from '../../shared/ids.ts';
-import type { Log } from '../log.ts';
+import type { Chain } from '../../shared/base/ids.ts';
+import type { Log } from '../support/log.ts';
 import { type Clock, systemClock } from './router/router.ts';
 
 const OVER_AFTER_MS = 10_000;

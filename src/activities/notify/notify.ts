@@ -1,8 +1,8 @@
 /** Tells people what of a run waits for them: in the worker's log, and at a webhook. */
 import type { NotifyActivities } from '../../shared/contracts/activities.ts';
 import type { Notice } from '../../shared/contracts/people.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
-import type { Log } from '../log.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import type { Log } from '../support/log.ts';
 import { noticeText } from './text.ts';
 
 /** Where to, and what it wants to see; from the worker's environment only, so that no repository names it. */

@@ -1,9 +1,9 @@
-/** One subprocess, by argv, in a process group of its own; the first reason for its end wins. */
-import { spawn } from 'node:child_process';
+/** Runs one subprocess, given by argv, in a process group of its own. The first reason to end it is the one reported. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { OutputCollector } from './output.ts';
 
-/** Plain data, so that another process can run it. */
+/** A command as plain data, so that another process can run it. */
 export type ProcessCommand = {
   cwd?: string;
   env: Readonly<Record<string, string>>;
@@ -18,12 +18,12 @@ export type ProcessCommand = {
   stderrBytes?: number;
   /** Path on the host for the whole of an output that is cut. */
   outputFile?: string;
-  /** SIGTERM first, and SIGKILL only so much later. Default: SIGKILL at once. */
+  /** When the command is stopped: how long SIGKILL comes after SIGTERM. Default: SIGKILL at once. */
   termGraceMs?: number;
 };
 export type ProcessOptions = ProcessCommand & { signal?: AbortSignal };
 
-/** The first reason wins. */
+/** Why a command ended: the first of these that happened. */
 export type ExecReason = 'exit' | 'timeout' | 'aborted' | 'output-limit';
 
 export type ExecResult = {
@@ -33,7 +33,7 @@ export type ExecResult = {
   /** Bytes written to standard output in all. */
   bytes: number;
   truncated: boolean;
-  /** The last of standard error. */
+  /** The end of standard error. */
   stderr: string;
   /** 128 + the signal's number when a signal ended it. */
   exitCode: number;
@@ -46,7 +46,7 @@ export type RunProcess = (argv: readonly string[], options: ProcessOptions) => P
 
 const MIB = 1024 * 1024;
 const STDERR_BYTES = 8 * 1024;
-/** A descendant outside the group that keeps our pipes open is not waited for. */
+/** How long the pipes are read after the command's end: a descendant outside the group may hold them open for ever. */
 const PIPES_MS = 1_000;
 
 /** What is kept of a command's outputs and when it is stopped, with the defaults. */
@@ -66,100 +66,129 @@ export function limitsOf(command: Omit<ProcessCommand, 'env'>): {
   };
 }
 
-/** In this process. Ends the command's whole group on timeout, abort or too much output. */
-export const runProcess: RunProcess = (argv, options) => {
-  const [command = '', ...args] = argv;
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
+/** Runs a command as a child of this process. Ends the command's whole group on timeout, abort or too much output. */
+export const runProcess: RunProcess = async (argv, options) => new RunningProcess(argv, options).ended;
+
+class RunningProcess {
+  private readonly settle = Promise.withResolvers<ExecResult>();
+  readonly ended = this.settle.promise;
+  private readonly options: ProcessOptions;
+  private readonly child: ChildProcess;
+  private readonly maxBytes: number;
+  private readonly out: OutputCollector;
+  private readonly err: OutputCollector;
+  private readonly deadline: NodeJS.Timeout;
+  private pipesTimer: NodeJS.Timeout | undefined;
+  private graceTimer: NodeJS.Timeout | undefined;
+  private reason: ExecReason | undefined;
+  private failure: unknown;
+
+  constructor([command = '', ...args]: readonly string[], options: ProcessOptions) {
+    this.options = options;
+    this.child = spawn(command, args, {
       cwd: options.cwd,
       env: options.env,
       detached: true,
       stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     });
-    const { timeoutMs, maxBytes, ...limits } = limitsOf(options);
-    const out = new OutputCollector(limits.out);
-    const err = new OutputCollector(limits.err);
-    let reason: ExecReason | undefined;
-    let failure: unknown;
+    const { timeoutMs, maxBytes, out, err } = limitsOf(options);
+    this.maxBytes = maxBytes;
+    this.out = new OutputCollector(out);
+    this.err = new OutputCollector(err);
+    this.deadline = setTimeout(() => this.stop('timeout'), timeoutMs);
+    if (options.signal?.aborted === true) this.onAbort();
+    else options.signal?.addEventListener('abort', this.onAbort, { once: true });
+    this.listen();
+  }
 
-    const end = (why: ExecReason) => {
-      if (reason !== undefined) return;
-      reason = why;
-      if (options.termGraceMs === undefined) kill();
-      else {
-        kill('SIGTERM');
-        overdue = setTimeout(kill, options.termGraceMs);
-      }
-    };
-    const kill = (name: NodeJS.Signals = 'SIGKILL') => {
-      if (child.pid === undefined) return;
-      try {
-        process.kill(-child.pid, name);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-      }
-    };
-    const onAbort = () => end('aborted');
-    const timer = setTimeout(() => end('timeout'), timeoutMs);
-    let pipes: NodeJS.Timeout | undefined;
-    let overdue: NodeJS.Timeout | undefined;
-    if (options.signal?.aborted === true) onAbort();
-    else options.signal?.addEventListener('abort', onAbort, { once: true });
+  private readonly onAbort = (): void => this.stop('aborted');
 
-    child.stdout?.on('data', (chunk: Buffer) => {
-      try {
-        out.push(chunk);
-      } catch (error) {
-        // The host's disk is full or the folder is gone: the command's result would be a lie.
-        failure ??= error;
-        kill();
-      }
-      if (out.bytes > maxBytes) end('output-limit');
-    });
-    child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
-    // A command that ends before it has read all of its input is no failure of ours.
+  private listen(): void {
+    const { child } = this;
+    child.stdout?.on('data', (chunk: Buffer) => this.takeOutput(chunk));
+    child.stderr?.on('data', (chunk: Buffer) => this.err.push(chunk));
+    // A command may end before it has read all of its input: that is not a failure.
     child.stdin?.on('error', () => undefined);
-    child.stdin?.end(options.stdin);
-
-    const settle = () => {
-      clearTimeout(timer);
-      clearTimeout(pipes);
-      clearTimeout(overdue);
-      options.signal?.removeEventListener('abort', onAbort);
-    };
+    child.stdin?.end(this.options.stdin);
     child.once('error', (error) => {
-      settle();
-      out.end();
-      reject(error);
+      this.release();
+      this.out.end();
+      this.settle.reject(error);
     });
-    child.once('exit', () => {
-      reason ??= 'exit';
-      // What it left running in its group ends with it; in a sandbox the kernel has seen to that.
-      kill();
-      pipes = setTimeout(() => {
-        kill();
-        child.stdout?.destroy();
-        child.stderr?.destroy();
-      }, PIPES_MS);
+    child.once('exit', () => this.onExit());
+    child.once('close', (code, signal) => this.onClose(code, signal));
+  }
+
+  private takeOutput(chunk: Buffer): void {
+    try {
+      this.out.push(chunk);
+    } catch (error) {
+      // The host's disk is full or the folder is gone, so the output cannot be given back whole.
+      this.failure ??= error;
+      this.kill();
+    }
+    if (this.out.bytes > this.maxBytes) this.stop('output-limit');
+  }
+
+  /** Stops the command for a reason; a later reason changes nothing. */
+  private stop(reason: ExecReason): void {
+    if (this.reason !== undefined) return;
+    this.reason = reason;
+    const { termGraceMs } = this.options;
+    if (termGraceMs === undefined) this.kill();
+    else {
+      this.kill('SIGTERM');
+      this.graceTimer = setTimeout(() => this.kill(), termGraceMs);
+    }
+  }
+
+  private kill(signal: NodeJS.Signals = 'SIGKILL'): void {
+    const { pid } = this.child;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+
+  private onExit(): void {
+    this.reason ??= 'exit';
+    // Processes that the command left running in its group end with it; in a sandbox the kernel has ended them.
+    this.kill();
+    this.pipesTimer = setTimeout(() => {
+      this.kill();
+      this.child.stdout?.destroy();
+      this.child.stderr?.destroy();
+    }, PIPES_MS);
+  }
+
+  private onClose(code: number | null, signal: NodeJS.Signals | null): void {
+    this.release();
+    const { head, tail, truncated } = this.out.end();
+    const { failure } = this;
+    if (failure !== undefined) {
+      this.settle.reject(failure instanceof Error ? failure : new Error(String(failure)));
+      return;
+    }
+    const stderr = this.err.end();
+    this.settle.resolve({
+      stdout: head,
+      tail,
+      bytes: this.out.bytes,
+      truncated,
+      stderr: (stderr.truncated ? stderr.tail : stderr.head).toString('utf8'),
+      ...(signal === null ? {} : { killedBy: signal }),
+      exitCode: code ?? 128 + (signal === null ? 0 : constants.signals[signal]),
+      reason: this.reason ?? 'exit',
     });
-    child.once('close', (code, signal) => {
-      settle();
-      const { head, tail, truncated } = out.end();
-      if (failure !== undefined) {
-        reject(failure instanceof Error ? failure : new Error(String(failure)));
-        return;
-      }
-      const { head: start, tail: rest, truncated: cut } = err.end();
-      resolve({
-        stdout: head,
-        tail,
-        bytes: out.bytes,
-        truncated,
-        stderr: (cut ? rest : start).toString('utf8'),
-        ...(signal === null ? {} : { killedBy: signal }),
-        exitCode: code ?? 128 + (signal === null ? 0 : constants.signals[signal]),
-        reason: reason ?? 'exit',
-      });
-    });
-  });
-};
+  }
+
+  /** Clears the timers, and stops listening for an abort. */
+  private release(): void {
+    clearTimeout(this.deadline);
+    clearTimeout(this.pipesTimer);
+    clearTimeout(this.graceTimer);
+    this.options.signal?.removeEventListener('abort', this.onAbort);
+  }
+}

@@ -14,7 +14,6 @@ import { constants } from 'node:os';
 import type { Socket } from 'node:net';
 import { MarkedStream } from './marked-stream.ts';
 import { OutputCollector } from './output.ts';
-import { BEGUN, OPENING, scriptOf } from './shell-script.ts';
 import { type ExecReason, type ExecResult, limitsOf, type ProcessCommand, type ProcessOptions } from './run-process.ts';
 
 /** A shell that waits for commands; plain data. The same object is the same shell. */
@@ -41,8 +40,11 @@ export type ShellCommand = Omit<ProcessCommand, 'termGraceMs'> & {
 /** Half of what Linux takes in one argument. */
 const MAX_TEXT = 64 * 1024;
 
-/** Whether a command can be told to a shell: a variable's name may be none to it, and too long a text is for execve to refuse. */
-export function canBeTold(
+/**
+ * Whether a shell can be given a command. A shell does not take every name of a variable, and where a text is too long,
+ * execve is to refuse the command.
+ */
+export function canRunInShell(
   argv: readonly string[],
   env: Readonly<Record<string, string>>,
   stdin: Buffer | string = '',
@@ -110,7 +112,8 @@ class Shell {
   private readonly onGone: () => void;
   private running: Running | undefined;
   private idle: NodeJS.Timeout | undefined;
-  private said = '';
+  /** Of the status pipe, the text after its last complete line. */
+  private statusText = '';
   private dead = false;
 
   constructor(spec: ShellSpec, onGone: () => void) {
@@ -226,10 +229,10 @@ class Shell {
   }
 
   private takeStatus(chunk: Buffer): void {
-    this.said += chunk.toString('latin1');
-    const lines = this.said.split('\n');
-    this.said = lines.pop() ?? '';
-    for (const line of lines) {
+    this.statusText += chunk.toString('latin1');
+    const statusLines = this.statusText.split('\n');
+    this.statusText = statusLines.pop() ?? '';
+    for (const line of statusLines) {
       if (this.running === undefined) return;
       if (line === BEGUN) this.running.begun = true;
       else this.running.status = Number(line);
@@ -281,3 +284,49 @@ class Shell {
     }
   }
 }
+
+/** What a shell tells when it has begun a command. */
+const BEGUN = 'begun';
+/**
+ * A shell that is not among the first of a pid namespace is in none of its own: what CLEAN kills there would be the
+ * host's. Standard error is on 6 meanwhile: the shell's own words ("Killed") are nobody's.
+ */
+const OPENING = '[ $$ -lt 10 ] || exit 1; exec 6>&2 2>/dev/null\n';
+/** What the shell's namespaces would keep: processes; files in memory. */
+const CLEAN = `n=0; while kill -9 -1; do n=$((n+1)); [ $n -lt 2000 ] || { n=0; /bin/sleep 0.01; }; done
+for f in /dev/shm/* /dev/shm/.[!.]* /dev/shm/..?*; do [ ! -e "$f" ] && [ ! -L "$f" ] || { /bin/rm -rf -- /dev/shm/* /dev/shm/.[!.]* /dev/shm/..?*; break; }; done`;
+
+/** One command, and what the shell says and does before and after it. */
+function scriptOf(
+  { own }: Pick<ShellSpec, 'own'>,
+  argv: readonly string[],
+  command: Pick<ShellCommand, 'cwd' | 'env' | 'combine' | 'stdin'>,
+  mark: Buffer,
+): Buffer {
+  const { stdin, combine } = command;
+  const run = `${running(argv, command)}${stdin === undefined ? ' </dev/null' : ''}`;
+  const after = `; s=$?\n${own ? '' : CLEAN}\n${combine ? '' : `printf ${mark} >&6; `}printf ${mark}; echo $s >&4\n`;
+  if (stdin === undefined) return Buffer.from(`echo ${BEGUN} >&4\n${run}${after}`);
+  // Bytes that are no text pass as they are.
+  const input = Buffer.from(quoted(Buffer.from(stdin).toString('latin1')), 'latin1');
+  return Buffer.concat([Buffer.from(`echo ${BEGUN} >&4\nprintf %s `), input, Buffer.from(` | ${run}${after}`)]);
+}
+
+/** In a fork of the shell. A script for /bin/sh is the host's own, whoever's the data: it needs no other program. */
+function running(
+  argv: readonly string[],
+  { cwd, env, combine }: Pick<ShellCommand, 'cwd' | 'env' | 'combine'>,
+): string {
+  const [program = '', flag, script = '', name = '', ...args] = argv;
+  const before = [
+    ...Object.entries(env).map(([key, value]) => `export ${key}=${quoted(value)};`),
+    ...(cwd === undefined ? [] : [`cd ${quoted(cwd)} &&`]),
+  ];
+  const body =
+    program === '/bin/sh' && flag === '-c' && name === 'sh'
+      ? `set -- ${args.map(quoted).join(' ')}; eval ${quoted(script)}`
+      : `exec ${argv.map(quoted).join(' ')}`;
+  return `(${before.join(' ')} ${body}) ${combine ? '2>&1' : '2>&6'} 3<&- 4>&- 6>&-`;
+}
+
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;

@@ -1,20 +1,20 @@
 /** The activities with which a run prepares itself, briefs its agents, looks at the repository and ends. */
 import type { Client } from '@temporalio/client';
-import type { Config } from '../../shared/config.ts';
+import type { Config } from '../../shared/config/worker-config.ts';
 import type { RunActivities } from '../../shared/contracts/activities.ts';
 import type { GitHub } from '../deliver/github.ts';
 import type { Mirrors } from '../git/contract.ts';
-import type { Log } from '../log.ts';
-import { createBriefPlanner, createBriefReplan } from './brief-planner.ts';
-import { createBriefConflict } from './brief-conflict.ts';
-import { createBriefWorker } from './brief-task.ts';
-import { createDescribeChains } from './describe-chains.ts';
-import { createEndWorkflows, createFindStuck } from '../temporal/stuck.ts';
+import type { Log } from '../support/log.ts';
+import { createBriefPlanner, createBriefReplan } from '../prompts/brief-planner.ts';
+import { createBriefConflict } from '../prompts/brief-conflict.ts';
+import { createBriefWorker } from '../prompts/brief-worker.ts';
+import { createDescribeChains } from '../support/describe-chains.ts';
+import { createEndWorkflows, createFindStuck } from '../support/stuck.ts';
 import { createFinishRun } from './finish.ts';
 import { createInspect } from './inspect.ts';
-import { createReadLandedWork } from './landed-work.ts';
+import { createReadLandedWork } from '../prompts/landed-work.ts';
 import { createPrepareRun } from './prepare.ts';
-import { loadPrompts } from './prompts.ts';
+import { loadPrompts } from '../prompts/prompts.ts';
 
 /**
  * @param deps.config the worker's; its `run` is the layer of settings below the repository's.

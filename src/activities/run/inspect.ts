@@ -4,16 +4,16 @@
  */
 import type { ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
 import type { RunActivities } from '../../shared/contracts/activities.ts';
-import type { CommitSha } from '../../shared/ids.ts';
-import { isBinary } from '../../shared/spec-files.ts';
-import { parseArguments, ROLE_TOOLS, type ToolArguments } from '../../shared/tools.ts';
+import type { CommitSha } from '../../shared/base/ids.ts';
+import { isBinary } from '../../shared/base/spec-files.ts';
+import { parseArguments, ROLE_TOOLS, type ToolArguments } from '../../shared/agent/tools.ts';
 import type { Mirror, Mirrors } from '../git/contract.ts';
-import type { Log } from '../log.ts';
-import { entryAt, listFiles, listFolder, readBlob, repositoryPath } from './commit-files.ts';
-import { matchesGlob } from './glob.ts';
-import { grep } from './grep.ts';
-import { cutMiddle, headBytes, oneLine } from './text.ts';
-import { NEWEST, recentCommits } from './commits.ts';
+import type { Log } from '../support/log.ts';
+import { entryAt, listFiles, listFolder, readBlob, repositoryPath } from '../git/read/commit-files.ts';
+import { matchesGlob } from '../git/read/glob.ts';
+import { grep } from '../git/read/grep.ts';
+import { cutMiddle, headBytes, escapeControls } from '../support/text.ts';
+import { NEWEST, recentCommits } from '../git/read/commits.ts';
 
 const OUTPUT_BYTES = 30_000;
 const READ_LINES = 2_000;
@@ -51,7 +51,10 @@ async function answer(call: ToolCall, at: { mirror: Mirror; commit: CommitSha },
   const name = READ_ONLY.find((tool) => tool === call.name);
   if (name === undefined) {
     const offered = ROLE_TOOLS.planner.tools.join(', ');
-    return result('error', `There is no tool "${oneLine(headBytes(call.name, 100))}" here. Offered: ${offered}.`);
+    return result(
+      'error',
+      `There is no tool "${escapeControls(headBytes(call.name, 100))}" here. Offered: ${offered}.`,
+    );
   }
   try {
     const output = await runTool(name, call.arguments, at);
@@ -94,21 +97,21 @@ async function read(
   if (entry.size > MAX_FILE_BYTES)
     throw new ToolMistake(`"${path}" has ${entry.size} bytes, too many to read (at most ${MAX_FILE_BYTES}): use grep.`);
   const bytes = await readBlob(mirror, entry.oid);
-  if (entry.mode === '120000') return `(symbolic link to ${oneLine(bytes.toString())})`;
+  if (entry.mode === '120000') return `(symbolic link to ${escapeControls(bytes.toString())})`;
   if (isBinary(bytes)) throw new ToolMistake(`"${path}" is binary (${entry.size} bytes).`);
   if (bytes.length === 0) return '(empty file)';
-  const lines = bytes.toString().replace(/\n$/, '').split('\n');
+  const rows = bytes.toString().replace(/\n$/, '').split('\n');
   const from = (args.offset ?? 1) - 1;
-  if (from >= lines.length)
-    throw new ToolMistake(`"${path}" has ${lines.length} lines; offset ${from + 1} is behind them.`);
-  return page(lines, from, args.limit ?? READ_LINES);
+  if (from >= rows.length)
+    throw new ToolMistake(`"${path}" has ${rows.length} lines; offset ${from + 1} is behind them.`);
+  return page(rows, from, args.limit ?? READ_LINES);
 }
 
 /** As many whole lines as were asked for and fit, with a note of where to go on. */
-function page(lines: readonly string[], from: number, limit: number): string {
+function page(rows: readonly string[], from: number, limit: number): string {
   const shown: string[] = [];
   let bytes = 0;
-  for (const [i, line] of lines.slice(from, from + limit).entries()) {
+  for (const [i, line] of rows.slice(from, from + limit).entries()) {
     const cut = headBytes(line, LINE_BYTES);
     const numbered = `${from + i + 1}\t${cut}${cut.length < line.length ? ' [line cut]' : ''}`;
     bytes += Buffer.byteLength(numbered) + 1;
@@ -116,7 +119,7 @@ function page(lines: readonly string[], from: number, limit: number): string {
     shown.push(numbered);
   }
   const next = from + shown.length;
-  if (next < lines.length) shown.push(`[${lines.length} lines in all; go on with offset ${next + 1}]`);
+  if (next < rows.length) shown.push(`[${rows.length} lines in all; go on with offset ${next + 1}]`);
   return shown.join('\n');
 }
 
@@ -140,9 +143,9 @@ async function find(
     throw new ToolMistake(`There is no folder "${folder}" at ${commit.slice(0, 10)}.`);
   const matching = files.filter((file) => matchesGlob(pattern, file.slice(prefix.length)));
   if (matching.length === 0) return `No file below ${folder || '/'} matches ${pattern}.`;
-  const lines = matching.slice(0, MAX_FOUND).map(oneLine);
-  if (matching.length > MAX_FOUND) lines.push(`[… ${matching.length - MAX_FOUND} more files]`);
-  return lines.join('\n');
+  const rows = matching.slice(0, MAX_FOUND).map(escapeControls);
+  if (matching.length > MAX_FOUND) rows.push(`[… ${matching.length - MAX_FOUND} more files]`);
+  return rows.join('\n');
 }
 
 async function ls(
@@ -155,11 +158,11 @@ async function ls(
     throw new ToolMistake(`There is no "${path}" at ${commit.slice(0, 10)}: list the folder above it.`);
   if (entry.mode !== '040000') throw new ToolMistake(`"${path}" is not a folder: use read.`);
   const entries = await listFolder(mirror, commit, path);
-  const lines = entries.map(({ path: name, mode }) => {
-    const own = oneLine(path === '' ? name : name.slice(path.length + 1));
+  const rows = entries.map(({ path: name, mode }) => {
+    const own = escapeControls(path === '' ? name : name.slice(path.length + 1));
     return mode === '040000' ? `${own}/` : mode === '160000' ? `${own} (submodule)` : own;
   });
-  return lines.length === 0 ? '(empty)' : lines.join('\n');
+  return rows.length === 0 ? '(empty)' : rows.join('\n');
 }
 
 async function log(
@@ -167,6 +170,6 @@ async function log(
   args: ToolArguments<'log'>,
 ): Promise<string> {
   const path = pathOf(args.path);
-  const lines = await recentCommits(mirror, commit, { limit: args.limit ?? NEWEST, path });
-  return lines.length === 0 ? `No commit${path === '' ? '' : ` touches ${path}`}.` : lines.join('\n');
+  const rows = await recentCommits(mirror, commit, { limit: args.limit ?? NEWEST, path });
+  return rows.length === 0 ? `No commit${path === '' ? '' : ` touches ${path}`}.` : rows.join('\n');
 }

@@ -1,21 +1,21 @@
 /** The first activity of a run: everything that a person can have got wrong is found here, before a model is asked. */
-import type { Config } from '../../shared/config.ts';
+import type { Config } from '../../shared/config/worker-config.ts';
 import type { RunActivities } from '../../shared/contracts/activities.ts';
+import { repositoryOf } from '../../host/repository.ts';
 import type { RunContext } from '../../shared/contracts/run.ts';
-import { type CommitSha, runRefPrefix } from '../../shared/ids.ts';
-import { keepGate } from '../../shared/decisions/gate/terms.ts';
-import { completeSetup, detectSetup, setupNote } from '../../shared/detect-setup.ts';
-import { layerRunSettings, RunSettings, type RunSettingsInput } from '../../shared/settings.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
+import { type CommitSha, runRefPrefix } from '../../shared/base/ids.ts';
+import { keepGate } from '../../shared/merge-queue/gate-terms.ts';
+import { completeSetup, detectSetup, setupNote } from '../../shared/sandbox/detect-setup.ts';
+import { layerRunSettings, RunSettings, type RunSettingsInput } from '../../shared/contracts/run-settings.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
 import type { GitHub } from '../deliver/github.ts';
 import type { Mirror, Mirrors } from '../git/contract.ts';
-import { validateLocation } from '../git/location.ts';
 import { createBranch, resolveBase } from '../git/refs.ts';
-import type { Log } from '../log.ts';
-import { onRemote } from './remote-failures.ts';
+import type { Log } from '../support/log.ts';
+import { onRemote } from '../git/remote-failures.ts';
 import { readRepositorySettings } from './repository-settings.ts';
 import { readRootFiles } from './root-files.ts';
-import { checkSpec } from './spec.ts';
+import { checkSpec } from '../prompts/spec.ts';
 import { chooseTarget, landingNote } from './target.ts';
 
 /**
@@ -31,7 +31,7 @@ export function createPrepareRun(deps: {
 }): RunActivities['prepareRun'] {
   const { mirrors, config, sandboxUnsafe, github, log } = deps;
   return async ({ input, root }) => {
-    const location = await validateLocation(input.repo);
+    const location = await repositoryOf(input.repo);
     const { repo } = location;
     const remote = <T>(tried: string, work: () => Promise<T>): Promise<T> => onRemote(repo.location, tried, work);
     const mirror = await remote('read the branches', () => mirrors.open(repo));

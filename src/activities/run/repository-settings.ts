@@ -1,9 +1,9 @@
 /** `agentswarm.json` of the repository, at the base commit: a task that changes it changes no rule of its own run. */
-import type { CommitSha } from '../../shared/ids.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
-import { describeIssues, RunSettingsInput } from '../../shared/settings.ts';
+import type { CommitSha } from '../../shared/base/ids.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import { describeIssues, RunSettingsInput } from '../../shared/contracts/run-settings.ts';
 import type { Mirror } from '../git/contract.ts';
-import { entryAt, readBlob } from './commit-files.ts';
+import { entryAt, readBlob } from '../git/read/commit-files.ts';
 
 export const SETTINGS_FILE = 'agentswarm.json';
 const MAX_BYTES = 1_000_000;

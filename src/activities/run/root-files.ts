@@ -1,8 +1,8 @@
 /** What `detectSetup` looks at, at one commit. */
-import { DETECTION_TEXTS, type RootFiles } from '../../shared/detect-setup.ts';
-import type { CommitSha } from '../../shared/ids.ts';
+import { DETECTION_TEXTS, type RootFiles } from '../../shared/sandbox/detect-setup.ts';
+import type { CommitSha } from '../../shared/base/ids.ts';
 import type { Mirror } from '../git/contract.ts';
-import { listFolder, readText } from './commit-files.ts';
+import { listFolder, readText } from '../git/read/commit-files.ts';
 
 const MAX_BYTES = 1_000_000;
 

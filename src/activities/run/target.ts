@@ -1,7 +1,7 @@
 /** The branch that a run lands on. */
-import { FailureType, terminal } from '../../shared/failures.ts';
-import { defaultBranch } from '../../shared/ids.ts';
-import type { RepositoryLocation } from '../git/location.ts';
+import type { RepositoryLocation } from '../../host/repository.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import { defaultBranch } from '../../shared/base/ids.ts';
 import { branchRef, checkRef } from '../git/names.ts';
 
 /**
@@ -17,16 +17,16 @@ export function chooseTarget(options: {
   into?: string | undefined;
 }): { target: string; notes: string[] } {
   const { location, runId, branch, into } = options;
-  const wanted = branch?.replace(/^refs\/heads\//, '') ?? defaultBranch(runId);
-  checkRef(branchRef(wanted));
-  if (wanted === into) {
+  const requested = branch?.replace(/^refs\/heads\//, '') ?? defaultBranch(runId);
+  checkRef(branchRef(requested));
+  if (requested === into) {
     const target = defaultBranch(runId);
     return { target, notes: [`Work lands on ${target}, and is proposed to ${into} by a pull request at the end.`] };
   }
-  if (location.kind !== 'ordinary' || !location.checkedOut.includes(wanted)) return { target: wanted, notes: [] };
+  if (location.kind !== 'ordinary' || !location.checkedOut.includes(requested)) return { target: requested, notes: [] };
   const target = freeBranch(defaultBranch(runId), location.checkedOut);
   const note =
-    `${wanted} is checked out in ${location.repo.location}, and git does not let anyone push to a checked-out branch: ` +
+    `${requested} is checked out in ${location.repo.location}, and git does not let anyone push to a checked-out branch: ` +
     `work lands on ${target} instead.`;
   return { target, notes: [note] };
 }

@@ -5,15 +5,17 @@
  * 3. A turn that may have changed files ends with a checkpoint in the mirror, or the model is told why not.
  */
 import type { ActRequest, ActResult, Checkpoint, ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
-import type { SandboxLimits } from '../../shared/config.ts';
+import type { SandboxLimits } from '../../shared/config/worker-config.ts';
+import type { Exclusive } from '../../shared/base/semaphore.ts';
 import type { Mirrors } from '../git/contract.ts';
-import type { Log } from '../log.ts';
-import { remoteCheckpointRef, storeTree } from './code/checkpoint.ts';
-import { CheckpointError } from './code/checkpoint-git.ts';
-import type { KeptPacks } from './code/kept-packs.ts';
-import type { CheckpointPushes } from './code/pushes.ts';
-import { restoreTree } from './code/restore.ts';
-import { startBeats, throwIfCancelled } from './heartbeat.ts';
+import { type Beats, heartbeating, throwIfCancelled } from '../support/heartbeats.ts';
+import type { Log } from '../support/log.ts';
+import { remoteCheckpointRef } from './checkpoints/checkpoint.ts';
+import type { CheckpointWriter } from './checkpoints/contract.ts';
+import { CheckpointError } from './checkpoints/checkpoint-git.ts';
+import type { CheckpointStore } from './checkpoints/checkpoint-store.ts';
+import type { CheckpointPushes } from './checkpoints/pushes.ts';
+import { restoreTree } from './checkpoints/restore.ts';
 import type { SandboxProvider } from './provider.ts';
 import type { Setups } from './setup.ts';
 import type { Journal, TurnJournal } from './state/journal.ts';
@@ -21,32 +23,31 @@ import type { Records } from './state/lease-file.ts';
 import { mayWrite, runTool } from './tools/index.ts';
 import type { Turnstile } from './turnstile.ts';
 
+/** A tool that runs hears of a cancellation with the answer to a heartbeat. */
+const BEAT_MS = 1_000;
+
 export type ActDeps = {
   provider: SandboxProvider;
   mirrors: Mirrors;
   records: Records;
   journal: Journal;
-  packs: KeptPacks;
+  checkpoints: CheckpointWriter;
+  checkpointStore: CheckpointStore;
   pushes: CheckpointPushes;
   setups: Setups;
   limits: SandboxLimits;
   /** One act at a time for each sandbox: a retry may come while a cancelled attempt still ends. */
-  exclusive: <T>(key: string, body: () => Promise<T>) => Promise<T>;
+  exclusive: Exclusive;
   turnstile: Turnstile;
   log: Log;
 };
 
 /** @throws SandboxGone when the sandbox is not here under this epoch; CancelledFailure. */
-export async function act(deps: ActDeps, request: ActRequest): Promise<ActResult> {
-  const beats = startBeats({ turn: request.turn, calls: request.calls.length });
-  try {
-    return await deps.exclusive(request.sandbox.id, () => deps.turnstile(() => new Turn(deps, request, beats).run()));
-  } catch (error) {
-    await throwIfCancelled(beats.signal);
-    throw error;
-  } finally {
-    beats.stop();
-  }
+export function act(deps: ActDeps, request: ActRequest): Promise<ActResult> {
+  return heartbeating(
+    (beats) => deps.exclusive(request.sandbox.id, () => deps.turnstile(() => new Turn(deps, request, beats).run())),
+    { details: { turn: request.turn, calls: request.calls.length }, everyMs: BEAT_MS },
+  );
 }
 
 class Turn {
@@ -56,7 +57,7 @@ class Turn {
   private readonly signal: AbortSignal;
   private readonly beat: (details: unknown) => void;
 
-  constructor(deps: ActDeps, request: ActRequest, beats: { signal: AbortSignal; beat: (details: unknown) => void }) {
+  constructor(deps: ActDeps, request: ActRequest, beats: Beats) {
     this.deps = deps;
     this.request = request;
     this.id = request.sandbox.id;
@@ -135,12 +136,12 @@ class Turn {
 
   /** A task that changes what `setup` is made from gets it again, and is told so with its last result. */
   private async followKeyFiles(results: ToolResult[]): Promise<void> {
-    const { mirrors, packs, records, setups } = this.deps;
+    const { mirrors, checkpointStore, records, setups } = this.deps;
     const { id, signal } = this;
     const { keys, setupFor, inMirror, commit } = await records.tree(id);
     if (keys === undefined || keys === setupFor) return;
     const mirror = await mirrors.open(this.request.repo);
-    if (!inMirror) await packs.take(mirror, commit, id);
+    if (!inMirror) await checkpointStore.take(mirror, commit, id);
     const note = await setups.again({ mirror, id, commit, signal });
     await records.writeTree(id, { ...(await records.tree(id)), setupFor: keys });
     const last = results.at(-1);
@@ -157,7 +158,7 @@ class Turn {
     try {
       const keyFiles = await setups.keyFiles(this.id);
       const request = { id: this.id, turn, into: due ? ('mirror' as const) : ('kept' as const), mirror, keyFiles };
-      const stored = await storeTree(this.deps, { ...request, signal: this.signal });
+      const stored = await this.deps.checkpoints.write({ ...request, signal: this.signal });
       if (!stored.changed) return undefined;
       if (due) {
         const tree = await records.tree(this.id);

@@ -1,15 +1,14 @@
 /** What an agent leaves becomes one commit of the host's, on the remote. */
 import { Context } from '@temporalio/activity';
 import type { CollectRequest, CollectResult } from '../../shared/contracts/sandbox.ts';
-import { landingMessage } from '../../shared/commit-message.ts';
-import { boundedPaths } from '../../shared/handoff-size.ts';
-import { CHANGE_TRAILER, CommitSha } from '../../shared/ids.ts';
-import { findTampering } from '../checks/tamper.ts';
+import { landingMessage } from '../../shared/base/commit-message.ts';
+import { boundedPaths } from '../../shared/task/handoff-size.ts';
+import { CHANGE_TRAILER, CommitSha } from '../../shared/base/ids.ts';
+import { findTampering } from '../git/tamper-diff.ts';
 import type { Mirror } from '../git/contract.ts';
+import { heartbeating, throwIfCancelled } from '../support/heartbeats.ts';
 import type { ActDeps } from './act.ts';
-import { storeTree } from './code/checkpoint.ts';
-import { restoreTree } from './code/restore.ts';
-import { startBeats, throwIfCancelled } from './heartbeat.ts';
+import { restoreTree } from './checkpoints/restore.ts';
 
 /** How many paths go on one command line. */
 const PATHS_AT_ONCE = 500;
@@ -20,16 +19,11 @@ const MAX_PATHS_CHARS = 60_000;
  * The work as one commit on the base of the sandbox's tree, pushed to `request.ref`; trying again gives the same one.
  * @throws SandboxGone when the sandbox is not here under this epoch; GitError when the remote does not take it.
  */
-export async function collectWork(deps: ActDeps, request: CollectRequest): Promise<CollectResult> {
-  const beats = startBeats({ collecting: request.sandbox.id });
-  try {
-    return await deps.exclusive(request.sandbox.id, () => collect(deps, request, beats.signal));
-  } catch (error) {
-    await throwIfCancelled(beats.signal);
-    throw error;
-  } finally {
-    beats.stop();
-  }
+export function collectWork(deps: ActDeps, request: CollectRequest): Promise<CollectResult> {
+  const { id } = request.sandbox;
+  return heartbeating(({ signal }) => deps.exclusive(id, () => collect(deps, request, signal)), {
+    details: { collecting: id },
+  });
 }
 
 async function collect(deps: ActDeps, request: CollectRequest, signal: AbortSignal): Promise<CollectResult> {
@@ -69,7 +63,7 @@ async function commitWork(
   const { tree } = await deps.turnstile(async () => {
     if (restore !== undefined) await restoreTree(deps, mirror, { id, epoch, restore, ref, signal });
     const { turn } = await records.tree(id);
-    return storeTree(deps, { id, turn, into: 'mirror', mirror: async () => mirror, signal });
+    return deps.checkpoints.write({ id, turn, into: 'mirror', mirror: async () => mirror, signal });
   });
   const { base } = await records.tree(id);
   if (tree === (await mirror.treeOf(base))) return { base };

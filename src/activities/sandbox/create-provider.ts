@@ -1,6 +1,6 @@
 /** Where sandboxes are, as the configuration says. */
-import type { Config } from '../../shared/config.ts';
-import type { Log } from '../log.ts';
+import type { Config } from '../../shared/config/worker-config.ts';
+import type { Log } from '../support/log.ts';
 import type { Processes } from '../process/spawner.ts';
 import { createLocalProvider } from './local/provider.ts';
 import { createModalProvider } from './modal/provider.ts';

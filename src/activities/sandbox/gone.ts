@@ -1,5 +1,5 @@
 import type { ApplicationFailure } from '@temporalio/common';
-import { FailureType, terminal } from '../../shared/failures.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
 
 /** The failure after which a holder takes another sandbox and goes on. */
 export function gone(id: string, cause?: unknown): ApplicationFailure {

@@ -1,28 +1,28 @@
 /** The sandboxes of this host: their activities, and the clean-up of what is left over. */
 import { join } from 'node:path';
 import type { Client } from '@temporalio/client';
-import type { Config } from '../../shared/config.ts';
+import type { Config } from '../../shared/config/worker-config.ts';
 import type { SandboxActivities } from '../../shared/contracts/activities.ts';
 import type { SandboxRef } from '../../shared/contracts/agent.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
+import { createExclusive, Semaphore } from '../../shared/base/semaphore.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
 import type { Mirrors } from '../git/contract.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../support/log.ts';
 import type { Processes } from '../process/spawner.ts';
-import type { ChainWatch } from '../temporal/chains.ts';
+import type { ChainWatch } from '../support/chain-watch.ts';
 import { act, type ActDeps } from './act.ts';
 import { collectWork } from './collect.ts';
-import { createKeptPacks } from './code/kept-packs.ts';
-import { createCheckpointPushes } from './code/pushes.ts';
+import { createCheckpoints } from './checkpoints/checkpoint.ts';
+import { createCheckpointStore } from './checkpoints/checkpoint-store.ts';
+import { createCheckpointPushes } from './checkpoints/pushes.ts';
 import { createProvider } from './create-provider.ts';
 import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
-import { createPlaces } from './lease/places.ts';
 import { reapLeftovers } from './lease/reaper.ts';
 import type { ExecOptions, SandboxProvider, SandboxResult } from './provider.ts';
 import { createScratch, type Scratch } from './scratch.ts';
 import { createSetups } from './setup.ts';
 import { createJournal } from './state/journal.ts';
 import { createRecords } from './state/lease-file.ts';
-import { createMutex } from './state/mutex.ts';
 import { createTurnstile } from './turnstile.ts';
 
 export type SandboxDeps = {
@@ -65,7 +65,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const { limits } = config;
   const provider = deps.provider ?? (await createProvider({ ...deps, owner: hostQueue }));
   const records = createRecords(provider);
-  const packs = createKeptPacks(join(stateDir, 'checkpoints'));
+  const checkpointStore = createCheckpointStore(join(stateDir, 'checkpoints'));
   const pushes = createCheckpointPushes({ log, everyMs: config.checkpointPushSeconds * 1_000 });
   const setups = createSetups({ provider, stateDir, log });
   const held = new Set<string>();
@@ -77,11 +77,12 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     mirrors,
     records,
     journal,
-    packs,
+    checkpoints: createCheckpoints({ provider, records, store: checkpointStore, log }, config.checkpoints),
+    checkpointStore,
     pushes,
     setups,
     limits,
-    exclusive: createMutex(),
+    exclusive: createExclusive(),
     turnstile,
     log,
   };
@@ -90,7 +91,7 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     mirrors,
     records,
     setups,
-    packs,
+    checkpointStore,
     pushes,
     chains,
     client,
@@ -100,9 +101,9 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     turnstile,
     log,
   };
-  const places = createPlaces(config.maxSandboxes);
-  const reservedPlaces = createPlaces(config.reservedSlots);
-  const reap = () => reapLeftovers({ provider, packs, records, chains, held, log });
+  const places = new Semaphore(config.maxSandboxes);
+  const reservedPlaces = new Semaphore(config.reservedSlots);
+  const reap = () => reapLeftovers({ provider, checkpointStore, records, chains, held, log });
 
   return {
     activities: {

@@ -2,7 +2,7 @@
  * What a place for sandboxes must do. Everything above it (tools, checkpoints, leases) goes through `exec` only,
  * and never touches a work tree from outside.
  */
-import type { NetworkSetting, Registry } from '../../shared/network.ts';
+import type { NetworkSetting, Registry } from '../../shared/contracts/network.ts';
 import type { LocalService } from './network/index.ts';
 import type { ExecResult } from '../process/run-process.ts';
 

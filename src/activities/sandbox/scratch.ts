@@ -4,18 +4,18 @@
  */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { Chain, CommitSha } from '../../shared/ids.ts';
-import type { Setup } from '../../shared/settings.ts';
+import type { Chain, CommitSha } from '../../shared/base/ids.ts';
+import type { Semaphore } from '../../shared/base/semaphore.ts';
+import type { Setup } from '../../shared/contracts/run-settings.ts';
 import type { Mirror } from '../git/contract.ts';
-import type { Log } from '../log.ts';
-import { checkOut } from './code/checkout.ts';
-import type { Places } from './lease/places.ts';
+import type { Log } from '../support/log.ts';
+import { checkOut } from './checkpoints/checkout.ts';
 import type { ExecOptions, SandboxProvider, SandboxResult } from './provider.ts';
 import type { SetupResult } from './setup-install.ts';
 import type { Setups } from './setup.ts';
 import type { Records } from './state/lease-file.ts';
 import type { Turnstile } from './turnstile.ts';
-import { thisMaker } from './state/maker.ts';
+import { thisMaker } from '../../host/processes.ts';
 
 export type ScratchRequest = {
   mirror: Mirror;
@@ -29,8 +29,8 @@ export type ScratchRequest = {
 };
 
 export interface Scratch {
-  /** Waits for a place on this host; returns what gives it back. */
-  place(signal: AbortSignal): Promise<() => void>;
+  /** Waits for a place on this host, and has it for as long as the body runs. */
+  inPlace<T>(body: () => Promise<T>, signal: AbortSignal): Promise<T>;
   /** What `setup` makes of a commit. @throws SetupFailed. */
   prepare(setup: Setup, mirror: Mirror, commit: CommitSha, signal: AbortSignal): Promise<SetupResult>;
   /** Makes a sandbox with the commit's tree, hands it to `use`, and ends it. */
@@ -48,14 +48,14 @@ export function createScratch(deps: {
   provider: SandboxProvider;
   records: Records;
   setups: Setups;
-  places: Places;
+  places: Semaphore;
   held: Set<string>;
   turnstile: Turnstile;
   log: Log;
 }): Scratch {
   const { provider, records, setups, places, held, turnstile, log } = deps;
   return {
-    place: (signal) => places.take(signal),
+    inPlace: (body, signal) => places.run(body, signal),
     prepare: (setup, mirror, commit, signal) => setups.ensure(setup, mirror, commit, signal),
 
     async open({ mirror, commit, prepared, holder, signal }, use) {

@@ -3,11 +3,11 @@ import { existsSync } from 'node:fs';
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { Setup } from '../../shared/settings.ts';
-import { checkpointExec } from './code/checkpoint-git.ts';
+import { Setup } from '../../shared/contracts/run-settings.ts';
+import { checkpointExec } from './checkpoints/checkpoint-git.ts';
 import { gone } from './gone.ts';
 import type { SandboxProvider, SandboxResult } from './provider.ts';
-import { isMissing, readJson, overwriteJson } from '../json-files.ts';
+import { isMissing, readJson, overwriteJson } from '../support/json-files.ts';
 
 /** A finished `setup`, kept on this host. */
 export type SetupResult = {
@@ -76,8 +76,8 @@ export async function exchangeSetup(
     await writeInstalled(provider, id, { ...before, key: null });
     await runIn(provider, id, before.folder, REMOVE, signal, 'deleting what an earlier setup made from');
   }
-  const lines = result.exclude.map((line) => `${line}\n`).join('');
-  const options = { stdin: lines, timeoutMs: TIMEOUT_MS, signal };
+  const excludeLines = result.exclude.map((line) => `${line}\n`).join('');
+  const options = { stdin: excludeLines, timeoutMs: TIMEOUT_MS, signal };
   expectGood(
     await checkpointExec(provider, id, EXCLUDE, [], options),
     id,

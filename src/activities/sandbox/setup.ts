@@ -1,19 +1,19 @@
 /**
- * `setup`: a repository's own preparation (npm ci, a venv), once for each key in a sandbox of its own. Its result
- * is what it made that is not tracked; every new sandbox gets a copy, so that nothing writable is shared.
+ * `setup` is a repository's own preparation (npm ci, a venv). It runs once for each key, in a sandbox of its own. Its
+ * result is every untracked path that it made; each new sandbox gets a copy, so that nothing writable is shared.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FailureType, failureTypeOf, rootMessage, terminal } from '../../shared/failures.ts';
-import type { CommitSha } from '../../shared/ids.ts';
-import type { Setup } from '../../shared/settings.ts';
+import { FailureType, failureTypeOf, rootMessage, terminal } from '../../shared/base/failures.ts';
+import type { CommitSha } from '../../shared/base/ids.ts';
+import type { Setup } from '../../shared/contracts/run-settings.ts';
 import type { Mirror } from '../git/contract.ts';
-import type { Log } from '../log.ts';
-import { checkOut } from './code/checkout.ts';
-import { CheckpointError, checkpointExec } from './code/checkpoint-git.ts';
-import { excludeLine } from './code/git-folder.ts';
+import type { Log } from '../support/log.ts';
+import { checkOut } from './checkpoints/checkout.ts';
+import { CheckpointError, checkpointExec } from './checkpoints/checkpoint-git.ts';
+import { excludeLine } from './checkpoints/git-folder.ts';
 import type { SandboxProvider } from './provider.ts';
 import { removeTree } from './local/remove.ts';
 import {
@@ -25,21 +25,21 @@ import {
   type SetupResult,
   writeInstalled,
 } from './setup-install.ts';
-import { type Maker, thisMaker } from './state/maker.ts';
+import { type Maker, thisMaker } from '../../host/processes.ts';
 import { headAndTail } from './tools/text.ts';
 
 export interface Setups {
-  /** Of the setup that a sandbox has; none where it has none. */
+  /** The key files of the setup that a sandbox has; empty where it has none. */
   keyFiles(id: string): Promise<readonly string[]>;
-  /** Runs it, waits for the run of another with the same key, or takes what is there. @throws SetupFailed. */
+  /** Returns the result: one that is there, one that another caller's run is making, or one of a new run. @throws SetupFailed. */
   ensure(setup: Setup, mirror: Mirror, commit: CommitSha, signal: AbortSignal): Promise<SetupResult>;
   /** Copies the result into a fresh sandbox. */
   install(result: SetupResult, id: string, signal: AbortSignal): Promise<void>;
   /**
-   * Exchanges what `setup` made in a sandbox, when the key files in `commit` (a checkpoint of its work tree, in the
-   * mirror) are others than those that it was made from. No tool may run in the sandbox meanwhile. To be called until
-   * it has returned for this content: an exchange that was interrupted is made good.
-   * @returns what the agent must be told: that it was exchanged, or why it could not be, once for each content.
+   * Exchanges what `setup` made in a sandbox when the key files in `commit` (a checkpoint of its work tree, in the
+   * mirror) differ from those that it was made from. No tool may run in the sandbox meanwhile. The caller repeats the
+   * call until it has returned for this content: a repeated call completes an exchange that was interrupted.
+   * @returns what the agent is to read: that it was exchanged, or why it could not be; once for each content.
    */
   again(request: { mirror: Mirror; id: string; commit: CommitSha; signal: AbortSignal }): Promise<string | undefined>;
 }
@@ -52,7 +52,7 @@ function newSetupId(): string {
   return `setup-${pid}-${started}-${randomUUID().slice(0, 8)}`;
 }
 
-/** Which process runs `setup` in it. */
+/** The process that runs `setup` in the sandbox of this id. */
 export function makerOfSetup(id: string): Maker {
   const [, pid = '', started = '0', unique] = id.split('-');
   const known = unique !== undefined && started !== '0';
@@ -62,80 +62,106 @@ export function makerOfSetup(id: string): Maker {
 const TAIL_BYTES = 4_000;
 const LS_TREE = ['--literal-pathspecs', 'ls-tree', '-z'];
 
-export function createSetups(deps: { provider: SandboxProvider; stateDir: string; log: Log }): Setups {
-  const { provider, stateDir, log } = deps;
-  const underWay = new Map<string, { result: Promise<SetupResult>; waiters: number; stop: AbortController }>();
+/** What a run of `setup` is given, and the key of its result. */
+type SetupRun = { setup: Setup; mirror: Mirror; commit: CommitSha; key: string };
 
-  const folderOf = (key: string): string => join(stateDir, 'setup', key);
+/** A run of `setup` in this process that several may wait for; it is stopped when the last of them gives up. */
+type Flight = { result: Promise<SetupResult>; waiters: number; stop: AbortController };
 
-  async function keyOf(setup: Setup, mirror: Mirror, commit: CommitSha): Promise<string> {
-    const { keyFiles } = setup;
-    const listed = keyFiles.length > 0 ? await mirror.git([...LS_TREE, commit, '--', ...keyFiles]) : undefined;
-    const files = [keyFiles, listed?.stdout.toString('latin1')];
-    const parts: unknown[] = [2, setup.command, setup.network, files, provider.fingerprint, mirror.repo.key];
-    if (setup.registries !== undefined) parts.push(setup.registries);
-    return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 40);
+type SetupsDeps = { provider: SandboxProvider; stateDir: string; log: Log };
+
+export const createSetups = (deps: SetupsDeps): Setups => new SandboxSetups(deps);
+
+class SandboxSetups implements Setups {
+  private readonly provider: SandboxProvider;
+  private readonly stateDir: string;
+  private readonly log: Log;
+  private readonly flights = new Map<string, Flight>();
+
+  constructor({ provider, stateDir, log }: SetupsDeps) {
+    this.provider = provider;
+    this.stateDir = stateDir;
+    this.log = log;
   }
 
-  async function load(setup: Setup, key: string): Promise<SetupResult | null> {
-    const folder = folderOf(key);
-    if (!existsSync(join(folder, 'records', PATHS_FILE))) return null;
-    const paths = splitPaths(await readFile(join(folder, 'records', PATHS_FILE)));
-    return { setup, key, folder, exclude: paths.map((path) => excludeLine(path.toString('utf8'))) };
+  async keyFiles(id: string): Promise<readonly string[]> {
+    return (await readInstalled(this.provider, id))?.setup.keyFiles ?? [];
   }
 
-  async function run(
-    setup: Setup,
-    mirror: Mirror,
-    commit: CommitSha,
-    key: string,
-    signal: AbortSignal,
-  ): Promise<SetupResult> {
-    const folder = folderOf(key);
+  async ensure(setup: Setup, mirror: Mirror, commit: CommitSha, signal: AbortSignal): Promise<SetupResult> {
+    const key = await this.keyOf(setup, mirror, commit);
+    const ready = await this.load(setup, key);
+    if (ready !== null) return ready;
+    const flight = this.flights.get(key) ?? this.start({ setup, mirror, commit, key });
+    flight.waiters += 1;
+    try {
+      return await orAborted(flight.result, signal);
+    } finally {
+      flight.waiters -= 1;
+      if (flight.waiters === 0) {
+        // Either it has ended, or everybody who waited for it has given up.
+        if (this.flights.get(key) === flight) this.flights.delete(key);
+        flight.stop.abort();
+      }
+    }
+  }
+
+  install(result: SetupResult, id: string, signal: AbortSignal): Promise<void> {
+    return installSetup(this.provider, result, id, signal);
+  }
+
+  async again({ mirror, id, commit, signal }: Parameters<Setups['again']>[0]): Promise<string | undefined> {
+    const installed = await readInstalled(this.provider, id);
+    if (installed === null) return undefined;
+    const { setup } = installed;
+    const key = await this.keyOf(setup, mirror, commit);
+    if (key === installed.key || key === installed.failed) return undefined;
+    const what = `${setup.keyFiles.join(', ')}: what \`${setup.command}\` makes of it`;
+    const about = { sandbox: id, repo: mirror.repo.key, commit };
+    try {
+      await exchangeSetup(this.provider, await this.ensure(setup, mirror, commit, signal), id, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (failureTypeOf(error) !== FailureType.SetupFailed && !(error instanceof InstallError)) throw error;
+      const present = (await readInstalled(this.provider, id)) ?? installed;
+      await writeInstalled(this.provider, id, { ...present, failed: key });
+      const message = rootMessage(error);
+      this.log.warn({ ...about, error: message }, 'setup failed for changed key files');
+      const unchanged = present.key === null ? '' : ' What was there before is still there.';
+      return `You have changed ${what} could not be had.${unchanged}\n${message}`;
+    }
+    this.log.info({ ...about, key }, 'a sandbox got setup again');
+    return `You have changed ${what} is in the sandbox now, in place of what was there before.`;
+  }
+
+  private start(request: SetupRun): Flight {
+    const stop = new AbortController();
+    const flight = { result: this.run(request, stop.signal), waiters: 0, stop };
+    this.flights.set(request.key, flight);
+    return flight;
+  }
+
+  /** Runs `setup` in a sandbox of its own and archives what it made. @throws SetupFailed. */
+  private async run(request: SetupRun, signal: AbortSignal): Promise<SetupResult> {
+    const { setup, mirror, commit, key } = request;
+    const { provider, log } = this;
+    const folder = this.folderOf(key);
     const id = newSetupId();
-    const started = Date.now();
+    const startedAt = Date.now();
     log.info({ sandbox: id, repo: mirror.repo.key, command: setup.command }, 'setup begins');
-    // A result without its list is from a time when the disk was full or the machine died.
-    if (existsSync(folder)) await removeTree(folder, join(stateDir, 'trash'));
+    // A folder without the list of paths was left when the disk was full or the machine died.
+    if (existsSync(folder)) await removeTree(folder, join(this.stateDir, 'trash'));
     await provider.create({ id, objects: join(mirror.dir, 'objects'), network: setup.network });
     try {
       await checkOut({ provider, mirror, id, start: { base: commit, commit }, signal });
-      const result = await provider.exec(id, ['/bin/bash', '-c', setup.command], {
-        combine: true,
-        timeoutMs: setup.timeoutMinutes * 60_000,
-        headBytes: TAIL_BYTES / 4,
-        tailBytes: TAIL_BYTES,
-        network: setup.network,
-        registries: setup.registries ?? [],
-        signal,
-      });
-      signal.throwIfAborted();
-      if (result.reason !== 'exit' || result.exitCode !== 0) {
-        const how =
-          result.reason === 'timeout'
-            ? `took longer than ${setup.timeoutMinutes} minutes`
-            : `ended with code ${result.exitCode}`;
-        const said = [headAndTail(result, 'a file that is gone').trimEnd(), ...(result.refused ?? [])].join('\n');
-        throw terminal(
-          FailureType.SetupFailed,
-          `setup of ${mirror.repo.location} at ${commit.slice(0, 12)}, \`${setup.command}\`, ${how}:\n${said}`,
-          setup.network === 'none'
-            ? 'It ran without network: if it needs some, name the hosts in agentswarm.json, as in "network": {"allow": ["packages.example.com"]}.'
-            : 'Mend setup.command in agentswarm.json, or what it runs.',
-        );
-      }
-      const listed = await checkpointExec(provider, id, 'git ls-files -o --directory --no-empty-directory -z', [], {
-        timeoutMs: 10 * 60_000,
-        signal,
-      });
-      if (listed.exitCode !== 0 || listed.truncated) throw new CheckpointError(id, 'listing what setup made', listed);
-      await writeFile(join(provider.recordDir(id), PATHS_FILE), listed.stdout);
+      await this.runCommand(request, id, signal);
+      await writeFile(join(provider.recordDir(id), PATHS_FILE), await this.listMade(id, signal));
       await provider.archive(id, folder).catch((error: unknown) => {
-        // Another process of this host was first: its result is as good.
+        // Where another process of this host was first, its result is as good as this one.
         if (!existsSync(join(folder, 'records', PATHS_FILE))) throw error;
       });
-      log.info({ repo: mirror.repo.key, folder, durationMs: Date.now() - started }, 'setup is done');
-      const loaded = await load(setup, key);
+      log.info({ repo: mirror.repo.key, folder, durationMs: Date.now() - startedAt }, 'setup is done');
+      const loaded = await this.load(setup, key);
       if (loaded === null) throw new Error(`the result of setup in ${folder} is gone`);
       return loaded;
     } finally {
@@ -143,58 +169,62 @@ export function createSetups(deps: { provider: SandboxProvider; stateDir: string
     }
   }
 
-  const ensure: Setups['ensure'] = async (setup, mirror, commit, signal) => {
-    const key = await keyOf(setup, mirror, commit);
-    const ready = await load(setup, key);
-    if (ready !== null) return ready;
-    let flight = underWay.get(key);
-    if (flight === undefined) {
-      const stop = new AbortController();
-      flight = { result: run(setup, mirror, commit, key, stop.signal), waiters: 0, stop };
-      underWay.set(key, flight);
-    }
-    flight.waiters += 1;
-    try {
-      return await orAborted(flight.result, signal);
-    } finally {
-      flight.waiters -= 1;
-      if (flight.waiters === 0) {
-        // It has ended, or nobody is left who wants it.
-        if (underWay.get(key) === flight) underWay.delete(key);
-        flight.stop.abort();
-      }
-    }
-  };
+  private async runCommand({ setup, mirror, commit }: SetupRun, id: string, signal: AbortSignal): Promise<void> {
+    const result = await this.provider.exec(id, ['/bin/bash', '-c', setup.command], {
+      combine: true,
+      timeoutMs: setup.timeoutMinutes * 60_000,
+      headBytes: TAIL_BYTES / 4,
+      tailBytes: TAIL_BYTES,
+      network: setup.network,
+      registries: setup.registries ?? [],
+      signal,
+    });
+    signal.throwIfAborted();
+    if (result.reason === 'exit' && result.exitCode === 0) return;
+    const how =
+      result.reason === 'timeout'
+        ? `took longer than ${setup.timeoutMinutes} minutes`
+        : `ended with code ${result.exitCode}`;
+    const output = [headAndTail(result, 'a file that is gone').trimEnd(), ...(result.refused ?? [])].join('\n');
+    throw terminal(
+      FailureType.SetupFailed,
+      `setup of ${mirror.repo.location} at ${commit.slice(0, 12)}, \`${setup.command}\`, ${how}:\n${output}`,
+      setup.network === 'none'
+        ? 'It ran without network: if it needs some, name the hosts in agentswarm.json, as in "network": {"allow": ["packages.example.com"]}.'
+        : 'Mend setup.command in agentswarm.json, or what it runs.',
+    );
+  }
 
-  return {
-    ensure,
-    install: (result, id, signal) => installSetup(provider, result, id, signal),
+  /** The untracked paths in a sandbox, each ended by NUL. */
+  private async listMade(id: string, signal: AbortSignal): Promise<Buffer> {
+    const script = 'git ls-files -o --directory --no-empty-directory -z';
+    const listed = await checkpointExec(this.provider, id, script, [], { timeoutMs: 10 * 60_000, signal });
+    if (listed.exitCode !== 0 || listed.truncated) throw new CheckpointError(id, 'listing what setup made', listed);
+    return listed.stdout;
+  }
 
-    keyFiles: async (id) => (await readInstalled(provider, id))?.setup.keyFiles ?? [],
+  private folderOf(key: string): string {
+    return join(this.stateDir, 'setup', key);
+  }
 
-    async again({ mirror, id, commit, signal }) {
-      const has = await readInstalled(provider, id);
-      if (has === null) return undefined;
-      const { setup } = has;
-      const key = await keyOf(setup, mirror, commit);
-      if (key === has.key || key === has.failed) return undefined;
-      const what = `${setup.keyFiles.join(', ')}: what \`${setup.command}\` makes of it`;
-      try {
-        await exchangeSetup(provider, await ensure(setup, mirror, commit, signal), id, signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        if (failureTypeOf(error) !== FailureType.SetupFailed && !(error instanceof InstallError)) throw error;
-        const left = (await readInstalled(provider, id)) ?? has;
-        await writeInstalled(provider, id, { ...left, failed: key });
-        const said = rootMessage(error);
-        log.warn({ sandbox: id, repo: mirror.repo.key, commit, error: said }, 'setup failed for changed key files');
-        const kept = left.key === null ? '' : ' What was there before is still there.';
-        return `You have changed ${what} could not be had.${kept}\n${said}`;
-      }
-      log.info({ sandbox: id, repo: mirror.repo.key, commit, key }, 'a sandbox got setup again');
-      return `You have changed ${what} is in the sandbox now, in place of what was there before.`;
-    },
-  };
+  /** A finished result on this host; null where there is none. */
+  private async load(setup: Setup, key: string): Promise<SetupResult | null> {
+    const folder = this.folderOf(key);
+    const pathsFile = join(folder, 'records', PATHS_FILE);
+    if (!existsSync(pathsFile)) return null;
+    const paths = splitPaths(await readFile(pathsFile));
+    return { setup, key, folder, exclude: paths.map((path) => excludeLine(path.toString('utf8'))) };
+  }
+
+  /** Of everything that the result depends on: the command, its network, its key files in the commit, the host. */
+  private async keyOf(setup: Setup, mirror: Mirror, commit: CommitSha): Promise<string> {
+    const { keyFiles } = setup;
+    const listed = keyFiles.length > 0 ? await mirror.git([...LS_TREE, commit, '--', ...keyFiles]) : undefined;
+    const files = [keyFiles, listed?.stdout.toString('latin1')];
+    const parts: unknown[] = [2, setup.command, setup.network, files, this.provider.fingerprint, mirror.repo.key];
+    if (setup.registries !== undefined) parts.push(setup.registries);
+    return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 40);
+  }
 }
 
 function splitPaths(bytes: Buffer): Buffer[] {
@@ -211,8 +241,9 @@ function splitPaths(bytes: Buffer): Buffer[] {
 function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
-    if (signal.aborted) return stop();
-    signal.addEventListener('abort', stop, { once: true });
+    // Also after an abort: the promise rejects when nobody waits for it, and that rejection must be handled.
     void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
   });
 }

@@ -4,32 +4,21 @@
  * with its model while the last still runs, and the agents fall out of step. What takes long gives its place up.
  */
 import { availableParallelism } from 'node:os';
+import { Semaphore } from '../../shared/base/semaphore.ts';
 
 export type Turnstile = <T>(body: () => Promise<T>) => Promise<T>;
 
 /** `places` bodies at a time, each of which counts for at most `holdMs`; the others wait in the order of asking. */
 export function createTurnstile({ places = availableParallelism() + 1, holdMs = 500 } = {}): Turnstile {
-  let free = places;
-  const waiting: (() => void)[] = [];
-  const giveBack = (): void => {
-    const next = waiting.shift();
-    if (next === undefined) free++;
-    else next();
-  };
+  const semaphore = new Semaphore(places);
   return async (body) => {
-    if (free > 0) free--;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    let holds = true;
-    const release = (): void => {
-      if (holds) giveBack();
-      holds = false;
-    };
-    const overdue = setTimeout(release, holdMs);
+    const giveBack = await semaphore.take();
+    const overdue = setTimeout(giveBack, holdMs);
     try {
       return await body();
     } finally {
       clearTimeout(overdue);
-      release();
+      giveBack();
     }
   };
 }

@@ -1,6 +1,6 @@
 /** `agentswarm dev`: the embedded server, its Web UI and a worker, until stopped. */
 import { once } from 'node:events';
-import { externalTarget } from '../../connection.ts';
+import { externalTarget } from '../../host/connection.ts';
 import { openOwnHost } from '../embedded/host.ts';
 import { EXIT, type ExitCode, usageError } from '../errors.ts';
 import { listRuns } from '../find-run.ts';

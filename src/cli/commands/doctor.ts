@@ -1,5 +1,5 @@
 /** `agentswarm doctor`: what this machine enforces, and what a run would be refused for. */
-import type { Finding } from '../../shared/findings.ts';
+import type { Finding } from '../../doctor/finding.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { EXIT, type ExitCode } from '../errors.ts';
 import { printLine } from '../io.ts';
@@ -16,11 +16,11 @@ export async function doctorCommand(
   const findings = await dependencies.examine({ loaded, env: io.env });
   const ready = findings.every(({ blocks }) => blocks !== true);
   if (options.json === true) printLine(io.stdout, JSON.stringify({ ready, findings }, null, 2));
-  else for (const line of lines(findings, ready)) printLine(io.stdout, line);
+  else for (const line of findingLines(findings, ready)) printLine(io.stdout, line);
   return ready ? EXIT.complete : EXIT.failed;
 }
 
-function lines(findings: readonly Finding[], ready: boolean): string[] {
+function findingLines(findings: readonly Finding[], ready: boolean): string[] {
   const width = Math.max(...findings.map(({ name }) => name.length));
   const rows = findings.flatMap(({ name, state, found, remedy, blocks }) => [
     `${doctorText.state(state, blocks === true).padEnd(8)} ${name.padEnd(width)}  ${found}`,

@@ -1,13 +1,14 @@
 /** `agentswarm freeze` and `thaw`: what people say to the merge queue of a branch; and how that queue stands. */
 import { WithStartWorkflowOperation, WorkflowUpdateFailedError } from '@temporalio/client';
 import { mergeQueueLines } from '../../dashboard/merge-queue.ts';
+import { rootMessage } from '../../shared/base/failures.ts';
+import { mergeQueueWorkflowId, repositoryKey } from '../../shared/base/ids.ts';
 import type { MergeQueueSnapshot } from '../../shared/contracts/merge.ts';
-import { rootMessage } from '../../shared/failures.ts';
-import { mergeQueueWorkflowId, repositoryKey } from '../../shared/ids.ts';
+import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import { freezeUpdate, mergeQueueSnapshotQuery, thawUpdate, WORKFLOW } from '../../shared/messages.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { CliError, EXIT, type ExitCode } from '../errors.ts';
-import { repositoryLocation } from '../input.ts';
+import { repositoryHere } from '../input.ts';
 import { printLine } from '../io.ts';
 import { joinSession, type Session, type SessionContext } from '../session.ts';
 import { cliText } from '../text.ts';
@@ -19,9 +20,9 @@ const ANSWER_SECONDS = 20;
 
 /** Nothing lands on the branch from now on. A queue that has nothing to do is begun for it. */
 export async function freezeCommand(context: SessionContext, repo: string, options: FreezeOptions): Promise<ExitCode> {
-  const location = repositoryLocation(repo, context.io.cwd);
+  const repository = await repositoryHere(repo, context.io);
   return say(context, 'freeze', options.branch, async (session) => {
-    const startWorkflowOperation = queueFor(session, location, options.branch);
+    const startWorkflowOperation = queueFor(session, repository, options.branch);
     const args: [{ reason: string }] = [{ reason: options.reason }];
     return await session.client.workflow.executeUpdateWithStart(freezeUpdate, { startWorkflowOperation, args });
   });
@@ -29,23 +30,22 @@ export async function freezeCommand(context: SessionContext, repo: string, optio
 
 /** Ends the freeze of a person and that of a red branch. */
 export async function thawCommand(context: SessionContext, repo: string, options: FreezeOptions): Promise<ExitCode> {
-  const location = repositoryLocation(repo, context.io.cwd);
+  const repository = await repositoryHere(repo, context.io);
   const { branch, reason } = options;
   return say(context, 'thaw', branch, async (session) => {
     // The remote keeps a freeze whose queue was ended: one is begun to thaw it.
-    const startWorkflowOperation = queueFor(session, location, branch);
+    const startWorkflowOperation = queueFor(session, repository, branch);
     const args: [{ reason: string }] = [{ reason }];
     return await session.client.workflow.executeUpdateWithStart(thawUpdate, { startWorkflowOperation, args });
   });
 }
 
 /** The queue that is open, or a new one. Each is for one use. */
-function queueFor({ loaded }: Session, location: string, branch: string) {
-  const key = repositoryKey(location);
+function queueFor({ loaded }: Session, repository: RepositoryRef, branch: string) {
   return new WithStartWorkflowOperation(WORKFLOW.mergeQueue, {
-    workflowId: mergeQueueWorkflowId(key, branch),
+    workflowId: mergeQueueWorkflowId(repository.key, branch),
     taskQueue: loaded.config.taskQueue,
-    args: [{ repo: { location, key }, target: branch }],
+    args: [{ repo: repository, target: branch }],
     workflowIdConflictPolicy: 'USE_EXISTING',
   });
 }

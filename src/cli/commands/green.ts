@@ -1,7 +1,7 @@
 /** `agentswarm green`: which commit of a repository's branch is known to pass its checks. */
 import type { CommonOptions } from '../dependencies.ts';
 import { CliError, EXIT, type ExitCode } from '../errors.ts';
-import { repositoryLocation } from '../input.ts';
+import { repositoryHere } from '../input.ts';
 import { printLine } from '../io.ts';
 import type { SessionContext } from '../session.ts';
 import { cliText } from '../text.ts';
@@ -14,7 +14,7 @@ export async function greenCommand(
   repo: string,
   options: GreenOptions,
 ): Promise<ExitCode> {
-  const location = repositoryLocation(repo, io.cwd);
+  const { location } = await repositoryHere(repo, io);
   const branches = await dependencies.readGreen({ location, branch: options.branch, env: io.env });
   const known = branches.filter(({ green }) => green !== null);
   if (options.json === true) printLine(io.stdout, JSON.stringify(branches, null, 2));

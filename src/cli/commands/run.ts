@@ -1,6 +1,6 @@
 /** `agentswarm run` and `agentswarm attach`. */
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
-import { externalTarget } from '../../connection.ts';
+import { externalTarget } from '../../host/connection.ts';
 import type { PlannerInput } from '../../shared/contracts/run.ts';
 import { WORKFLOW } from '../../shared/messages.ts';
 import type { CommonOptions } from '../dependencies.ts';
@@ -16,7 +16,7 @@ import { carryRun, type Found, linkLine } from './carry.ts';
 export type RunOptions = CommonOptions & RunRequest & { id?: string; detach?: boolean; json?: boolean };
 
 export async function runCommand(context: SessionContext, options: RunOptions): Promise<ExitCode> {
-  const input = plannerInput(options, context.io.cwd);
+  const input = await plannerInput(options, context.io);
   const run = runId(options.id, input.repo);
   const json = options.json === true;
   if (options.detach === true) return startAndLeave(context, run, input, json);

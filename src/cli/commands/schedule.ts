@@ -2,10 +2,10 @@
 import { type Client, ScheduleAlreadyRunning, ScheduleNotFoundError, ScheduleOverlapPolicy } from '@temporalio/client';
 import { PlannerInput } from '../../shared/contracts/run.ts';
 import { WORKFLOW } from '../../shared/messages.ts';
-import { describeIssues } from '../../shared/settings.ts';
+import { describeIssues } from '../../shared/contracts/run-settings.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { CliError, EXIT, type ExitCode, usageError } from '../errors.ts';
-import { repositoryLocation, scheduleId } from '../input.ts';
+import { repositoryHere, scheduleId } from '../input.ts';
 import { printLine } from '../io.ts';
 import { joinSession, type Session, type SessionContext } from '../session.ts';
 import { cliText } from '../text.ts';
@@ -28,7 +28,8 @@ export async function scheduleCreateCommand(
   repo: string,
   options: CreateOptions,
 ): Promise<ExitCode> {
-  const input = reconcileInput(repositoryLocation(repo, context.io.cwd), options);
+  const { location } = await repositoryHere(repo, context.io);
+  const input = reconcileInput(location, options);
   const id = scheduleId(options.id, input.repo);
   return await withClient(context, async (client, { loaded }) => {
     try {

@@ -1,6 +1,6 @@
 /** How what people say gets to a run: an update, answered at once, or refused with the reason. */
 import { type UpdateDefinition, WorkflowUpdateFailedError } from '@temporalio/client';
-import { rootMessage } from '../../shared/failures.ts';
+import { rootMessage } from '../../shared/base/failures.ts';
 import { CliError, EXIT, type ExitCode, usageError } from '../errors.ts';
 import { findRun } from '../find-run.ts';
 import { printLine } from '../io.ts';
@@ -40,7 +40,7 @@ export async function tell<Said>(
   { client }: Session,
   planner: string,
   update: UpdateDefinition<string, [Said]>,
-  said: Said,
+  message: Said,
 ): Promise<string> {
-  return await client.workflow.getHandle(planner).executeUpdate(update, { args: [said] });
+  return await client.workflow.getHandle(planner).executeUpdate(update, { args: [message] });
 }

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { CommonOptions } from '../dependencies.ts';
 import { trySupervisorLock } from '../embedded/lock.ts';
 import { endOrphanServers } from '../embedded/server-child.ts';
-import { statePaths } from '../../server-state.ts';
+import { statePaths } from '../../host/server-state.ts';
 import type { WorkerNotice } from '../embedded/worker-child.ts';
 import { describeFailure, EXIT, type ExitCode } from '../errors.ts';
 import { listenForInterrupts } from '../interrupt.ts';

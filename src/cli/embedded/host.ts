@@ -5,10 +5,11 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { CliError } from '../errors.ts';
+import { isAlive } from '../../host/processes.ts';
 import { cliText } from '../text.ts';
 import { type SupervisorLock, trySupervisorLock } from './lock.ts';
 import { areFree, choosePorts, endOrphanServers, type StartServer, startServerChild } from './server-child.ts';
-import { readServerState, type ServerState, statePaths } from '../../server-state.ts';
+import { readServerState, type ServerState, statePaths } from '../../host/server-state.ts';
 import { supervise, type Supervised, type SuperviseEvent } from './supervise.ts';
 import { startWorkerChild } from './worker-child.ts';
 
@@ -41,13 +42,13 @@ const POLL_MS = 300;
 /** Runs the embedded server of a state folder, or joins the process that does. */
 export async function openHost(stateDir: string, dependencies: HostDependencies): Promise<Host> {
   const deadline = Date.now() + STARTING_DEADLINE_MS;
-  for (let told = false; ; told = true) {
+  for (let reported = false; ; reported = true) {
     const lock = trySupervisorLock(statePaths(stateDir).lock);
     if (lock !== null) return asHost(stateDir, await own(stateDir, lock, dependencies), dependencies);
     const state = readServerState(stateDir);
-    if (state?.pid !== undefined && isAlive(state.pid)) return asHost(stateDir, null, dependencies);
+    if (state?.pid !== undefined && isAlive({ pid: state.pid })) return asHost(stateDir, null, dependencies);
     if (Date.now() > deadline) throw new CliError(cliText.holderSilent(stateDir, STARTING_DEADLINE_MS));
-    if (!told) dependencies.say(cliText.waitingForHolder(stateDir));
+    if (!reported) dependencies.say(cliText.waitingForHolder(stateDir));
     await delay(POLL_MS);
   }
 }
@@ -160,13 +161,4 @@ function asHost(stateDir: string, first: Own | null, dependencies: HostDependenc
       mine?.server.kill();
     },
   };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunningServer, StartServerOptions } from '../../../infra/temporal/start.ts';
 import type { SupervisorLock } from './lock.ts';
-import { readServerState, type ServerState, statePaths, writeServerState } from '../../server-state.ts';
+import { readServerState, type ServerState, statePaths, writeServerState } from '../../host/server-state.ts';
 import type { Child } from './supervise.ts';
 
 /** infra/temporal's startServer. */
@@ -20,8 +20,8 @@ export type Ports = { port: number; uiPort: number };
 /** The ports of last time where they are free, else Temporal's usual ones, else any. */
 export async function choosePorts(stateDir: string): Promise<Ports> {
   const last = readServerState(stateDir);
-  const wanted = [...(last === null ? [] : [{ port: last.port, uiPort: last.uiPort }]), USUAL_PORTS];
-  for (const ports of wanted) {
+  const candidates = [...(last === null ? [] : [{ port: last.port, uiPort: last.uiPort }]), USUAL_PORTS];
+  for (const ports of candidates) {
     if (await areFree(ports)) return ports;
   }
   const port = await freePort(0);

@@ -74,7 +74,7 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
       }
     }
   };
-  const kept = keep();
+  const running = keep();
 
   return {
     get pid() {
@@ -83,7 +83,7 @@ export async function supervise(options: SuperviseOptions): Promise<Supervised> 
     async stop(force) {
       stopping.abort();
       await child?.stop(force);
-      await kept;
+      await running;
     },
     kill() {
       stopping.abort();

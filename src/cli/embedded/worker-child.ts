@@ -43,18 +43,18 @@ export async function startWorkerChild(options: WorkerChildOptions): Promise<Chi
   };
 
   const ready = Promise.withResolvers<void>();
-  let said: string | undefined;
+  let reason: string | undefined;
   child.on('message', (message) => {
     const notice = WorkerNotice.safeParse(message);
     if (!notice.success) return;
     if (notice.data.kind === 'ready') ready.resolve();
-    else said = notice.data.message;
+    else reason = notice.data.message;
   });
   const timer = setTimeout(
     () => ready.reject(new Error(`it was not ready after ${readyTimeoutMs} ms`)),
     readyTimeoutMs,
   );
-  void exited.then((how) => ready.reject(new Error(said ?? `it ended (${how}) before it was ready`)));
+  void exited.then((how) => ready.reject(new Error(reason ?? `it ended (${how}) before it was ready`)));
   try {
     await ready.promise;
   } catch (error) {
@@ -66,7 +66,7 @@ export async function startWorkerChild(options: WorkerChildOptions): Promise<Chi
 
   return {
     pid: pid as number,
-    exited: exited.then((how) => said ?? how),
+    exited: exited.then((how) => reason ?? how),
     async stop(force) {
       if (force) kill();
       else child.kill('SIGTERM');

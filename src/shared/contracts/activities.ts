@@ -2,7 +2,7 @@
  * The activities, as workflows see them: their names on the wire, requests and results. Implementations are
  * `createXActivities(deps)` in src/activities and say `satisfies XActivities`.
  */
-import type { Chain, CommitSha } from '../ids.ts';
+import type { Chain, CommitSha } from '../base/ids.ts';
 import type {
   ActAndThinkRequest,
   ActAndThinkResult,
@@ -153,20 +153,19 @@ export interface LlmActivities {
   think(request: ThinkRequest): Promise<ThinkResult>;
 }
 
-export type EnqueueRequest = {
-  repo: RunContext['repo'];
-  target: string;
-  entry: MergeRequest;
-  /** Told first. */
-  handoff?: { parent: Chain; message: HandoffMessage };
-};
+export type EnqueueRequest = { repo: RunContext['repo']; target: string; entry: MergeRequest };
+
+/** A task's handoff, and where its work is to land at once, its first merge request. */
+export type HandOffRequest = { parent: Chain; message: HandoffMessage; merge?: EnqueueRequest };
 
 /** On the run's task queue. */
 export interface MergeActivities {
   /**
-   * signalWithStart of the queue of this repository and branch. `handoff` is told to the parent first, where it still
-   * runs: as a command of the workflow's it would take a task of its own. Both know a message that comes again.
+   * Signals the handoff to the parent, where that still runs, and then asks the merge queue as `enqueueMerge` does: the
+   * parent knows of a branch as queued before its outcome. Both know a message that comes again by its id.
    */
+  handOff(request: HandOffRequest): Promise<void>;
+  /** signalWithStart of the queue of this repository and branch. The queue knows a request that comes again. */
   enqueueMerge(request: EnqueueRequest): Promise<void>;
   /** Merges, pushes by compare-and-swap, reads back. Idempotent by Swarm-Change. */
   landBatch(request: LandRequest): Promise<LandResult>;
@@ -246,25 +245,6 @@ export interface OpeningActivities {
 /** On the host's own queue, as it begins with tools. */
 export interface TurnActivities {
   actAndThink(request: ActAndThinkRequest): Promise<ActAndThinkResult>;
-}
-
-/** The work of an agent that has ended, with whom its handoff is told to. */
-export type FinishedWork = {
-  collect: CollectRequest;
-  agent: Pick<AgentResult, 'handoff' | 'metrics' | 'checks'>;
-  parent: Chain;
-  /** Of the task. */
-  attempt: number;
-};
-
-/** On the host's own queue, where the sandbox is. */
-export interface FinishActivities {
-  /**
-   * `collectWork`, and where the work is to land, the handoff is told and the branch queued, as by `enqueueMerge`.
-   * Without `enqueued` where it was not, or that failed: the workflow then tells and asks. Idempotent, also when it
-   * runs again in another sandbox.
-   */
-  collectAndEnqueue(request: FinishedWork): Promise<{ collected: CollectResult; enqueued?: true }>;
 }
 
 /** On the host's own queue: an external agent, from its start to its end. */

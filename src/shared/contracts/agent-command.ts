@@ -1,6 +1,6 @@
 /** An external coding agent, run headless in a task's sandbox: request and result of the activity `runCommand`. */
 import { z } from 'zod';
-import { Chain } from '../ids.ts';
+import { Chain } from '../base/ids.ts';
 import { Budget } from './budget.ts';
 import { Limits, Role, SandboxRef } from './agent.ts';
 import { AgentMetrics } from './task.ts';
@@ -28,8 +28,16 @@ export type CommandRequest = z.infer<typeof CommandRequest>;
 export const CommandResult = z.object({
   /** null: it was stopped. */
   exitCode: z.number().int().nullable(),
-  /** The end of what it wrote. */
+  /** The end of what it wrote to its terminal. */
   output: z.string(),
+  /** Calls of this program that a model answered. Absent: recorded by a version that did not count them. */
+  answered: z.number().int().nonnegative().optional(),
+  /** The newest answer of a model to it that says something. */
+  said: z.string().optional(),
+  /** Why its last call has no answer, as a sentence. */
+  unanswered: z.string().optional(),
+  /** What the sandbox refused it and which of its limits were met, as sentences. */
+  notes: z.array(z.string()).optional(),
   /** All of its calls, `used` included. */
   metrics: AgentMetrics,
   /** Ids of what people said to it that it was told. */

@@ -1,6 +1,6 @@
 /** Input and result of the `agent` workflow: the agent loop of one task, as the task's child. */
 import { z } from 'zod';
-import { Chain, CommitSha } from '../ids.ts';
+import { Chain, CommitSha } from '../base/ids.ts';
 import { AgentHandoff, Checkpoint, Message, SandboxRef } from './agent.ts';
 import { Budget } from './budget.ts';
 import { Conflict } from './conflict.ts';

@@ -1,6 +1,7 @@
 /** The agent loop's messages, provider-neutral, and the requests of its two activities. */
 import { z } from 'zod';
-import { Chain, CommitSha } from '../ids.ts';
+import { fnv1a } from '../base/digest.ts';
+import { Chain, CommitSha } from '../base/ids.ts';
 
 export const ROLES = ['planner', 'subplanner', 'worker', 'conflict', 'reconciler'] as const;
 export const Role = z.enum(ROLES);
@@ -149,3 +150,9 @@ export const Limits = z.object({
   costUsd: z.number().positive().optional(),
 });
 export type Limits = z.infer<typeof Limits>;
+
+/** Of the last two messages: an answer and what its tools gave, when a turn went as most do. */
+export function tailDigest(messages: readonly Message[]): string {
+  const text = JSON.stringify(messages.slice(-2));
+  return `${fnv1a(text)}${text.length.toString(16)}`;
+}

@@ -3,9 +3,9 @@
  * on the commit, whatever the reason.
  */
 import { z } from 'zod';
-import { Checks } from '../check-settings.ts';
-import { CommitSha } from '../ids.ts';
-import { Setup } from '../settings.ts';
+import { Checks } from './check-settings.ts';
+import { CommitSha } from '../base/ids.ts';
+import { Setup } from './run-settings.ts';
 import { RepositoryRef } from './run.ts';
 
 export const ChecksRequest = z.object({

@@ -1,6 +1,6 @@
 /** Merging without pushing, and pushing what has been checked: the two halves of a landing that has a gate. */
 import { z } from 'zod';
-import { CommitSha } from '../ids.ts';
+import { CommitSha } from '../base/ids.ts';
 import { MergeOutcome, MergeRequest, Refusal } from './merge.ts';
 import { RepositoryRef } from './run.ts';
 

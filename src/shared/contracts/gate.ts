@@ -1,8 +1,8 @@
 /** What the gate of a merge queue is told, and what it carries through continue-as-new. */
 import { z } from 'zod';
-import { Checks } from '../check-settings.ts';
-import { Chain, CommitSha } from '../ids.ts';
-import { Setup } from '../settings.ts';
+import { Checks } from './check-settings.ts';
+import { Chain, CommitSha } from '../base/ids.ts';
+import { Setup } from './run-settings.ts';
 
 /** How a request wants to be checked before it lands. */
 export const GateTerms = z.object({

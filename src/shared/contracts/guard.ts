@@ -1,6 +1,6 @@
 /** What is done about a landing that takes away what others have landed while it was made. */
 import { z } from 'zod';
-import { CommitSha } from '../ids.ts';
+import { CommitSha } from '../base/ids.ts';
 
 /** `report`: it lands, and that is told. `hold`: it does not land, and its planner is told why. */
 export const GuardPolicy = z.enum(['report', 'hold']);

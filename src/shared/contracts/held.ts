@@ -1,6 +1,6 @@
 /** Work that a guard keeps from landing until a person releases it. */
 import { z } from 'zod';
-import { CommitSha } from '../ids.ts';
+import { CommitSha } from '../base/ids.ts';
 
 /** Who holds it: `guard`, as it would remove what others have landed; `tamper`, as it weakens tests or checks. */
 export const HeldBy = z.enum(['guard', 'tamper']);

@@ -1,6 +1,6 @@
 /** The merge queue's messages: one queue for each repository and branch, for all runs. */
 import { z } from 'zod';
-import { Chain, CommitSha } from '../ids.ts';
+import { Chain, CommitSha } from '../base/ids.ts';
 import { Conflict } from './conflict.ts';
 import { Freeze, GateFindings, GateTerms } from './gate.ts';
 import { GuardPolicy, LostLines } from './guard.ts';
@@ -47,6 +47,11 @@ export type MergeRequest = z.infer<typeof MergeRequest>;
  */
 export const Refusal = z.enum(['protected', 'rights', 'quota', 'content', 'hook', 'other']);
 export type Refusal = z.infer<typeof Refusal>;
+
+/** Refusals that may be of one change of several: the rest may be taken without it. */
+const OF_ONE_CHANGE: readonly Refusal[] = ['content', 'hook', 'quota'];
+
+export const mayBeOfOneChange = (because: Refusal): boolean => OF_ONE_CHANGE.includes(because);
 
 /** How many further files are not named, as there are too many. */
 const more = z.number().int().positive().optional();

@@ -3,8 +3,8 @@
  * that carry them down the tree and back.
  */
 import { z } from 'zod';
-import { ApprovalKind } from '../approval-settings.ts';
-import { Chain, CommitSha, TaskId } from '../ids.ts';
+import { ApprovalKind } from './approval-settings.ts';
+import { Chain, CommitSha, TaskId } from '../base/ids.ts';
 import { Budget } from './budget.ts';
 import { AcceptanceCriterion, ScopePath } from './task.ts';
 import { WorkersWord } from './workers.ts';
@@ -97,8 +97,8 @@ export const ApprovalRequest = z.object({
 export type ApprovalRequest = z.infer<typeof ApprovalRequest>;
 
 /** Signal `verdict`, from the root to who asked. */
-export const Verdict = z.object({ id: z.string(), approved: z.boolean(), reason: z.string() });
-export type Verdict = z.infer<typeof Verdict>;
+export const ApprovalVerdict = z.object({ id: z.string(), approved: z.boolean(), reason: z.string() });
+export type ApprovalVerdict = z.infer<typeof ApprovalVerdict>;
 
 /** Signal `control`, from a planner to the subplanners below it. Each may come twice. */
 export const Control = z.discriminatedUnion('kind', [

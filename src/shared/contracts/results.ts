@@ -3,12 +3,11 @@
  * hand, so a result is parsed where it arrives; what is not listed here does not compile.
  */
 import { z } from 'zod';
-import { CommitSha } from '../ids.ts';
+import { CommitSha } from '../base/ids.ts';
 import type {
   CheckActivities,
   CommandActivities,
   DeliverActivities,
-  FinishActivities,
   FreezeActivities,
   LlmActivities,
   MergeActivities,
@@ -34,7 +33,6 @@ import { TaskResult } from './task.ts';
 export type Activities = CheckActivities &
   CommandActivities &
   DeliverActivities &
-  FinishActivities &
   FreezeActivities &
   LlmActivities &
   MergeActivities &
@@ -68,7 +66,6 @@ export const RESULTS: { readonly [Name in keyof Activities]: z.ZodType } = {
   briefReconciler: z.object({ messages }),
   briefReplan: z.object({ message: Message, view }),
   briefWorker: z.object({ messages }),
-  collectAndEnqueue: z.object({ collected: CollectResult, enqueued: z.literal(true).optional() }),
   collectWork: CollectResult,
   composeLine: ComposeResult,
   deliverRun: Delivery,
@@ -78,6 +75,7 @@ export const RESULTS: { readonly [Name in keyof Activities]: z.ZodType } = {
   enqueueMerge: nothing,
   findStuck: z.object({ stuck: z.array(StuckWorkflow) }),
   finishRun: z.object({ tip: CommitSha.nullable(), kept: z.array(z.string()) }),
+  handOff: nothing,
   holdSandbox: HoldResult,
   inspect: z.object({ results: z.array(ToolResult) }),
   keepFreeze: nothing,

@@ -1,11 +1,11 @@
 /** A run: what a person asks for, what it is resolved to, what it reports. */
 import { z } from 'zod';
-import { Chain, CommitSha } from '../ids.ts';
+import { Chain, CommitSha } from '../base/ids.ts';
 import { Budget } from './budget.ts';
 import { PullRequest } from './deliver.ts';
 import { HeldBy } from './held.ts';
-import { RunSettings, RunSettingsInput } from '../settings.ts';
-import { SPEC_LIMITS } from '../spec-files.ts';
+import { RunSettings, RunSettingsInput } from './run-settings.ts';
+import { SPEC_LIMITS } from '../base/spec-files.ts';
 import { Green } from './green.ts';
 
 const SpecFile = z.strictObject({

@@ -1,6 +1,6 @@
 /** Leases of sandboxes and the work that comes out of them. */
 import { z } from 'zod';
-import { Chain, CommitSha } from '../ids.ts';
+import { Chain, CommitSha } from '../base/ids.ts';
 import { Checkpoint, SandboxRef } from './agent.ts';
 import { RunContext } from './run.ts';
 import { TaskSpec } from './task.ts';

@@ -1,6 +1,6 @@
 /** Sweeps: the checks of the target's tip, and what is to be done about what they show. */
 import { z } from 'zod';
-import { Chain, CommitSha, TaskId } from '../ids.ts';
+import { Chain, CommitSha, TaskId } from '../base/ids.ts';
 import { Budget } from './budget.ts';
 import { CheckError, TestCounts } from './checks.ts';
 import { RunContext } from './run.ts';

@@ -1,6 +1,6 @@
 /** What a planner asks of a task, and what a task gives back. */
 import { z } from 'zod';
-import { Chain, CommitSha, TaskId } from '../ids.ts';
+import { Chain, CommitSha, TaskId } from '../base/ids.ts';
 import { Budget } from './budget.ts';
 import { Conflict } from './conflict.ts';
 import { HeldWork, Release } from './held.ts';

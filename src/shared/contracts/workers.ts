@@ -1,6 +1,6 @@
 /** What planners tell each other of the workers of their run. */
 import { z } from 'zod';
-import { Chain, TaskId } from '../ids.ts';
+import { Chain, TaskId } from '../base/ids.ts';
 
 const Count = z.number().int().min(1);
 const Round = z.number().int().min(0);

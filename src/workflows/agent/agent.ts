@@ -12,21 +12,21 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import { agentFailure } from '../../shared/agent-failure.ts';
+import { agentFailure } from '../../shared/agent/failure.ts';
 import { type AgentHandoff, SandboxRef } from '../../shared/contracts/agent.ts';
 import { AgentInput, AgentMessage, type AgentResult } from '../../shared/contracts/agent-run.ts';
-import { rootMessage } from '../../shared/failures.ts';
+import { rootMessage } from '../../shared/base/failures.ts';
 import { messageSignal, sandboxSignal, saidQuery, transcriptQuery, usedSignal } from '../../shared/messages.ts';
-import { HandoffChecks } from './checks.ts';
-import { ownChain } from './ask.ts';
-import { runExternal } from './command.ts';
+import { HandoffChecks } from './handoff-checks.ts';
+import { ownChain } from './think.ts';
+import { runExternal } from './external-agent.ts';
 import { compacted } from './compaction.ts';
 import { type Conversation, newConversation } from './conversation.ts';
 import { AgentInbox } from './inbox.ts';
 import { type LoopEnd, runAgent } from './loop.ts';
 import { opened } from './opening.ts';
 import { AgentSandbox } from './sandbox.ts';
-import { parseInput, parseSignal } from '../input.ts';
+import { parseInput, parseSignal } from '../support/input.ts';
 
 export async function agent(raw: AgentInput): Promise<AgentResult> {
   const input = parseInput(AgentInput, raw, 'agent');

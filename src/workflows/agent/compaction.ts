@@ -1,10 +1,10 @@
 /** A transcript that has become too long is replaced by the model's own summary, behind the brief. */
 import type { Message } from '../../shared/contracts/agent.ts';
-import { FailureType, failureTypeOf } from '../../shared/failures.ts';
-import { LOOP_TEXT } from '../../shared/loop-text.ts';
-import { shortened } from '../../shared/shorten.ts';
-import { ROLE_TOOLS } from '../../shared/tools.ts';
-import { type Asker, think } from './ask.ts';
+import { FailureType, failureTypeOf } from '../../shared/base/failures.ts';
+import { LOOP_TEXT } from '../../shared/agent/text.ts';
+import { shortened } from '../../shared/agent/shorten.ts';
+import { ROLE_TOOLS } from '../../shared/agent/tools.ts';
+import { type Asker, think } from './think.ts';
 
 /** Calls for a summary, those that were too long or said nothing included. */
 const MAX_TRIES = 6;

@@ -1,6 +1,6 @@
 /** What people say to an agent while it works: each message once, in order, before the next call of the model. */
 import type { AgentMessage } from '../../shared/contracts/agent-run.ts';
-import { LOOP_TEXT } from '../../shared/loop-text.ts';
+import { LOOP_TEXT } from '../../shared/agent/text.ts';
 import type { Inbox } from './loop.ts';
 
 export class AgentInbox implements Inbox {

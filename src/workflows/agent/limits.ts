@@ -1,8 +1,8 @@
 /** How much of its limits and its budget an agent has used, and whether it goes round in circles. Pure. */
 import type { Limits, ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
 import type { Budget, Spent } from '../../shared/contracts/budget.ts';
-import { callEstimate, roomFor, spentOf } from '../../shared/decisions/budget.ts';
-import { LOOP_TEXT } from '../../shared/loop-text.ts';
+import { callEstimate, roomFor, spentOf } from '../../shared/planner/budget.ts';
+import { LOOP_TEXT } from '../../shared/agent/text.ts';
 import { type Conversation, transcriptChars } from './conversation.ts';
 
 /** What limits are counted from. */

@@ -7,9 +7,9 @@
  */
 import type { Limits, ThinkRequest, ThinkResult, ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
-import { ROLE_TOOLS, type ToolName } from '../../shared/tools.ts';
-import { LOOP_TEXT } from '../../shared/loop-text.ts';
-import { type Asker, questionOf, thinkOrCompact } from './ask.ts';
+import { ROLE_TOOLS, type ToolName } from '../../shared/agent/tools.ts';
+import { LOOP_TEXT } from '../../shared/agent/text.ts';
+import { type Asker, questionOf, thinkOrCompact } from './think.ts';
 import { type Conversation, count, needsCompaction } from './conversation.ts';
 import {
   type Baseline,

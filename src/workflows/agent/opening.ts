@@ -3,10 +3,10 @@ import { isCancellation, log } from '@temporalio/workflow';
 import type { Message, ThinkResult } from '../../shared/contracts/agent.ts';
 import type { AgentInput } from '../../shared/contracts/agent-run.ts';
 import type { BriefRequest } from '../../shared/contracts/activities.ts';
-import { failureTypeOf, rootMessage } from '../../shared/failures.ts';
-import { ROLE_TOOLS } from '../../shared/tools.ts';
-import { openingActivities, runActivities } from '../activities.ts';
-import { type Asker, questionOf } from './ask.ts';
+import { failureTypeOf, rootMessage } from '../../shared/base/failures.ts';
+import { ROLE_TOOLS } from '../../shared/agent/tools.ts';
+import { openingActivities, runActivities } from '../support/activity-policies.ts';
+import { type Asker, questionOf } from './think.ts';
 import { inFlight, roomOf } from './limits.ts';
 import type { Inbox } from './loop.ts';
 

@@ -5,10 +5,10 @@
 import { CancellationScope, condition, isCancellation, log } from '@temporalio/workflow';
 import type { Checkpoint, SandboxRef, ThinkRequest, ToolCall } from '../../shared/contracts/agent.ts';
 import type { AgentInput } from '../../shared/contracts/agent-run.ts';
-import { FailureType, failureTypeOf, terminal } from '../../shared/failures.ts';
-import { parseArguments } from '../../shared/tools.ts';
-import { actAndThinkOptions, actOptions, sandboxActivities, turnActivities } from '../activities.ts';
-import { isTimeout } from '../timeouts.ts';
+import { FailureType, failureTypeOf, terminal } from '../../shared/base/failures.ts';
+import { parseArguments } from '../../shared/agent/tools.ts';
+import { actAndThinkOptions, actOptions, sandboxActivities, turnActivities } from '../support/activity-policies.ts';
+import { isTimeout } from '../support/timeouts.ts';
 import type { Acted } from './loop.ts';
 
 /** How long an agent waits for its task to find it another sandbox; slots may be taken for hours. */

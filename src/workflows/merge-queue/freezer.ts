@@ -6,11 +6,11 @@
 import { allHandlersFinished, CancellationScope, condition, isCancellation, log, patched } from '@temporalio/workflow';
 import type { Freeze } from '../../shared/contracts/gate.ts';
 import type { MergeQueueInput } from '../../shared/contracts/merge.ts';
-import { rootMessage } from '../../shared/failures.ts';
-import { MERGE_TEXT } from '../../shared/merge-text.ts';
-import { sameChain } from '../../shared/ids.ts';
-import { freezeActivities } from '../activities.ts';
-import { endedAncestor } from '../orphans.ts';
+import { rootMessage } from '../../shared/base/failures.ts';
+import { MERGE_TEXT } from '../../shared/merge-queue/text.ts';
+import { sameChain } from '../../shared/base/ids.ts';
+import { freezeActivities } from '../support/activity-policies.ts';
+import { endedAncestor } from '../support/orphans.ts';
 import type { MergeQueueState } from './state.ts';
 
 /** Soon at first, then less often: a red branch may take hours to mend. */

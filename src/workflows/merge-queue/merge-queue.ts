@@ -19,8 +19,8 @@ import {
   type MergeQueueSnapshot,
   MergeRequest,
 } from '../../shared/contracts/merge.ts';
-import { rootMessage } from '../../shared/failures.ts';
-import { MERGE_TEXT } from '../../shared/merge-text.ts';
+import { rootMessage } from '../../shared/base/failures.ts';
+import { MERGE_TEXT } from '../../shared/merge-queue/text.ts';
 import {
   enqueueSignal,
   freezeUpdate,
@@ -28,14 +28,14 @@ import {
   mergeQueueSnapshotQuery,
   thawUpdate,
 } from '../../shared/messages.ts';
-import { answerActivities, checkActivities, mergeActivities } from '../activities.ts';
-import { parseInput, parseSignal } from '../input.ts';
+import { answerActivities, checkActivities, mergeActivities } from '../support/activity-policies.ts';
+import { parseInput, parseSignal } from '../support/input.ts';
 import { KeptFreeze, Looks, thawWithoutMender } from './freezer.ts';
-import { GateKeeper } from './gate.ts';
+import { GateKeeper } from './gate-driver.ts';
 import { MergeQueueState } from './state.ts';
 import type { GateEffects } from './verdicts.ts';
-import { queueNames } from '../queues.ts';
-import { refused, refuseUnless } from '../refusals.ts';
+import { queueNames } from '../support/queues.ts';
+import { refused, refuseUnless } from '../support/refusals.ts';
 
 /** How long a queue without work stays open: the next landing of a busy run need not start it again. */
 const IDLE_MS = 3_000;

@@ -10,8 +10,8 @@ import type {
   MergeRequest,
 } from '../../shared/contracts/merge.ts';
 import type { Freeze } from '../../shared/contracts/gate.ts';
-import { type Chain, sameChain } from '../../shared/ids.ts';
-import { boundedOutcome } from '../../shared/merge-size.ts';
+import { type Chain, sameChain } from '../../shared/base/ids.ts';
+import { boundedOutcome } from '../../shared/merge-queue/outcome-size.ts';
 
 /** One push may carry so many: what a batch costs however small it is costs more than merging a hundred. */
 export const MAX_BATCH = 512;

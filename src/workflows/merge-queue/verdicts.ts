@@ -4,9 +4,9 @@ import type { CheckRun, ChecksRequest, ChecksResult } from '../../shared/contrac
 import type { GateTerms } from '../../shared/contracts/gate.ts';
 import type { MergeRequest } from '../../shared/contracts/merge.ts';
 import type { RepositoryRef } from '../../shared/contracts/run.ts';
-import { isBetter } from '../../shared/decisions/gate/better.ts';
-import type { GateState, Verdict } from '../../shared/decisions/gate/gate.ts';
-import { failureReport, MERGE_TEXT } from '../../shared/merge-text.ts';
+import { isBetter } from '../../shared/merge-queue/better.ts';
+import type { GateState, Verdict } from '../../shared/merge-queue/gate.ts';
+import { failureReport, MERGE_TEXT } from '../../shared/merge-queue/text.ts';
 
 /** What a gate does to the world. Given by the workflow; by a model of the world in a simulation. */
 export type GateEffects = Pick<MergeActivities, 'composeLine' | 'landLine'> & {

@@ -2,103 +2,77 @@
  * A run's approvals, at its root: takes what planners and tasks below ask, reminds people, and tells each asker the
  * verdict. Nothing is decided but by people, or by the time that the run's settings name.
  */
-import { getExternalWorkflowHandle, isCancellation, log, setHandler } from '@temporalio/workflow';
-import { Approve, ApprovalRequest, Reject } from '../../shared/contracts/people.ts';
+import { getExternalWorkflowHandle, isCancellation, log } from '@temporalio/workflow';
+import type { ApprovalRequest, ApprovalVerdict } from '../../shared/contracts/people.ts';
 import type { RunContext } from '../../shared/contracts/run.ts';
-import { rootMessage } from '../../shared/failures.ts';
-import { type Chain, sameChain } from '../../shared/ids.ts';
-import { approvalSignal, approveUpdate, rejectUpdate, verdictSignal } from '../../shared/messages.ts';
-import { PLANNER_TEXT, RUN_TEXT } from '../../shared/run-text.ts';
-import { notifyActivities, runActivities } from '../activities.ts';
-import { noticeOf, type Waiting } from './approval-desk.ts';
-import { parseSignal } from '../input.ts';
-import type { Addressed } from './people.ts';
-import type { PlannerState } from './state.ts';
-import { refused, refuseUnless, said } from '../refusals.ts';
-import { openChildren } from './tasks/records.ts';
+import { rootMessage } from '../../shared/base/failures.ts';
+import { type Chain, sameChain } from '../../shared/base/ids.ts';
+import { verdictSignal } from '../../shared/messages.ts';
+import { RUN_TEXT } from '../../shared/planner/text.ts';
+import { notifyActivities, runActivities } from '../support/activity-policies.ts';
+import { noticeOf, type WaitingApproval } from './state/approvals.ts';
+import type { PlannerState } from './state/planner-state.ts';
+import { openChildren } from './state/task-record.ts';
 
-export class Approvals {
-  private readonly chain: Chain;
-  private readonly planner: Addressed;
+type Owner = {
+  readonly chain: Chain;
+  /** Absent until the run is prepared. */
+  readonly state: PlannerState | undefined;
+  /** At once, or when the run is prepared. */
+  hear(change: (state: PlannerState) => void): void;
+};
 
-  constructor(options: { chain: Chain; planner: Addressed }) {
-    this.chain = options.chain;
-    this.planner = options.planner;
-  }
+export class RunApprovals {
+  private readonly owner: Owner;
 
-  listen(): void {
-    setHandler(approvalSignal, async (raw) => {
-      const request = parseSignal(ApprovalRequest, raw, 'approval');
-      if (request !== undefined) await this.ask(request);
-    });
-    setHandler(
-      approveUpdate,
-      async (raw) => {
-        const { name, all } = said(Approve, raw, 'approve');
-        const { desk } = this.prepared();
-        const named = all ? [...desk.waiting] : [desk.named(name)].filter((each) => typeof each !== 'string');
-        for (const waiting of named) await this.decide(waiting, true, '');
-        return PLANNER_TEXT.approved(named.map((each) => each.name));
-      },
-      { validator: (raw) => this.validate(said(Approve, raw, 'approve')) },
-    );
-    setHandler(
-      rejectUpdate,
-      async (raw) => {
-        const { name, reason } = said(Reject, raw, 'reject');
-        const waiting = this.prepared().desk.named(name);
-        if (typeof waiting === 'string') throw refused(waiting);
-        await this.decide(waiting, false, reason);
-        return PLANNER_TEXT.rejected(waiting.name);
-      },
-      { validator: (raw) => this.validate({ ...said(Reject, raw, 'reject'), all: false }) },
-    );
+  constructor(owner: Owner) {
+    this.owner = owner;
   }
 
   /** Also by the run itself. Who was given a verdict already is told it again. */
   async ask(request: ApprovalRequest): Promise<void> {
-    let known: ReturnType<PlannerState['desk']['ask']>;
-    this.planner.hear((state) => (known = state.desk.ask(request, Date.now())));
+    let known: ApprovalVerdict | undefined;
+    this.owner.hear((state) => (known = state.approvals.ask(request, Date.now())));
     if (known !== undefined) await this.tell(request.sender, known);
   }
 
-  /** Rejects what has waited too long and reminds people of the rest; reminding goes on in the background. */
-  async tend(state: PlannerState, context: RunContext): Promise<void> {
-    if (state.desk.waiting.length === 0) return;
-    const { approval } = context.settings;
-    const plans = state.heldPlans();
-    const below = openChildren(state.tasks).map(({ workflowId }) => workflowId);
-    state.desk.forget((each) =>
-      this.isOwn(each) ? !plans.has(planOf(each)) : !below.some((id) => isAtOrBelow(each.sender.workflowId, id)),
-    );
-    for (const waiting of state.desk.expired(approval, Date.now())) {
-      await this.decide(waiting, false, RUN_TEXT.notApprovedInTime(approval.rejectAfterMinutes ?? 0));
-    }
-    const due = state.desk.remind(approval, Date.now());
-    if (due.length > 0) void this.remind(state, context, due);
-  }
-
-  /** When there is something to tend, in ms since the epoch. */
-  nextAt(state: PlannerState, context: RunContext): number {
-    return state.desk.nextAt(context.settings.approval);
-  }
-
-  /** At a cancellation: what waits is not landed, and nothing of it begins. */
-  async rejectAll(reason: string): Promise<void> {
-    for (const waiting of [...(this.planner.state?.desk.waiting ?? [])]) await this.decide(waiting, false, reason);
-  }
-
-  private async decide(waiting: Waiting, approved: boolean, reason: string): Promise<void> {
+  async decide(waiting: WaitingApproval, approved: boolean, reason: string): Promise<void> {
     let verdict = { id: waiting.id, approved, reason };
-    this.planner.hear((state) => {
-      verdict = state.desk.decide(waiting, approved, reason);
-      if (this.isOwn(waiting)) state.planDecided(planOf(waiting), verdict);
+    this.owner.hear((state) => {
+      verdict = state.approvals.decide(waiting, approved, reason);
+      if (this.isOwn(waiting)) state.commands.planDecided(planOf(waiting), verdict);
     });
     log.info(approved ? 'approved' : 'rejected', { what: waiting.name, reason });
     if (!this.isOwn(waiting)) await this.tell(waiting.sender, verdict);
   }
 
-  private async tell(sender: Chain, verdict: { id: string; approved: boolean; reason: string }): Promise<void> {
+  /** At a cancellation: what waits is not landed, and nothing of it begins. */
+  async rejectAll(reason: string): Promise<void> {
+    for (const waiting of [...(this.owner.state?.approvals.waiting ?? [])]) await this.decide(waiting, false, reason);
+  }
+
+  /** Rejects what has waited too long and reminds people of the rest; reminding goes on in the background. */
+  async tend(state: PlannerState, context: RunContext): Promise<void> {
+    if (state.approvals.waiting.length === 0) return;
+    const { approval } = context.settings;
+    const plans = state.commands.unapprovedPlans();
+    const below = openChildren(state.tasks).map(({ workflowId }) => workflowId);
+    state.approvals.forget((each) =>
+      this.isOwn(each) ? !plans.has(planOf(each)) : !below.some((id) => isAtOrBelow(each.sender.workflowId, id)),
+    );
+    for (const waiting of state.approvals.expired(approval, Date.now())) {
+      await this.decide(waiting, false, RUN_TEXT.notApprovedInTime(approval.rejectAfterMinutes ?? 0));
+    }
+    const due = state.approvals.remind(approval, Date.now());
+    if (due.length > 0) void this.remind(state, context, due);
+  }
+
+  /** When there is something to tend, in ms since the epoch. */
+  nextAt(state: PlannerState, context: RunContext): number {
+    return state.approvals.nextAt(context.settings.approval);
+  }
+
+  private async tell(sender: Chain, verdict: ApprovalVerdict): Promise<void> {
     try {
       await getExternalWorkflowHandle(sender.workflowId).signal(verdictSignal, verdict);
     } catch (error) {
@@ -107,10 +81,10 @@ export class Approvals {
     }
   }
 
-  private async remind(state: PlannerState, context: RunContext, due: readonly Waiting[]): Promise<void> {
+  private async remind(state: PlannerState, context: RunContext, due: readonly WaitingApproval[]): Promise<void> {
     try {
       await this.forgetGone(state, due);
-      const waiting = due.filter(({ id }) => state.desk.waiting.some((each) => each.id === id));
+      const waiting = due.filter(({ id }) => state.approvals.waiting.some((each) => each.id === id));
       if (waiting.length === 0) return;
       await notifyActivities.notify({
         run: context.root.workflowId,
@@ -124,32 +98,16 @@ export class Approvals {
   }
 
   /** Whoever has ended without a word waits for nothing any more. */
-  private async forgetGone(state: PlannerState, due: readonly Waiting[]): Promise<void> {
+  private async forgetGone(state: PlannerState, due: readonly WaitingApproval[]): Promise<void> {
     const others = due.filter((each) => each.reminders > 1 && !this.isOwn(each)).slice(0, 50);
     if (others.length === 0) return;
     const standings = await runActivities.describeChains({ chains: others.map(({ sender }) => sender) });
     const gone = others.filter((_, i) => standings[i] !== undefined && standings[i].kind !== 'running');
-    state.desk.forget((each) => gone.some(({ id }) => id === each.id));
+    state.approvals.forget((each) => gone.some(({ id }) => id === each.id));
   }
 
-  private validate({ name, all }: { name?: string | undefined; all: boolean }): void {
-    const { desk } = this.prepared();
-    if (all) refuseUnless(desk.waiting.length > 0, PLANNER_TEXT.nothingWaits);
-    else {
-      const named = desk.named(name);
-      if (typeof named === 'string') throw refused(named);
-    }
-  }
-
-  private prepared(): PlannerState {
-    const { state, isEnding } = this.planner;
-    if (state === undefined) throw refused(PLANNER_TEXT.notPrepared);
-    refuseUnless(!isEnding, PLANNER_TEXT.ending);
-    return state;
-  }
-
-  private isOwn({ sender }: Waiting): boolean {
-    return sameChain(sender, this.chain);
+  private isOwn({ sender }: WaitingApproval): boolean {
+    return sameChain(sender, this.owner.chain);
   }
 }
 
@@ -157,4 +115,4 @@ const isAtOrBelow = (workflowId: string, above: string): boolean =>
   workflowId === above || workflowId.startsWith(`${above}/`);
 
 /** The plan that a planner's request is about. */
-const planOf = ({ id }: Waiting): string => id.slice(id.lastIndexOf('/') + 1);
+export const planOf = ({ id }: Pick<ApprovalRequest, 'id'>): string => id.slice(id.lastIndexOf('/') + 1);

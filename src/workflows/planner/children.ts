@@ -13,17 +13,17 @@ import {
 } from '@temporalio/workflow';
 import type { ChainStatus } from '../../shared/contracts/activities.ts';
 import type { Control } from '../../shared/contracts/people.ts';
-import { isDivided } from '../../shared/decisions/division.ts';
-import { isAtOrBelow } from '../../shared/decisions/stuck.ts';
-import { rootMessage } from '../../shared/failures.ts';
-import { type Chain, taskWorkflowId } from '../../shared/ids.ts';
+import { isDivided } from '../../shared/planner/division.ts';
+import { isAtOrBelow } from '../../shared/planner/stuck.ts';
+import { RUN_TEXT } from '../../shared/planner/text.ts';
+import { rootMessage } from '../../shared/base/failures.ts';
+import { type Chain, taskWorkflowId } from '../../shared/base/ids.ts';
 import { controlSignal, messageSignal, WORKFLOW } from '../../shared/messages.ts';
-import { RUN_TEXT } from '../../shared/run-text.ts';
-import { runActivities, watchActivities } from '../activities.ts';
-import type { Place } from './place.ts';
-import type { PlannerState } from './state.ts';
+import { runActivities, watchActivities } from '../support/activity-policies.ts';
+import type { Position } from './position.ts';
+import type { PlannerState } from './state/planner-state.ts';
 import type { task } from '../task/task.ts';
-import { silentTasks, type TaskRecord } from './tasks/records.ts';
+import { silentTasks, type TaskRecord } from './state/task-record.ts';
 
 /** Ended children may answer with a handoff each: few enough for one activity's result. */
 const ASKED_AT_ONCE = 20;
@@ -32,38 +32,42 @@ const LEVEL_MS = 15_000;
 
 export class Children {
   private readonly chain: Chain;
-  private readonly place: Place;
+  private readonly position: Position;
   private readonly endsStuck: boolean;
   /** A child ended without a word; not called once this run has ended. */
   private readonly onFailed: (taskId: string, child: Chain, reason: string) => void;
   private messages = 0;
 
-  constructor(options: { chain: Chain; place: Place; endsStuck: boolean; onFailed: Children['onFailed'] }) {
+  constructor(options: { chain: Chain; position: Position; endsStuck: boolean; onFailed: Children['onFailed'] }) {
     this.chain = options.chain;
-    this.place = options.place;
+    this.position = options.position;
     this.endsStuck = options.endsStuck;
     this.onFailed = options.onFailed;
   }
 
   /** Starts an attempt of a task; the state is told whether that worked. Throws nothing but cancellations. */
   async start(state: PlannerState, record: TaskRecord): Promise<void> {
-    const { spec, attempt, previous, heldWork, released } = record;
-    const budget = state.shareOf(record);
-    const { context, above, spec: source } = this.place;
-    const release = heldWork === undefined || released === undefined ? undefined : { ...heldWork, reason: released };
+    const { spec, attempt, outcome } = record;
+    const { number, previous } = attempt;
+    const budget = state.dispatch.shareOf(record);
+    const { context, above, spec: source } = this.position;
+    const release =
+      outcome.heldWork === undefined || attempt.release === undefined
+        ? undefined
+        : { ...outcome.heldWork, reason: attempt.release };
     const divided =
       release === undefined && record.direct !== true && isDivided(spec, above.length, context.settings.division);
     try {
       const child = await startChild<typeof task>(divided ? WORKFLOW.subplanner : WORKFLOW.task, {
-        workflowId: taskWorkflowId(this.chain.workflowId, spec.id, attempt),
+        workflowId: taskWorkflowId(this.chain.workflowId, spec.id, number),
         args: [
           {
-            run: { ...context, settings: { ...context.settings, ...state.tuned } },
+            run: { ...context, settings: { ...context.settings, ...state.limits.tuned } },
             task: spec,
-            attempt,
+            attempt: number,
             parent: this.chain,
             ancestors: [...above, this.chain],
-            guidance: [...state.guidance],
+            guidance: [...state.plan.guidance],
             ...(previous === undefined ? {} : { previous }),
             ...(budget === undefined ? {} : { budget }),
             ...(record.fix === true ? { fix: true } : {}),
@@ -73,25 +77,25 @@ export class Children {
         ],
         parentClosePolicy: ParentClosePolicy.ABANDON,
         priority: { priorityKey: Math.ceil(spec.priority / 2) },
-        staticSummary: `${spec.id} (attempt ${attempt})`,
+        staticSummary: `${spec.id} (attempt ${number})`,
       });
       const chain = { workflowId: child.workflowId, firstRunId: child.firstExecutionRunId };
-      state.started(spec.id, chain, divided);
+      state.events.started(spec.id, chain, divided);
       // What fails without a word is known at once while this run lasts; after a continue-as-new it is asked after.
       void child.result().then(
         () => undefined,
         (error: unknown) => {
-          state.wound(chain);
+          state.cancelled.ended(chain);
           this.onFailed(spec.id, chain, rootMessage(error));
         },
       );
     } catch (error) {
       if (isCancellation(error)) throw error;
-      log.warn('a task could not be started', { task: spec.id, attempt, reason: rootMessage(error) });
-      state.notStarted(spec.id, rootMessage(error));
+      log.warn('a task could not be started', { task: spec.id, attempt: number, reason: rootMessage(error) });
+      state.events.notStarted(spec.id, rootMessage(error));
       return;
     }
-    if (record.givenUp !== undefined) await quietly(this.giveUp(record));
+    if (record.attempt.givenUp !== undefined) await quietly(this.giveUp(record.attempt));
   }
 
   /** Asks the server after tasks that said nothing for so long, and after cancelled ones. Returns whether it did. */
@@ -103,36 +107,36 @@ export class Children {
         const standings = await runActivities.describeChains({ chains: asked.map(({ child }) => child) });
         for (const [i, { id, child }] of asked.entries()) {
           const standing = standings[i];
-          if (standing !== undefined) state.found(id, child, standing, Date.now());
+          if (standing !== undefined) state.events.found(id, child, standing, Date.now());
         }
       } catch (error) {
         if (isCancellation(error)) throw error;
         log.warn('tasks that are silent could not be asked after', { reason: rootMessage(error) });
       }
     }
-    const winding = [...state.winding];
-    if (winding.length > 0) {
-      const still = await this.stillRunning(winding);
-      for (const chain of winding) if (!still.includes(chain)) state.wound(chain);
-      if (this.endsStuck && still.length > 0) {
-        await this.endStuck(still);
-        const overdue = state.overdueWinding(Date.now());
+    const cancelled = [...state.cancelled.chains];
+    if (cancelled.length > 0) {
+      const running = await this.stillRunning(cancelled);
+      for (const chain of cancelled) if (!running.includes(chain)) state.cancelled.ended(chain);
+      if (this.endsStuck && running.length > 0) {
+        await this.endStuck(running);
+        const overdue = state.cancelled.overdue(Date.now());
         if (overdue.length > 0) await this.terminate(overdue);
       }
     }
-    return silent.length + winding.length > 0;
+    return silent.length + cancelled.length > 0;
   }
 
   /** Cancels these and waits until they have ended, for two minutes at most; then they are terminated. */
   async end(children: Chain[]): Promise<void> {
     let open = children;
-    for (let looks = 0; open.length > 0 && looks < 60; looks++) {
-      if (looks % 10 === 0) await Promise.all(open.map((child) => this.cancel(child)));
+    for (let checks = 0; open.length > 0 && checks < 60; checks++) {
+      if (checks % 10 === 0) await Promise.all(open.map((child) => this.cancel(child)));
       await sleep(2_000);
       open = await this.stillRunning(open);
       if (!this.endsStuck || open.length === 0) continue;
-      if (looks % 5 === 4) await this.endStuck(open);
-      if (looks === 30) await this.terminate(open);
+      if (checks % 5 === 4) await this.endStuck(open);
+      if (checks === 30) await this.terminate(open);
     }
     if (open.length > 0) log.warn('tasks did not end in time', { tasks: open.map(({ workflowId }) => workflowId) });
   }
@@ -184,11 +188,11 @@ export class Children {
   }
 
   /** A task that was given up: its agent, or all below it, has to hand off what there is. */
-  async giveUp({ child, givenUp, divided }: Pick<TaskRecord, 'child' | 'givenUp' | 'divided'>): Promise<void> {
+  async giveUp({ child, givenUp, lent }: TaskRecord['attempt']): Promise<void> {
     if (child === undefined || givenUp === undefined) return;
     const { reason, until } = givenUp;
     // Those below end first, so that there is something to hand up.
-    if (divided === true) await this.control(child, { kind: 'cancel', reason, until: until - LEVEL_MS });
+    if (lent !== undefined) await this.control(child, { kind: 'cancel', reason, until: until - LEVEL_MS });
     else await this.message(child, { text: '', handOff: true });
   }
 
@@ -197,10 +201,10 @@ export class Children {
     await getExternalWorkflowHandle(child.workflowId).signal(controlSignal, control);
   }
 
-  private async message(child: Chain, said: { text: string; handOff?: boolean }): Promise<void> {
+  private async message(child: Chain, message: { text: string; handOff?: boolean }): Promise<void> {
     this.messages += 1;
     const id = `${workflowInfo().runId}/message-${this.messages}`;
-    await getExternalWorkflowHandle(child.workflowId).signal(messageSignal, { id, ...said });
+    await getExternalWorkflowHandle(child.workflowId).signal(messageSignal, { id, ...message });
   }
 
   private async stillRunning(chains: Chain[]): Promise<Chain[]> {

@@ -2,16 +2,16 @@
 import type { Green } from '../../shared/contracts/green.ts';
 import type { PreparedRun, RunContext, RunReport, TaskReport } from '../../shared/contracts/run.ts';
 import type { Phase, RunSnapshot } from '../../shared/contracts/snapshot.ts';
-import { undone } from '../../shared/decisions/successors.ts';
-import { RUN_TEXT } from '../../shared/run-text.ts';
-import type { PlannerState } from './state.ts';
-import { noticeOf } from './approval-desk.ts';
-import { countTasks, landedWork, reportTasks } from './tasks/records.ts';
+import { undone } from '../../shared/planner/successors.ts';
+import { RUN_TEXT } from '../../shared/planner/text.ts';
+import type { PlannerState } from './state/planner-state.ts';
+import { noticeOf } from './state/approvals.ts';
+import { countTasks, landedWork, reportTasks } from './state/task-record.ts';
 
 /** As many as a person can look through. */
 const MAX_APPROVALS = 100;
 
-export function snapshotOf(run: {
+export function snapshotOfRun(run: {
   run: string;
   phase: Phase;
   planning: boolean;
@@ -30,7 +30,7 @@ export function snapshotOf(run: {
   return {
     run: run.run,
     phase: run.phase,
-    ...(state?.paused === undefined ? {} : { paused: state.paused }),
+    ...(state?.status.paused === undefined ? {} : { paused: state.status.paused }),
     repo: context?.repo.location ?? run.repo,
     target: context?.target ?? '',
     waitingFor: waitingFor(run),
@@ -45,32 +45,33 @@ export function snapshotOf(run: {
     },
     landed,
     queued,
-    replans: Math.max(0, (state?.totals().planned ?? 0) - 1),
-    inputTokens: state?.metrics.inputTokens ?? 0,
-    outputTokens: state?.metrics.outputTokens ?? 0,
-    costUsd: state?.metrics.costUsd ?? 0,
+    replans: Math.max(0, (state?.plan.rounds ?? 0) - 1),
+    inputTokens: state?.budget.metrics.inputTokens ?? 0,
+    outputTokens: state?.budget.metrics.outputTokens ?? 0,
+    costUsd: state?.budget.metrics.costUsd ?? 0,
     startedAt: run.startedAt,
-    scratchpad: state?.scratchpad ?? { goals: '', state: '', reasoning: '', intelligence: '' },
+    scratchpad: state?.plan.scratchpad ?? { goals: '', state: '', reasoning: '', intelligence: '' },
     notes: run.notes,
     unsafe: run.unsafe,
-    ...(state?.budgetSeen === undefined ? {} : { budget: state.budgetSeen }),
+    ...(state?.budget.limitedTo === undefined ? {} : { budget: state.budget.limitedTo }),
     ...approvalsOf(state),
-    ...(state === undefined || state.seenStuck.length === 0 ? {} : { stuck: [...state.seenStuck] }),
+    ...(state === undefined || state.stuck.seen.length === 0 ? {} : { stuck: [...state.stuck.seen] }),
   };
 }
 
 function approvalsOf(state: PlannerState | undefined): Pick<RunSnapshot, 'approvals'> {
-  const waiting = state?.desk.waiting ?? [];
+  const waiting = state?.approvals.waiting ?? [];
   return waiting.length === 0 ? {} : { approvals: waiting.slice(0, MAX_APPROVALS).map(noticeOf) };
 }
 
-function waitingFor({ state, phase, planning }: Parameters<typeof snapshotOf>[0]): string {
+function waitingFor({ state, phase, planning }: Parameters<typeof snapshotOfRun>[0]): string {
   if (phase === 'done') return 'nothing: the run has ended';
   if (state === undefined) return 'the repository: it is being fetched and checked';
-  if (state.paused !== undefined) return `a person: paused because ${state.paused.reason}`;
+  const { paused } = state.status;
+  if (paused !== undefined) return `a person: paused because ${paused.reason}`;
   const { active, queued, pending } = state.planningInput();
-  const asked = state.desk.waiting.length;
-  const stuck = state.seenStuck.length;
+  const asked = state.approvals.waiting.length;
+  const stuck = state.stuck.seen.length;
   const parts = [
     asked > 0 ? `a person: ${asked} approval${asked === 1 ? '' : 's'}` : '',
     planning ? 'the plan' : '',
@@ -96,27 +97,28 @@ export function reportOf(run: {
   const { context, notes, unsafe } = prepared;
   const tasks = reportTasks(state.tasks);
   const landed = landedWork(state.tasks);
-  const { retries, conflicts, peak, planned } = state.totals();
+  const { retries, conflicts, peak } = state.table.totals;
+  const { refused, closing } = state.status;
   // A fix that did not land is moot where the branch passes all the same.
   const moot = new Set(
     run.green?.verdict === 'green' ? state.tasks.flatMap(({ fix, spec }) => (fix === true ? [spec.id] : [])) : [],
   );
   const open = undone(tasks).filter(({ id }) => !moot.has(id));
   const reason =
-    state.refused !== undefined
-      ? RUN_TEXT.refused(context.target, state.refused)
-      : state.closing !== undefined
-        ? `${state.closing.reason}; not done: ${open.map(({ id }) => id).join(', ') || 'what was not planned'}`
+    refused !== undefined
+      ? RUN_TEXT.refused(context.target, refused)
+      : closing !== undefined
+        ? `${closing.reason}; not done: ${open.map(({ id }) => id).join(', ') || 'what was not planned'}`
         : open.length > 0
           ? `not landed: ${open.map(({ id }) => id).join(', ')}`
           : run.notGreen;
   return {
     run: context.root.workflowId,
     status:
-      state.refused !== undefined
+      refused !== undefined
         ? 'failed'
-        : open.length > 0 || state.closing !== undefined || run.notGreen !== undefined
-          ? state.closing?.by === 'cancel'
+        : open.length > 0 || closing !== undefined || run.notGreen !== undefined
+          ? closing?.by === 'cancel'
             ? 'cancelled'
             : 'incomplete'
           : 'complete',
@@ -128,20 +130,20 @@ export function reportOf(run: {
     ...(run.green === undefined ? {} : { green: run.green }),
     tasks,
     landed,
-    replans: Math.max(0, planned - 1),
+    replans: Math.max(0, state.plan.rounds - 1),
     retries,
     conflicts,
     peakParallel: peak,
-    inputTokens: state.metrics.inputTokens,
-    cachedInputTokens: state.metrics.cachedInputTokens,
-    outputTokens: state.metrics.outputTokens,
-    costUsd: state.metrics.costUsd,
+    inputTokens: state.budget.metrics.inputTokens,
+    cachedInputTokens: state.budget.metrics.cachedInputTokens,
+    outputTokens: state.budget.metrics.outputTokens,
+    costUsd: state.budget.metrics.costUsd,
     startedAt: run.startedAt,
     endedAt: run.endedAt,
-    notes: [...notes, ...state.seenStuck.map(RUN_TEXT.stuckStill)],
+    notes: [...notes, ...state.stuck.seen.map(RUN_TEXT.stuckStill)],
     unsafe,
     undone: notDone(open, state, run.notGreen),
-    ...(state.budgetSeen === undefined ? {} : { budget: state.budgetSeen }),
+    ...(state.budget.limitedTo === undefined ? {} : { budget: state.budget.limitedTo }),
   };
 }
 
@@ -150,8 +152,8 @@ const MAX_UNDONE = 200;
 const WHY_CHARS = 500;
 
 function notDone(open: readonly TaskReport[], state: PlannerState, notGreen: string | undefined): RunReport['undone'] {
-  const { refused, closing } = state;
-  const planned = state.totals().done ? [] : [{ what: RUN_TEXT.notPlanned, why: closing?.reason ?? refused ?? '' }];
+  const { refused, closing } = state.status;
+  const planned = state.plan.isDone ? [] : [{ what: RUN_TEXT.notPlanned, why: closing?.reason ?? refused ?? '' }];
   return [
     ...open.slice(0, MAX_UNDONE).map(({ id, description, status, branch, reason }) => ({
       what: `${id}: ${description.split('\n', 1)[0] ?? ''}`.slice(0, WHY_CHARS),

@@ -18,16 +18,16 @@ import {
   MAX_STALE,
   nextInterval,
   withFiled,
-} from '../../shared/decisions/sweep.ts';
-import { fewerTests, testsOf } from '../../shared/decisions/sweep-tests.ts';
-import { rootMessage } from '../../shared/failures.ts';
+} from '../../shared/reconciler/judge.ts';
+import { fewerTests, testsOf } from '../../shared/reconciler/sweep-tests.ts';
+import { rootMessage } from '../../shared/base/failures.ts';
 import { sweptSignal, transcriptQuery } from '../../shared/messages.ts';
-import { SWEEP_TEXT } from '../../shared/sweep-text.ts';
-import { checkActivities, enqueueActivities, sweepActivities } from '../activities.ts';
-import { ownChain } from '../agent/ask.ts';
-import { parseInput } from '../input.ts';
-import { queueNames } from '../queues.ts';
-import { FixSearch } from './fixes.ts';
+import { SWEEP_TEXT } from '../../shared/reconciler/text.ts';
+import { checkActivities, enqueueActivities, sweepActivities } from '../support/activity-policies.ts';
+import { ownChain } from '../agent/think.ts';
+import { parseInput } from '../support/input.ts';
+import { queueNames } from '../support/queues.ts';
+import { FixSearch } from './fix-search.ts';
 
 /** Of a result, which goes into a signal and a planner's state. */
 const ERRORS_TOLD = 20;

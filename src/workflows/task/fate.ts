@@ -2,8 +2,9 @@
 import type { HeldWork } from '../../shared/contracts/held.ts';
 import type { MergeOutcome } from '../../shared/contracts/merge.ts';
 import type { BranchOutcome } from '../../shared/contracts/task.ts';
-import { boundedPaths } from '../../shared/handoff-size.ts';
-import { RUN_TEXT } from '../../shared/run-text.ts';
+import { boundedPaths } from '../../shared/task/handoff-size.ts';
+import { RUN_TEXT } from '../../shared/planner/text.ts';
+import { TASK_TEXT } from '../../shared/task/text.ts';
 
 export const MAX_FILES_CHARS = 10_000;
 const MAX_CONFLICTS_TOLD = 10;
@@ -59,7 +60,7 @@ export function fateOf(outcome: MergeOutcome, held: HeldWork, ref: string): Bran
 /** @param held of a resolution that makes tests or checks weaker, as `evidence` says. */
 export const heldAsWeaker = (evidence: readonly string[], held: HeldWork): BranchOutcome => ({
   kind: 'ejected',
-  reason: RUN_TEXT.resolutionHeld(evidence),
+  reason: TASK_TEXT.resolutionHeld(evidence),
   ref: held.ref,
   refused: false,
   held,
@@ -69,7 +70,7 @@ export const heldAsWeaker = (evidence: readonly string[], held: HeldWork): Branc
 export function landedWeaker(fate: BranchOutcome, evidence: readonly string[]): BranchOutcome {
   if (fate.kind !== 'landed' || evidence.length === 0) return fate;
   const { warning } = fate;
-  const weaker = RUN_TEXT.resolvedWeaker(evidence);
+  const weaker = TASK_TEXT.resolvedWeaker(evidence);
   return { ...fate, warning: warning === undefined ? weaker : `${warning}; ${weaker}` };
 }
 

@@ -2,13 +2,13 @@
 import { log } from '@temporalio/workflow';
 import type { MergeAnswer, MergeOutcome } from '../../shared/contracts/merge.ts';
 import type { RunContext } from '../../shared/contracts/run.ts';
-import type { EnqueueRequest } from '../../shared/contracts/activities.ts';
+import type { HandOffRequest } from '../../shared/contracts/activities.ts';
 import type { TaskSpec } from '../../shared/contracts/task.ts';
-import { askToLand, requestId, type WorkToLand } from '../../shared/decisions/ask-to-land.ts';
-import { FailureType, terminal } from '../../shared/failures.ts';
-import type { Chain } from '../../shared/ids.ts';
-import { enqueueActivities } from '../activities.ts';
-import { waitUnlessOrphaned } from '../orphans.ts';
+import { askToLand, requestId, type WorkToLand } from '../../shared/task/merge-request.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+import type { Chain } from '../../shared/base/ids.ts';
+import { enqueueActivities } from '../support/activity-policies.ts';
+import { waitUnlessOrphaned } from '../support/orphans.ts';
 import type { LandedOutcome } from './fate.ts';
 
 /** How many looks after its run until a waiting task asks again. */
@@ -42,24 +42,21 @@ export class Landing {
 
   /**
    * Resolves with the queue's answer. Throws Orphaned when the run has ended meanwhile.
-   * @param handoff told before it is enqueued. @param enqueued it has been told and asked for already.
+   * @param handOff goes out with the request, before it.
    */
-  async land(
-    work: WorkToLand,
-    { handoff, enqueued }: Pick<EnqueueRequest, 'handoff'> & { enqueued?: boolean } = {},
-  ): Promise<MergeOutcome> {
+  async land(work: WorkToLand, handOff?: Omit<HandOffRequest, 'merge'>): Promise<MergeOutcome> {
     const { run, task, fix, chain, ancestors } = this.options;
     const id = requestId(chain, work.attempt);
-    const asked = askToLand({ run, task, fix, chain }, work);
-    const enqueue = () => enqueueActivities.enqueueMerge({ ...asked, ...(handoff === undefined ? {} : { handoff }) });
-    if (enqueued !== true) await enqueue();
+    const merge = askToLand({ run, task, fix, chain }, work);
+    if (handOff === undefined) await enqueueActivities.enqueueMerge(merge);
+    else await enqueueActivities.handOff({ ...handOff, merge });
     const lost = await waitUnlessOrphaned(
       ancestors,
       () => this.answers.has(id),
       async (looks) => {
         if (looks % ASK_AGAIN_AFTER_LOOKS !== 0 || this.answers.has(id)) return;
         log.info('no answer of the merge queue yet; asking again', { id });
-        await enqueue();
+        await enqueueActivities.enqueueMerge(merge);
       },
     );
     if (lost !== undefined) {

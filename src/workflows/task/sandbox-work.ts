@@ -7,22 +7,22 @@ import {
   patched,
   startChild,
 } from '@temporalio/workflow';
-import { agentFailure, cancelledAfter, usedBefore } from '../../shared/agent-failure.ts';
+import { agentFailure, cancelledAfter, usedBefore } from '../../shared/agent/failure.ts';
 import type { Checkpoint } from '../../shared/contracts/agent.ts';
 import type { AgentBrief, AgentMessage, AgentResult, UsedMessage } from '../../shared/contracts/agent-run.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
 import type { CollectResult, LeasedMessage, SandboxStart } from '../../shared/contracts/sandbox.ts';
 import { NO_METRICS, type TaskInput, type Used } from '../../shared/contracts/task.ts';
-import { FailureType, failureTypeOf, rootMessage } from '../../shared/failures.ts';
-import type { Chain } from '../../shared/ids.ts';
+import { FailureType, failureTypeOf, rootMessage } from '../../shared/base/failures.ts';
+import type { Chain } from '../../shared/base/ids.ts';
 import { messageSignal, sandboxSignal } from '../../shared/messages.ts';
 import type { agent } from '../agent/agent.ts';
-import { Collecting } from './collecting.ts';
-import { Lease, leasedOrThrow } from './lease.ts';
+import { collectWork } from './collect.ts';
+import { Lease, leasedOrThrow } from './sandbox-lease.ts';
 
 /** What a sandbox was used for, with what came out of it; also when the agent itself failed for good. */
 export type Work = { collected: CollectResult; base: string } & (
-  | { kind: 'done'; agent: AgentResult; enqueued: boolean }
+  | { kind: 'done'; agent: AgentResult }
   | { kind: 'failed'; error: unknown }
 );
 
@@ -37,8 +37,6 @@ export type WorkPlan = {
   ref: string;
   /** Whether what an agent leaves that failed for good is worth keeping. */
   keepsFailed: boolean;
-  /** Whether work that is to land is queued as soon as it is collected. */
-  queues: boolean;
   /** The commit's first line, and its text behind it, from the agent's summary. */
   subject: string;
   body: (summary: string) => string;
@@ -53,7 +51,6 @@ const MAX_REASON_CHARS = 2_000;
 export class SandboxWork {
   private readonly input: TaskInput;
   private readonly chain: Chain;
-  private readonly collecting: Collecting;
   private lease: Lease | undefined;
   private releasing: Promise<void> | undefined;
   private epoch = 0;
@@ -65,12 +62,6 @@ export class SandboxWork {
   constructor(input: TaskInput, chain: Chain) {
     this.input = input;
     this.chain = chain;
-    this.collecting = new Collecting(input, chain);
-  }
-
-  /** The work may have been queued, and the planner told so, though nothing was heard of that. */
-  get mayHaveQueued(): boolean {
-    return this.collecting.mayHaveQueued;
   }
 
   /** The signal `leased`. */
@@ -123,12 +114,8 @@ export class SandboxWork {
       }
       const { checkpoint, handoff, metrics } = agent;
       this.used.set(plan.agentId, { metrics });
-      const { collected, enqueued = false } = await this.collecting.collect(
-        lease,
-        textsOf(plan, handoff.summary, checkpoint),
-        plan.queues && handoff.status === 'complete' ? agent : undefined,
-      );
-      return { kind: 'done', agent, collected, enqueued, base: collected.base ?? leased.base };
+      const collected = await this.collect(lease, textsOf(plan, handoff.summary, checkpoint));
+      return { kind: 'done', agent, collected, base: collected.base ?? leased.base };
     } catch (error) {
       throw this.agentId === undefined ? error : afterUse(error, this.used.get(plan.agentId));
     } finally {
@@ -192,6 +179,10 @@ export class SandboxWork {
     }
   }
 
+  private async collect(lease: Lease, what: ReturnType<typeof textsOf>): Promise<CollectResult> {
+    return await collectWork(lease, { ...this.input, chain: this.chain }, what);
+  }
+
   private async cancelAgent(workflowId: string): Promise<void> {
     try {
       await getExternalWorkflowHandle(workflowId).cancel();
@@ -206,10 +197,9 @@ export class SandboxWork {
     if (!plan.keepsFailed || lease.end !== undefined || isCancellation(error)) return undefined;
     if (failureTypeOf(error) === FailureType.Orphaned || !patched('salvage')) return undefined;
     try {
-      const { collected } = await CancellationScope.withTimeout(SALVAGE_TIMEOUT, () =>
-        this.collecting.collect(lease, textsOf(plan, `Unfinished: ${reasonOf(error)}`)),
+      return await CancellationScope.withTimeout(SALVAGE_TIMEOUT, () =>
+        this.collect(lease, textsOf(plan, `Unfinished: ${reasonOf(error)}`)),
       );
-      return collected;
     } catch (reason) {
       log.warn('the work of a failed agent could not be collected', { task: task.id, reason: rootMessage(reason) });
       return undefined;

@@ -11,25 +11,18 @@ import {
   setCurrentDetails,
   setHandler,
 } from '@temporalio/workflow';
-import { usedBefore } from '../../shared/agent-failure.ts';
+import { usedBefore } from '../../shared/agent/failure.ts';
 import { type AgentBrief, AgentMessage, UsedMessage } from '../../shared/contracts/agent-run.ts';
-import { Verdict } from '../../shared/contracts/people.ts';
+import { ApprovalVerdict } from '../../shared/contracts/people.ts';
 import { MergeAnswer } from '../../shared/contracts/merge.ts';
 import { LeasedMessage, type SandboxStart } from '../../shared/contracts/sandbox.ts';
+import { type Handoff, NO_METRICS, TaskInput, type TaskResult } from '../../shared/contracts/task.ts';
+import { subjectOf, bodyOf } from '../../shared/task/commit-text.ts';
+import { finishedHandoff, handoffMessage, isToLand, workedOn } from '../../shared/task/handoff.ts';
+import { releasedWork } from '../../shared/task/held-work.ts';
+import { FailureType, failureTypeOf, rootMessage } from '../../shared/base/failures.ts';
+import { agentWorkflowId, taskRef } from '../../shared/base/ids.ts';
 import {
-  type Handoff,
-  type HandoffMessage,
-  NO_METRICS,
-  TaskInput,
-  type TaskResult,
-} from '../../shared/contracts/task.ts';
-import { subjectOf, bodyOf } from '../../shared/commit-text.ts';
-import { finishedHandoff, handoffMessage, isToLand, workedOn } from '../../shared/decisions/handoff.ts';
-import { releasedWork } from '../../shared/decisions/held.ts';
-import { FailureType, failureTypeOf, rootMessage } from '../../shared/failures.ts';
-import { agentWorkflowId, taskRef } from '../../shared/ids.ts';
-import {
-  handoffSignal,
   leasedSignal,
   mergeOutcomeSignal,
   messageSignal,
@@ -37,11 +30,13 @@ import {
   usedSignal,
   verdictSignal,
 } from '../../shared/messages.ts';
-import { RUN_TEXT } from '../../shared/run-text.ts';
-import { ownChain } from '../agent/ask.ts';
-import { parseInput, parseSignal } from '../input.ts';
-import { Branch, type Landed } from './branch.ts';
-import { queueNames } from '../queues.ts';
+import { RUN_TEXT } from '../../shared/planner/text.ts';
+import { ownChain } from '../agent/think.ts';
+import { parseInput, parseSignal } from '../support/input.ts';
+import type { HandOffRequest } from '../../shared/contracts/activities.ts';
+import { handOff } from '../support/hand-off.ts';
+import { Branch, type Landed } from './land-branch.ts';
+import { queueNames } from '../support/queues.ts';
 import { reasonOf, SandboxWork } from './sandbox-work.ts';
 
 export async function task(raw: TaskInput): Promise<TaskResult> {
@@ -64,7 +59,7 @@ class Task {
     this.work = new SandboxWork(input, this.chain);
     this.branch = new Branch({ input, chain: this.chain, ref: this.ref, work: this.work });
     setHandler(verdictSignal, (raw) => {
-      const verdict = parseSignal(Verdict, raw, 'verdict');
+      const verdict = parseSignal(ApprovalVerdict, raw, 'verdict');
       if (verdict !== undefined) this.branch.judged(verdict);
     });
     setHandler(leasedSignal, async (raw) => {
@@ -110,38 +105,31 @@ class Task {
       ...(previous === undefined ? {} : { previous: { summary: previous.summary } }),
     };
     const attempted: Attempted = release === undefined ? await this.attempt(start, brief) : releasedWork(release);
-    const { handoff, base, enqueued = false } = attempted;
+    const { handoff, base } = attempted;
     const queued = isToLand(handoff);
     this.handedOff = { handoff, queued };
-    const waits = !queued || this.asksPeople;
-    if (!queued) await this.work.givenBack();
-    if (waits) await this.tellHandoff(handoff, queued);
     if (!queued || base === undefined) {
-      const none: Landed = { outcome: { kind: 'none' }, used: { metrics: NO_METRICS }, conflicts: 0 };
-      if (!this.work.mayHaveQueued) return { handoff, ...toldOf(none) };
-      const unknown = this.branch.cutOff(RUN_TEXT.mayBeQueued);
-      await this.tellOutcome(unknown);
-      return { handoff, ...toldOf(unknown) };
+      await this.work.givenBack();
+      await this.handOff(handoff, queued);
+      return { handoff, ...outcomeFields({ outcome: { kind: 'none' }, used: { metrics: NO_METRICS }, conflicts: 0 }) };
     }
-    const news = waits ? {} : { handoff: { parent: this.input.parent, message: this.handoffMessage(handoff, queued) } };
-    const landed = await this.branch.land(handoff, { commit: handoff.commit, base }, { ...news, enqueued });
+    // Who approves a merge may take days: the planner knows of the handoff before.
+    const asksPeople = this.input.run.settings.approvals.includes('merge');
+    if (asksPeople) await this.handOff(handoff, queued);
+    const first = asksPeople ? undefined : this.handOffRequest(handoff, queued);
+    const landed = await this.branch.land(handoff, { commit: handoff.commit, base }, first);
     // After its last message nothing of a task is open: a run of the same id may come at once.
     await this.work.givenBack();
     await this.tellOutcome(landed);
-    return { handoff, ...toldOf(landed) };
+    return { handoff, ...outcomeFields(landed) };
   }
 
-  /** Who approves a merge may take days: the planner is told before. */
-  private get asksPeople(): boolean {
-    return this.input.run.settings.approvals.includes('merge');
-  }
-
-  /** What it has not told, and what it may have: the planner takes each message once. */
+  /** What its planner may have heard already is said again: the planner takes each message once. */
   private async tellCancelled(error: unknown): Promise<void> {
     await this.work.givenBack();
     const { handoff, queued } = this.handedOff ?? { handoff: failedHandoff(error, RUN_TEXT.cutOff), queued: false };
-    await this.tellHandoff(handoff, queued);
-    if (queued || this.work.mayHaveQueued) await this.tellOutcome(this.branch.cutOff(RUN_TEXT.cutOffQueued));
+    await this.handOff(handoff, queued);
+    if (queued) await this.tellOutcome(this.branch.cutOff(RUN_TEXT.cutOffQueued));
   }
 
   /** The agent's work as a handoff; what fails on the way becomes a failed handoff, save a cancellation. */
@@ -154,7 +142,6 @@ class Task {
         queue: queueNames().sandbox,
         ref: this.ref,
         keepsFailed: true,
-        queues: !this.asksPeople,
         subject: subjectOf(this.input.task),
         body: bodyOf,
         budget: this.input.budget,
@@ -166,7 +153,7 @@ class Task {
         const { tamper: evidence } = collected;
         log.warn('work is held: it makes tests or checks weaker', { task: this.input.task.id, evidence });
       }
-      return { base, handoff, enqueued: work.kind === 'done' && work.enqueued };
+      return { base, handoff };
     } catch (error) {
       if (isCancellation(error) || failureTypeOf(error) === FailureType.Orphaned) throw error;
       return { handoff: this.failed(error) };
@@ -179,41 +166,33 @@ class Task {
     return failedHandoff(error, `The task could not be worked on: ${reason}`, [reason]);
   }
 
-  private async tellHandoff(handoff: Handoff, queued: boolean): Promise<void> {
-    await this.tell(() => this.parent().signal(handoffSignal, this.handoffMessage(handoff, queued)));
+  private async handOff(handoff: Handoff, queued: boolean): Promise<void> {
+    await handOff(this.handOffRequest(handoff, queued));
   }
 
-  private handoffMessage(handoff: Handoff, queued: boolean): HandoffMessage {
-    const { task, attempt } = this.input;
-    return handoffMessage({ chain: this.chain, task, attempt }, handoff, queued);
+  private handOffRequest(handoff: Handoff, queued: boolean): HandOffRequest {
+    const { task, attempt, parent } = this.input;
+    return { parent, message: handoffMessage({ chain: this.chain, task, attempt }, handoff, queued) };
   }
 
+  /** A parent that has closed cannot hear it; the result of this workflow says the same. */
   private async tellOutcome(landed: Landed): Promise<void> {
-    const { task, attempt } = this.input;
+    const { task, attempt, parent } = this.input;
     const id = `${this.chain.firstRunId}/outcome`;
-    const message = { id, sender: this.chain, taskId: task.id, attempt, ...toldOf(landed) };
-    await this.tell(() => this.parent().signal(taskOutcomeSignal, message));
-  }
-
-  /** A parent that has closed cannot be told; the result of this workflow says the same. */
-  private async tell(send: () => Promise<void>): Promise<void> {
+    const message = { id, sender: this.chain, taskId: task.id, attempt, ...outcomeFields(landed) };
     try {
-      await send();
+      await getExternalWorkflowHandle(parent.workflowId).signal(taskOutcomeSignal, message);
     } catch (error) {
       if (isCancellation(error)) throw error;
-      log.warn('the parent could not be told', { parent: this.input.parent.workflowId, reason: rootMessage(error) });
+      log.warn('the outcome could not be delivered', { parent: parent.workflowId, reason: rootMessage(error) });
     }
-  }
-
-  private parent() {
-    return getExternalWorkflowHandle(this.input.parent.workflowId);
   }
 }
 
-type Attempted = { handoff: Handoff; base?: string; enqueued?: boolean };
+type Attempted = { handoff: Handoff; base?: string };
 
-/** What a planner is told of a branch. */
-const toldOf = ({ outcome, used: { metrics, estimated }, conflicts }: Landed) => ({
+/** What a planner hears of a branch. */
+const outcomeFields = ({ outcome, used: { metrics, estimated }, conflicts }: Landed) => ({
   outcome,
   conflictMetrics: metrics,
   ...(estimated === undefined ? {} : { conflictEstimated: estimated }),

@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createGitHub, type Proposal } from '../../../src/activities/deliver/github.ts';
-import { Config } from '../../../src/shared/config.ts';
+import { Config } from '../../../src/shared/config/worker-config.ts';
 import { GITHUB_SAYS, type GitHubDouble, startGitHubDouble } from '../../support/github-double.ts';
 import { createTestLog } from '../../support/log.ts';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
-import { repositoryKey } from '../../../src/shared/ids.ts';
+import { repositoryKey } from '../../../src/shared/base/ids.ts';
 import { type GitHttpServer, serveGit } from '../../support/git-http.ts';
 import { AUTHOR } from '../../support/merges.ts';
 import { bareRepository, gitIn, type TestRepository, temporaryFolder } from '../../support/repos.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { checkEndpoints } from '../../../src/activities/llm/check.ts';
 import type { Endpoint } from '../../../src/activities/llm/endpoints.ts';
-import { failureTypeOf } from '../../../src/shared/failures.ts';
+import { failureTypeOf } from '../../../src/shared/base/failures.ts';
 import { createTestLog } from '../../support/log.ts';
 import { endpointTo, KEY, useLlmServers } from './support.ts';
 

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { type Environment, modelFor, resolveEndpoints } from '../../../src/activities/llm/endpoints.ts';
-import { EndpointConfig } from '../../../src/shared/config.ts';
-import { failureTypeOf } from '../../../src/shared/failures.ts';
+import { EndpointConfig } from '../../../src/shared/config/worker-config.ts';
+import { failureTypeOf } from '../../../src/shared/base/failures.ts';
 
 const KEY = 'canary-9f3b2c71d0-key';
 const resolve = (env: Environment, configured: object[] = []) =>

@@ -3,7 +3,7 @@ import type { Endpoint } from '../../../src/activities/llm/endpoints.ts';
 import { completeSomewhere, type FailoverRequest } from '../../../src/activities/llm/failover.ts';
 import { createProvider } from '../../../src/activities/llm/providers/create.ts';
 import { Router } from '../../../src/activities/llm/router/router.ts';
-import { failureTypeOf } from '../../../src/shared/failures.ts';
+import { failureTypeOf } from '../../../src/shared/base/failures.ts';
 import type { LlmServer } from '../../support/llm-server.ts';
 import { createTestLog } from '../../support/log.ts';
 import { completionRequest, endpointTo, KEY, ManualClock, useLlmServers } from './support.ts';
@@ -151,14 +151,52 @@ test('an endpoint that answers rubbish six times has refused the call', async ()
   expect(server.requests).toHaveLength(6);
 });
 
-test('a request that is wrong in itself fails at once, in the words of the first that says so', async () => {
+test('a request that one endpoint refuses is asked elsewhere, and fails in the words of all when all refuse it', async () => {
   const [a, b] = [await serve(), await serve()];
-  for (const server of [a, b]) server.always = { kind: 'status', status: 400, message: 'temperature must be below 2' };
+  a.always = { kind: 'status', status: 400, message: 'temperature must be below 2' };
+  const { ask } = setUp([endpointTo(a, 'openai'), endpointTo(b, 'anthropic')]);
+  expect(await ask()).toMatchObject({ endpoint: { name: 'anthropic' }, attempts: 2 });
+  b.always = { kind: 'status', status: 422, message: 'temperature must not be above 2' };
+  const error = await errorOf(ask({ conversation: 'another' }));
+  expect(failureTypeOf(error)).toBe('RequestRefused');
+  expect(String(error)).toMatch(/openai \(model-a\): 400 temperature must be below 2/);
+  expect(String(error)).toMatch(/anthropic \(model-a\): 422 temperature must not be above 2/);
+  expect([a.requests.length, b.requests.length]).toEqual([2, 2]);
+});
+
+test('a conversation that is refused keeps no endpoint from any other conversation', async () => {
+  const server = await serve();
+  const message = "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.";
+  server.next.push({ kind: 'status', status: 400, message });
+  const { ask, asked } = setUp([endpointTo(server, 'openai')]);
+  expect(failureTypeOf(await errorOf(ask({ conversation: 'refused' })))).toBe('RequestRefused');
+  expect(await ask({ conversation: 'innocent' })).toMatchObject({ attempts: 1 });
+  expect(asked).toEqual([0, 0]);
+});
+
+test('one that refuses the call and one that refuses its key: the call is refused, and both are named', async () => {
+  const [a, b] = [await serve(), await serve({ apiKey: 'another' })];
+  a.always = { kind: 'status', status: 400, message: 'messages.2: not like that' };
   const { ask } = setUp([endpointTo(a, 'openai'), endpointTo(b, 'anthropic')]);
   const error = await errorOf(ask());
   expect(failureTypeOf(error)).toBe('RequestRefused');
-  expect(String(error)).toContain('temperature must be below 2');
-  expect([a.requests.length, b.requests.length]).toEqual([1, 0]);
+  expect(String(error)).toMatch(/messages\.2: not like that[\s\S]*401/);
+});
+
+test('a call that is refused where somebody answers waits two minutes for those that are down, and no longer', async () => {
+  const [a, b] = [await serve(), await serve()];
+  a.always = { kind: 'status', status: 400, message: 'messages.2: not like that' };
+  b.always = { kind: 'status', status: 503 };
+  const { ask, clock } = setUp([endpointTo(a, 'openai'), endpointTo(b, 'anthropic')]);
+  const begun = clock.now();
+  // What it waits for comes in steps, so that it looks about on the way.
+  const passing = setInterval(() => clock.advance(5_000), 1);
+  const error = await errorOf(ask({ onWaiting: () => undefined })).finally(() => clearInterval(passing));
+  expect(failureTypeOf(error)).toBe('RequestRefused');
+  expect(String(error)).toContain('messages.2: not like that');
+  expect(clock.now() - begun).toBeGreaterThanOrEqual(120_000);
+  expect(a.requests).toHaveLength(1);
+  expect(b.requests.length).toBeGreaterThan(2);
 });
 
 test('a conversation that is too long for the model is its own failure, and nobody else is asked', async () => {

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { createModels, type ModelRequest } from '../../../src/activities/llm/models.ts';
 import { toolDefinitions } from '../../../src/activities/llm/providers/tools.ts';
-import { failureTypeOf } from '../../../src/shared/failures.ts';
+import { failureTypeOf } from '../../../src/shared/base/failures.ts';
 import { type Fault, type LlmServer, type ScriptedAnswer, startLlmServer } from '../../support/llm-server.ts';
 import { createTestLog } from '../../support/log.ts';
 import { endpointTo } from './support.ts';
@@ -74,6 +74,9 @@ describe.each<Protocol>(['openai', 'anthropic'])('%s', (protocol) => {
     ['an empty body', { kind: 'truncate', afterEvents: 0 }],
     ['malformed SSE', { kind: 'not-json' }],
     ['events of another protocol', { kind: 'wrong-shape' }],
+    ['a refusal of this call', status(400, 'temperature must be below 2')],
+    ['another one', status(422, 'tools.0.name is too long by far')],
+    ['one in the stream', { kind: 'error-event', type: 'invalid_request_error', message: 'messages.1: bad' }],
     ['an error event', { kind: 'error-event', type: 'api_error', message: 'Internal server error' }],
     ['an overload in the stream', { kind: 'error-event', type: 'overloaded_error', message: 'Overloaded' }],
     ['a web page', { kind: 'html' }],
@@ -92,14 +95,12 @@ describe.each<Protocol>(['openai', 'anthropic'])('%s', (protocol) => {
   });
 
   test.each<[string, Fault, string]>([
-    ['400', status(400, 'temperature must be below 2'), 'RequestRefused'],
-    ['422', status(422, 'tools.0.name is too long by far'), 'RequestRefused'],
     ['a context that is too long', status(400, 'prompt is too long: 9 tokens > 8 maximum'), 'ContextTooLong'],
     ['413', status(413), 'ContextTooLong'],
     [
-      'a refusal in the stream',
-      { kind: 'error-event', type: 'invalid_request_error', message: 'messages.1: bad' },
-      'RequestRefused',
+      'the same in the stream',
+      { kind: 'error-event', type: 'invalid_request_error', message: 'prompt is too long: 9 tokens > 8 maximum' },
+      'ContextTooLong',
     ],
   ])('%s: fails at once as what it is, and nobody else is asked', async (_, fault, type) => {
     const { first, second, ask, models } = await setUp(protocol);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createPricing } from '../../../src/activities/llm/prices.ts';
-import { costUsd, type TokenCount } from '../../../src/shared/llm-usage.ts';
+import { costUsd, type TokenCount } from '../../../src/shared/agent/usage.ts';
 import { createTestLog } from '../../support/log.ts';
 import { endpointTo } from './support.ts';
 

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { ActivityCancellationDetails, CancelledFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createThinker, type LlmDeps } from '../../../src/activities/llm/activities.ts';
+import { createThinker, type LlmDeps } from '../../../src/activities/llm/think.ts';
 import { createModels } from '../../../src/activities/llm/models.ts';
-import type { AncestorCheck } from '../../../src/activities/temporal/chains.ts';
+import type { AncestorCheck } from '../../../src/activities/support/chain-watch.ts';
 import type { Message, ThinkRequest, ThinkResult } from '../../../src/shared/contracts/agent.ts';
-import { failureTypeOf } from '../../../src/shared/failures.ts';
+import { failureTypeOf } from '../../../src/shared/base/failures.ts';
 import { type LlmServer, startLlmServer } from '../../support/llm-server.ts';
 import { createTestLog } from '../../support/log.ts';
 import { endpointTo, KEY, thinkRequest } from './support.ts';
@@ -311,6 +311,19 @@ test('an outage of everything is waited out, with heartbeats that say for what',
   expect(message.text).toBe('back again');
   expect(attempts).toBeGreaterThan(1);
 }, 20_000);
+
+test('a question that was refused is not asked twice, by the step that it is part of and by itself', async () => {
+  server.always = { kind: 'status', status: 400, message: 'messages.2: not like that' };
+  const activities = worker();
+  const errors = [];
+  for (let i = 0; i < 2; i++) errors.push(await attempt(activities).result.catch((e: unknown) => e));
+  expect(errors.map(failureTypeOf)).toEqual(['RequestRefused', 'RequestRefused']);
+  expect(String(errors[1])).toContain('not like that');
+  expect(server.requests).toHaveLength(1);
+  server.always = null;
+  messages = [...messages, { role: 'user', text: 'Something else.' }];
+  expect((await attempt(activities, { turn: 2, messageCount: 3 }).result).message.text).toBe('hello');
+});
 
 test('one line is logged for a call, without what was said and without the key', async () => {
   server.answer = () => ({ text: 'A secret answer.' });

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import { RecentMessages } from '../../../src/activities/llm/recent-messages.ts';
 import { Transcripts } from '../../../src/activities/llm/transcript.ts';
-import type { Message, TranscriptRange } from '../../../src/shared/contracts/agent.ts';
-import { tailDigest } from '../../../src/shared/digest.ts';
+import { type Message, type TranscriptRange, tailDigest } from '../../../src/shared/contracts/agent.ts';
 
 const history: Message[] = Array.from({ length: 10 }, (_, i) => ({ role: 'user', text: `message ${i}` }));
 const part = { workflowId: 'w', runId: 'r', conversation: 0 };

@@ -1,8 +1,8 @@
 import { beforeEach, expect, test } from 'vitest';
 import { createWaitNews } from '../../../src/activities/llm/wait-news.ts';
 import type { ModelWait } from '../../../src/shared/contracts/model-wait.ts';
-import type { Chain } from '../../../src/shared/ids.ts';
-import { ModelWaits } from '../../../src/workflows/planner/model-waits.ts';
+import type { Chain } from '../../../src/shared/base/ids.ts';
+import { ModelWaits } from '../../../src/workflows/planner/state/model-waits.ts';
 import { createTestLog } from '../../support/log.ts';
 import { ManualClock } from './support.ts';
 

@@ -114,7 +114,7 @@ describe('the process that starts commands', () => {
     expect(second).not.toBe(first);
     const parent = (await run(sh('echo $PPID'), { env: { PATH }, timeoutMs: 10_000 })).stdout.toString();
     process.kill(Number(parent), 'SIGKILL');
-    await expect.poll(() => said(one).catch(() => 'lost')).toMatch(/^one /);
+    await expect.poll(() => said(one).catch(() => 'lost'), { timeout: 30_000 }).toMatch(/^one /);
     expect(await said(other)).toMatch(/^other /);
   });
 });

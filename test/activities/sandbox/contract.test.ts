@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createLocalProvider } from '../../../src/activities/sandbox/local/provider.ts';
 import { createModalProvider } from '../../../src/activities/sandbox/modal/provider.ts';
 import type { ExecOptions, SandboxProvider } from '../../../src/activities/sandbox/provider.ts';
-import { Config } from '../../../src/shared/config.ts';
+import { Config } from '../../../src/shared/config/worker-config.ts';
 import { createTestLog } from '../../support/log.ts';
 import { whyNoContainers } from '../../support/modal-double/container.ts';
 import { bareRepository, temporaryFolder } from '../../support/repos.ts';

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { storeTree } from '../../../src/activities/sandbox/code/checkpoint.ts';
-import { checkOut } from '../../../src/activities/sandbox/code/checkout.ts';
+import { checkOut } from '../../../src/activities/sandbox/checkpoints/checkout.ts';
 import { createSetups } from '../../../src/activities/sandbox/setup.ts';
+import type { SandboxProvider } from '../../../src/activities/sandbox/provider.ts';
 import type { SetupResult } from '../../../src/activities/sandbox/setup-install.ts';
-import type { Setup } from '../../../src/shared/settings.ts';
+import type { Setup } from '../../../src/shared/contracts/run-settings.ts';
 import { thrownBy } from '../../support/thrown.ts';
 import { call, HOLDER, type TestHost, testHost } from './support.ts';
 
@@ -64,6 +64,29 @@ describe('setup', () => {
     expect(runs()).toBe(2);
     expect(other.folder).not.toBe(results[0]?.folder);
     expect(await host.provider.list()).toEqual([]);
+  });
+
+  it('ends with a request that was cancelled before it began, and leaves no rejection that nobody handles', async () => {
+    const unhandled: unknown[] = [];
+    const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', onUnhandled);
+    try {
+      const mirror = await host.mirrors.open(host.run.repo);
+      const tip = await mirror.fetchBranch('main');
+      const ended = Promise.withResolvers<void>();
+      const provider = Object.assign(Object.create(host.provider) as SandboxProvider, {
+        terminate: (id: string) => host.provider.terminate(id).then(ended.resolve, ended.reject),
+      });
+      const setups = createSetups({ provider, stateDir: host.stateDir, log: host.log });
+      const slow = { ...SETUP, command: 'sleep 60' };
+      await expect(setups.ensure(slow, mirror, tip, AbortSignal.abort())).rejects.toThrow(/abort/);
+      await ended.promise;
+      expect(await host.provider.list()).toEqual([]);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(unhandled).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', onUnhandled);
+    }
   });
 
   it('gives each sandbox a copy of what it made, apart from tracked files, which is no part of the work', async () => {
@@ -207,7 +230,7 @@ describe('setup of a task that changes the key files', () => {
     const id = await open();
     const mirror = await host.mirrors.open(host.run.repo);
     await host.provider.exec(id, ['sh', '-c', 'echo three > package.json'], { timeoutMs: 10_000 });
-    const { commit } = await storeTree(host.deps, { id, turn: 1, into: 'mirror', mirror: async () => mirror });
+    const { commit } = await host.deps.checkpoints.write({ id, turn: 1, into: 'mirror', mirror: async () => mirror });
     await setups().ensure(NAMED, mirror, commit, never);
     const signal = AbortSignal.abort(new Error('the worker stops'));
     const stopped = await thrownBy(setups().again({ mirror, id, commit, signal }));

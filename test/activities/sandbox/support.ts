@@ -5,18 +5,19 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
 import { act as actOn, type ActDeps } from '../../../src/activities/sandbox/act.ts';
 import { collectWork } from '../../../src/activities/sandbox/collect.ts';
-import { checkOut, resolveStart } from '../../../src/activities/sandbox/code/checkout.ts';
-import { createKeptPacks } from '../../../src/activities/sandbox/code/kept-packs.ts';
-import { createCheckpointPushes } from '../../../src/activities/sandbox/code/pushes.ts';
+import { checkOut, resolveStart } from '../../../src/activities/sandbox/checkpoints/checkout.ts';
+import { createCheckpoints } from '../../../src/activities/sandbox/checkpoints/checkpoint.ts';
+import { createCheckpointStore } from '../../../src/activities/sandbox/checkpoints/checkpoint-store.ts';
+import { createCheckpointPushes } from '../../../src/activities/sandbox/checkpoints/pushes.ts';
 import { createLimiter } from '../../../src/activities/sandbox/local/limits/limiter.ts';
 import { createLocalProvider } from '../../../src/activities/sandbox/local/provider.ts';
 import type { SandboxProvider } from '../../../src/activities/sandbox/provider.ts';
 import { createSetups } from '../../../src/activities/sandbox/setup.ts';
 import { createJournal } from '../../../src/activities/sandbox/state/journal.ts';
 import { createRecords } from '../../../src/activities/sandbox/state/lease-file.ts';
-import { createMutex } from '../../../src/activities/sandbox/state/mutex.ts';
+import { createExclusive } from '../../../src/shared/base/semaphore.ts';
 import { createTurnstile } from '../../../src/activities/sandbox/turnstile.ts';
-import { Config, type SandboxLimits } from '../../../src/shared/config.ts';
+import { Config, type SandboxLimits } from '../../../src/shared/config/worker-config.ts';
 import type { Checkpoint, ActRequest, ActResult, ToolCall } from '../../../src/shared/contracts/agent.ts';
 import type { CollectRequest, SandboxStart } from '../../../src/shared/contracts/sandbox.ts';
 import { bareRepository, temporaryFolder, type TestFiles } from '../../support/repos.ts';
@@ -35,6 +36,8 @@ export type TestHostOptions = {
   withoutGroups?: boolean;
   pushEveryMs?: number;
   objectFormat?: 'sha1' | 'sha256';
+  /** How work trees are stored. Default: `fast`. */
+  checkpoints?: 'fast' | 'git';
   /** Where its sandboxes are. Default: bubblewrap on this host. */
   provider?: SandboxProvider;
 };
@@ -58,16 +61,19 @@ export async function depsAt(stateDir: string, options: Omit<TestHostOptions, 'f
     log,
     ...(options.pushEveryMs === undefined ? {} : { everyMs: options.pushEveryMs }),
   });
+  const records = createRecords(provider);
+  const checkpointStore = createCheckpointStore(join(stateDir, 'checkpoints'));
   const deps: ActDeps = {
     provider,
     mirrors,
-    records: createRecords(provider),
+    records,
     journal: createJournal(provider),
-    packs: createKeptPacks(join(stateDir, 'checkpoints')),
+    checkpoints: createCheckpoints({ provider, records, store: checkpointStore, log }, options.checkpoints ?? 'fast'),
+    checkpointStore,
     pushes,
     setups: createSetups({ provider, stateDir, log }),
     limits,
-    exclusive: createMutex(),
+    exclusive: createExclusive(),
     turnstile: createTurnstile(),
     log,
   };
@@ -137,7 +143,7 @@ export async function testHost(options: TestHostOptions = {}) {
     /** The mirror, with a checkpoint that was only kept until now. */
     async mirrorWith(checkpoint: Checkpoint | undefined) {
       const mirror = await mirrors.open(run.repo);
-      if (checkpoint !== undefined) await deps.packs.take(mirror, checkpoint.commit);
+      if (checkpoint !== undefined) await deps.checkpointStore.take(mirror, checkpoint.commit);
       return mirror;
     },
     /** The output of one bash command, and how it ended. */

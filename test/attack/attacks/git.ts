@@ -6,9 +6,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { thrownBy } from '../../support/thrown.ts';
 import { chooseTarget } from '../../../src/activities/run/target.ts';
-import { checkSpec } from '../../../src/activities/run/spec.ts';
+import { checkSpec } from '../../../src/activities/prompts/spec.ts';
 import { createInspect } from '../../../src/activities/run/inspect.ts';
-import { validateLocation } from '../../../src/activities/git/location.ts';
+import { repositoryOf } from '../../../src/host/repository.ts';
 import { resolveBase } from '../../../src/activities/git/refs.ts';
 import { type Attack, script } from '../attack.ts';
 import type { Stage } from '../stage.ts';
@@ -307,7 +307,7 @@ function value(
 /** A refusal's words. Any other failure of the product is the attack's own failure, and says so. */
 const refusal = async (promise: Promise<unknown>): Promise<string> => (await thrownBy(promise)).message;
 
-const asLocation = (given: string): Promise<string> => refusal(validateLocation(given));
+const asLocation = (given: string): Promise<string> => refusal(repositoryOf(given));
 const asBranch = async (given: string, { isolated: host }: Stage): Promise<string> => {
   const location = { repo: host.run.repo, kind: 'bare' as const, checkedOut: [] };
   return refusal(Promise.resolve().then(() => chooseTarget({ location, runId: 'run-1', branch: given })));

@@ -3,7 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CommitSha } from '../../../src/shared/ids.ts';
+import { CommitSha } from '../../../src/shared/base/ids.ts';
 import type { Attack } from '../attack.ts';
 import type { Stage } from '../stage.ts';
 import { gitIn } from '../../support/repos.ts';

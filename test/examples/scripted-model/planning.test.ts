@@ -7,7 +7,7 @@ import {
   viewOf,
 } from '../../../examples/scripted-model/planning.ts';
 import { Plan } from '../../../src/shared/contracts/plan.ts';
-import { RUN_TEXT } from '../../../src/shared/run-text.ts';
+import { RUN_TEXT } from '../../../src/shared/planner/text.ts';
 
 const task = (id: string, dependsOn: string[] = []): PlannedTask => ({
   id,

@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { exampleScript } from '../../../examples/scripted-model/example.ts';
 import { type ScriptedModel, startScriptedModel } from '../../../examples/scripted-model/server.ts';
 import { check, edit, type Play, read, step, unnumbered, write } from '../../../examples/scripted-model/steps.ts';
-import { LOOP_TEXT } from '../../../src/shared/loop-text.ts';
-import { ROLE_TOOLS } from '../../../src/shared/tools.ts';
+import { LOOP_TEXT } from '../../../src/shared/agent/text.ts';
+import { ROLE_TOOLS } from '../../../src/shared/agent/tools.ts';
 import { type AgentRun, handoffOf } from '../agent.ts';
 import { anthropicClient, type Ask, openAiClient, type Result } from '../model-client.ts';
 

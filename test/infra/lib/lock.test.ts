@@ -39,8 +39,36 @@ test('processes hold it one after the other, never two at once', async () => {
 test('a holder that was killed is replaced at once', async () => {
   const dead = spawn('true');
   await once(dead, 'close');
-  await writeFile(join(folder, 'lock'), `${hostname()} ${dead.pid} 0`);
-  expect(await withLock(join(folder, 'lock'), () => Promise.resolve('mine'))).toBe('mine');
+  const file = join(folder, 'lock');
+  const [here = ''] = (await withLock(file, () => readFile(file, 'utf8'))).split(' ');
+  expect(here).toContain(hostname());
+  await writeFile(file, `${here} ${dead.pid} 0`);
+  expect(await withLock(file, () => Promise.resolve('mine'))).toBe('mine');
+});
+
+test('a number that is no process here may be one in a container whose host has the same name', async () => {
+  const dead = spawn('true');
+  await once(dead, 'close');
+  const file = join(folder, 'lock');
+  await writeFile(file, `${hostname()}/pid:[1] ${dead.pid} 0`);
+  const waits: string[] = [];
+  const held = withLock(file, () => Promise.resolve('mine'), {
+    pollMs: 10,
+    onWait(holder) {
+      waits.push(holder);
+      void rm(file);
+    },
+  });
+  expect(await held).toBe('mine');
+  expect(waits).toHaveLength(1);
+});
+
+test('a holder that has lost its lock leaves the lock of the next one alone', async () => {
+  const file = join(folder, 'lock');
+  await withLock(file, async () => {
+    await writeFile(file, 'elsewhere.example 1 0');
+  });
+  expect(await readFile(file, 'utf8')).toBe('elsewhere.example 1 0');
 });
 
 test('a holder on another host is replaced once it has stopped touching its lock', async () => {

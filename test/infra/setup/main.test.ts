@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { which } from '../../../infra/lib/run.mjs';
 
-const MAIN = join(import.meta.dirname, '../../../infra/setup/main.mjs');
+const ROOT = join(import.meta.dirname, '../../..');
+const MAIN = join(ROOT, 'infra/setup/main.mjs');
 
 /** A folder that is the whole PATH of the set-up. */
 let bin: string;
@@ -77,4 +78,81 @@ test('an unknown target is refused with the ones there are', async () => {
   const { code, stderr } = await setUp('demmo');
   expect(code).toBe(1);
   expect(stderr).toMatch(/"demmo".*\n.*demo/);
+});
+
+/** What `npm run <name>` is, of those that people start: the command line in package.json, without `node`. */
+const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+const STARTED = Object.entries(scripts).flatMap(([name, command]) => {
+  const [, file, target] = /^node (infra\/setup\/main\.mjs|bin\/agentswarm\.mjs)(?: (\S+))?$/.exec(command) ?? [];
+  return file === undefined ? [] : [{ name, argv: [file, ...(target === undefined ? [] : [target])] }];
+});
+
+/** A checkout with nothing installed: what the help is made of, and no node_modules. */
+function bareCheckout(): string {
+  const checkout = join(bin, 'checkout');
+  for (const path of ['package.json', 'bin', 'infra', 'src/cli/main.ts', 'examples', 'bench'])
+    cpSync(join(ROOT, path), join(checkout, path), { recursive: true });
+  return checkout;
+}
+
+/** Under a PATH on which there is nothing to set up with. */
+function startIn(cwd: string, argv: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const empty = join(bin, 'empty');
+  mkdirSync(empty, { recursive: true });
+  const env = { ...process.env, PATH: empty, HOME: empty };
+  return new Promise((resolve) => {
+    execFile(process.execPath, [...argv], { cwd, env }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+  });
+}
+
+test('what people start has a help of its own', () => {
+  expect(STARTED.map(({ name }) => name)).toEqual(
+    expect.arrayContaining([
+      'setup',
+      'demo',
+      'test',
+      'test:slow',
+      'test:long',
+      'check',
+      'bench',
+      'attack',
+      'agentswarm',
+    ]),
+  );
+});
+
+test.each(STARTED)('npm run $name -- --help says how it is used, with nothing installed', async ({ name, argv }) => {
+  const checkout = bareCheckout();
+  for (const option of ['--help', '-h']) {
+    const { code, stdout, stderr } = await startIn(checkout, [...argv, 'something', option]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain(`Usage: npm ${name === 'test' ? 'test' : `run ${name}`}`);
+  }
+  if (argv[0]?.startsWith('infra')) {
+    const { code, stderr } = await startIn(checkout, [...argv, '--', '--help']);
+    expect({ code, stderr }, 'what stands behind -- is not for the set-up').toMatchObject({ code: 1 });
+    expect(stderr).toContain('set-up failed at git');
+  }
+});
+
+test('the help of agentswarm without its packages says how to see the rest, of which it names what there is', async () => {
+  const checkout = bareCheckout();
+  const { stdout } = await startIn(checkout, ['bin/agentswarm.mjs', '--help']);
+  expect(stdout).toContain('npm run setup');
+  const told = [...stdout.matchAll(/^ {2}(\w+)\b/gm)].map(([, command]) => command ?? '');
+  expect(told.length).toBeGreaterThan(3);
+  const whole = await startIn(ROOT, ['bin/agentswarm.mjs', '--help']);
+  for (const command of told) expect(whole.stdout).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'));
+  const { stdout: bySetUp } = await startIn(ROOT, ['infra/setup/main.mjs', 'agentswarm', '--help']);
+  expect(bySetUp).toBe(whole.stdout);
+  expect(await startIn(checkout, ['bin/agentswarm.mjs', 'status'])).toMatchObject({ code: 2 });
+});
+
+test('the help of a command names the benchmarks and examples that there are', async () => {
+  const bench = await startIn(ROOT, ['infra/setup/main.mjs', 'bench', '--help']);
+  expect(bench.stdout).toMatch(/\bmerge, overhead, planning\b/);
+  const demo = await startIn(ROOT, ['infra/setup/main.mjs', 'demo', '--help']);
+  expect(demo.stdout).toContain('python-library | ts-library');
 });

@@ -10,9 +10,9 @@ import type {
   ToolResult,
 } from '../../../src/shared/contracts/agent.ts';
 import type { Budget } from '../../../src/shared/contracts/budget.ts';
-import { FailureType, terminal } from '../../../src/shared/failures.ts';
-import { LOOP_TEXT } from '../../../src/shared/loop-text.ts';
-import { parseArguments, ROLE_TOOLS } from '../../../src/shared/tools.ts';
+import { FailureType, terminal } from '../../../src/shared/base/failures.ts';
+import { LOOP_TEXT } from '../../../src/shared/agent/text.ts';
+import { parseArguments, ROLE_TOOLS } from '../../../src/shared/agent/tools.ts';
 import { type Conversation, newConversation } from '../../../src/workflows/agent/conversation.ts';
 import { compacted } from '../../../src/workflows/agent/compaction.ts';
 import { type ClosingTurn, type LoopEnd, runAgent } from '../../../src/workflows/agent/loop.ts';

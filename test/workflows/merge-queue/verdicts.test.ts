@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { CheckRun, ChecksRequest, ChecksResult } from '../../../src/shared/contracts/checks.ts';
 import type { MergeRequest } from '../../../src/shared/contracts/merge.ts';
-import { MERGE_TEXT } from '../../../src/shared/merge-text.ts';
+import { MERGE_TEXT } from '../../../src/shared/merge-queue/text.ts';
 import { GateVerdicts } from '../../../src/workflows/merge-queue/verdicts.ts';
 import { mergeRequest, SHA } from '../../support/merge-requests.ts';
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type PreparedRun, RunContext } from '../../../src/shared/contracts/run.ts';
 import { NO_METRICS, TaskSpec } from '../../../src/shared/contracts/task.ts';
-import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/settings.ts';
-import { PlannerState } from '../../../src/workflows/planner/state.ts';
+import { DEFAULT_RUN_SETTINGS } from '../../../src/shared/contracts/run-settings.ts';
+import { PlannerState } from '../../../src/workflows/planner/state/planner-state.ts';
 import { reportOf } from '../../../src/workflows/planner/report.ts';
 
 const context = RunContext.parse({
@@ -27,14 +27,14 @@ class Run {
 
   handOff(id: string, status: 'complete' | 'failed', checks: ('passed' | 'failed' | 'unchecked')[] = []): void {
     const sender = { workflowId: `run/${id}.1`, firstRunId: id };
-    this.state.assigned(id, 0);
-    this.state.started(id, sender);
+    this.state.events.assigned(id, 0);
+    this.state.events.started(id, sender);
     const handoff = {
       ...{ status, summary: `${id} is ${status}.`, concerns: ['A concern.'], suggestions: [], filesChanged: [] },
       metrics: { ...NO_METRICS, inputTokens: 10, outputTokens: 5, costUsd: 0.5, durationMs: 20 },
       checks: checks.map((how, i) => ({ name: `check ${i}`, status: how })),
     };
-    this.state.handoff({ id, sender, taskId: id, attempt: 1, handoff, queued: false }, 0);
+    this.state.events.handoff({ id, sender, taskId: id, attempt: 1, handoff, queued: false }, 0);
   }
 
   report() {

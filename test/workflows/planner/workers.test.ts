@@ -9,8 +9,8 @@ import {
   FIRST_LENT,
   heardWord,
   type WorkersWord,
-} from '../../../src/shared/decisions/workers.ts';
-import { PlannerState } from '../../../src/workflows/planner/state.ts';
+} from '../../../src/shared/planner/lending.ts';
+import { PlannerState } from '../../../src/workflows/planner/state/planner-state.ts';
 
 /** What a planner has to do: null is a task of one agent. */
 type Work = (Work | null)[];
@@ -58,7 +58,7 @@ class Tree {
 
   limit(maxWorkers: number): void {
     for (const id of this.planners.keys()) {
-      const tell = () => this.hears(id, (state) => state.limit({ maxWorkers }));
+      const tell = () => this.hears(id, (state) => state.commands.limit({ maxWorkers }));
       if (id === 'run') tell();
       else this.post.push(tell);
     }
@@ -82,22 +82,22 @@ class Tree {
   private tick(id: string): void {
     const { state, work, above, over } = this.of(id);
     if (over) return;
-    for (const { spec } of state.ready()) {
-      state.assigned(spec.id, 0);
+    for (const { spec } of state.dispatch.ready()) {
+      state.events.assigned(spec.id, 0);
       const below = work[Number(spec.id.slice(1))];
       const child = `${id}/${spec.id}.1`;
-      state.started(spec.id, chainOf(child), Array.isArray(below));
+      state.events.started(spec.id, chainOf(child), Array.isArray(below));
       if (Array.isArray(below)) {
-        this.open(child, below, this.root.state.tuned.maxWorkers, id);
+        this.open(child, below, this.root.state.limits.tuned.maxWorkers, id);
         this.post.push(() => this.tick(child));
       } else this.agents.push({ planner: id, task: spec.id });
     }
-    for (const { child, word } of state.takeWorkersWords()) this.send(child.workflowId, word);
+    for (const { child, word } of state.dispatch.takeLoans()) this.send(child.workflowId, word);
     this.most = Math.max(this.most, this.agents.length);
-    const need = state.takeWorkersNeed();
+    const need = state.dispatch.takeNeed();
     if (need !== undefined && above !== undefined) {
       const report: WorkersReport = { sender: chainOf(id), taskId: taskOf(id), ...need };
-      this.post.push(() => this.hears(above, (planner) => planner.workersNeeded(report)));
+      this.post.push(() => this.hears(above, (planner) => planner.dispatch.workersNeeded(report)));
     }
     const { active, pending } = state.planningInput();
     if (active + pending > 0) return;
@@ -106,7 +106,7 @@ class Tree {
   }
 
   private send(to: string, word: WorkersWord): void {
-    this.post.push(() => this.hears(to, (state) => state.workersLent(word)));
+    this.post.push(() => this.hears(to, (state) => state.dispatch.workersLent(word)));
   }
 
   private hears(id: string, change: (state: PlannerState) => void): void {
@@ -114,7 +114,7 @@ class Tree {
     if (planner.over) return;
     // Each of them continues as new between any two things that it hears.
     planner.state = new PlannerState(
-      { runId: 'run', id, replanAfter: 3, ...planner.state.tuned },
+      { runId: 'run', id, replanAfter: 3, ...planner.state.limits.tuned },
       JSON.parse(JSON.stringify(planner.state)),
     );
     change(planner.state);
@@ -132,7 +132,7 @@ class Tree {
       metrics: NO_METRICS,
     };
     const message = { id: child, sender: chainOf(child), taskId: task, attempt: 1, queued: false, handoff };
-    this.hears(id, (state) => state.handoff(message, 1));
+    this.hears(id, (state) => state.events.handoff(message, 1));
   }
 }
 

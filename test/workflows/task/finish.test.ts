@@ -1,7 +1,7 @@
 /** The end of a task's work: what is collected, told and asked for, in which activities. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { MergeOutcome } from '../../../src/shared/contracts/merge.ts';
-import { FailureType, terminal } from '../../../src/shared/failures.ts';
+import { FailureType, terminal } from '../../../src/shared/base/failures.ts';
 import { CLOSES, COLLECTED, SHA, type TaskStage, taskStage } from './stage.ts';
 
 const LANDED: MergeOutcome = { kind: 'landed', commit: 'b'.repeat(40) };
@@ -41,10 +41,10 @@ const asked = (task: Started) =>
   );
 
 describe('a task whose work is to land', () => {
-  test('collects it, hands off and queues it in one activity, then gives the sandbox back and waits', async () => {
-    const task = await stage.started({ ...CLOSES, ' collectWork': [COLLECTED], ' enqueue': [LANDED] });
+  test('collects it, hands off and asks the queue in one activity, gives the sandbox back and waits', async () => {
+    const task = await stage.started({ ...CLOSES, ' collectWork': [COLLECTED], ' handOff': [LANDED] });
     const { handoffs, outcomes } = await task.told();
-    expect(await task.scheduled()).toEqual(['holdSandbox', 'collectAndEnqueue']);
+    expect(await task.scheduled()).toEqual(['holdSandbox', 'collectWork', 'handOff']);
     expect(task.asked()).toMatchObject([
       {
         entry: {
@@ -64,49 +64,15 @@ describe('a task whose work is to land', () => {
     expect(await task.task.result()).toMatchObject({ handoff: handoffs[0]?.handoff, outcome: LANDED });
   }, 30_000);
 
-  test('asks by itself, with the same words, where the activity could not', async () => {
-    const works = await stage.started({ ...CLOSES, ' collectWork': [COLLECTED], ' enqueue': [LANDED] });
-    const fails = await stage.started({
-      ...CLOSES,
-      ' collectWork': [COLLECTED],
-      ' enqueue': [new Error('no server')],
-      ' enqueueMerge': [LANDED],
-    });
-    await works.told();
-    const { handoffs, outcomes } = await fails.told();
-    expect(await fails.scheduled()).toEqual(['holdSandbox', 'collectAndEnqueue', 'enqueueMerge']);
-    expect(asked(fails)).toEqual(asked(works));
-    expect(handoffs).toMatchObject([{ queued: true }]);
-    expect(outcomes).toMatchObject([{ outcome: LANDED }]);
-    expect(stage.log.lines.filter(({ message }) => message.includes('could not be queued yet'))).toHaveLength(1);
-  }, 30_000);
-
-  test('makes no second request of one of which it has not heard that it was taken', async () => {
-    const task = await stage.started({
-      ...CLOSES,
-      ' collectWork': [COLLECTED],
-      ' enqueue': ['took it'],
-      ' enqueueMerge': [LANDED],
-    });
-    const { handoffs } = await task.told();
-    const [first, second] = asked(task);
-    expect(second).toEqual(first);
-    expect(new Set(handoffs.map(({ id }) => id)).size).toBe(1);
-  }, 30_000);
-
-  test('is one handoff and one request, also where the activity runs again after it has asked', async () => {
-    const task = await stage.started({
-      ...CLOSES,
-      ' collectWork': [COLLECTED, COLLECTED],
-      ' enqueue': [LANDED, LANDED],
-      'answer of collectAndEnqueue': ['lost'],
-    });
+  test('is one handoff and one request, also where it is not heard that the queue took it', async () => {
+    const task = await stage.started({ ...CLOSES, ' collectWork': [COLLECTED], ' handOff': ['took it', LANDED] });
     const { handoffs, outcomes } = await task.told();
     const [first, second] = asked(task);
     expect(second).toEqual(first);
+    expect(handoffs.length).toBeGreaterThan(1);
     expect(new Set(handoffs.map(({ id }) => id)).size).toBe(1);
     expect(outcomes).toMatchObject([{ outcome: LANDED }]);
-    expect(await task.scheduled()).toEqual(['holdSandbox', 'collectAndEnqueue']);
+    expect(await task.scheduled()).toEqual(['holdSandbox', 'collectWork', 'handOff']);
   }, 30_000);
 
   test('that is lost with its sandbox is collected in another one, as the same commit', async () => {
@@ -116,7 +82,7 @@ describe('a task whose work is to land', () => {
       ...CLOSES,
       ' holdSandbox ends': [ends],
       ' collectWork': [gone, COLLECTED],
-      ' enqueue': [LANDED],
+      ' handOff': [LANDED],
     });
     await task.told();
     const [first, second] = task.collects();
@@ -137,7 +103,7 @@ describe('a task whose work is not to land', () => {
         {
           ...CLOSES,
           ' collectWork': [{ ...COLLECTED, ...collected }],
-          ' enqueue': [LANDED],
+          ' handOff': [LANDED],
           ' enqueueMerge': [LANDED],
         },
         { tamper: 'hold' },
@@ -150,55 +116,22 @@ describe('a task whose work is not to land', () => {
     30_000,
   );
 
-  test('as people approve it first only collects it', async () => {
+  test('as people approve it first hands it off, and asks the queue nothing', async () => {
     const task = await stage.started({ ...CLOSES, ' collectWork': [COLLECTED] }, { approvals: ['merge'] });
     await expect.poll(async () => (await task.heard()).handoffs, { timeout: 20_000 }).toHaveLength(1);
-    expect(await task.scheduled()).toEqual(['holdSandbox', 'collectWork']);
+    expect(await task.scheduled()).toEqual(['holdSandbox', 'collectWork', 'handOff']);
     expect((await task.heard()).handoffs).toMatchObject([{ queued: true, handoff: { commit: SHA } }]);
     await task.task.cancel();
     await task.told();
     expect(task.asked()).toEqual([]);
+    expect(await task.scheduled()).not.toContain('enqueueMerge');
   }, 30_000);
 });
 
 describe('a task that does not hear what became of its work', () => {
-  test('though it cannot be collected again says that it has landed, where the queue does', async () => {
-    const refused = terminal(FailureType.PushRefused, 'the remote takes nothing');
-    const task = await stage.started({
-      ...CLOSES,
-      ' collectWork': [COLLECTED, refused],
-      ' enqueue': [LANDED],
-      'answer of collectAndEnqueue': ['lost'],
-    });
-    const { handoffs, outcomes } = await task.told();
-    expect(handoffs[0]).toMatchObject({ queued: true, handoff: { status: 'complete', commit: SHA } });
-    expect(new Set(handoffs.map(({ id }) => id)).size).toBe(1);
-    expect(outcomes).toMatchObject([{ outcome: LANDED }]);
-  }, 30_000);
-
-  test('though nothing of it is left in another sandbox says that it has landed, where the queue does', async () => {
-    const { ends, lose } = losable();
-    const gone = lose(terminal(FailureType.SandboxGone, 'the sandbox is gone'));
-    const task = await stage.started({
-      ...CLOSES,
-      ' holdSandbox ends': [ends],
-      ' collectWork': [COLLECTED, gone, { ...COLLECTED, commit: undefined, filesChanged: [] }],
-      ' enqueue': [LANDED],
-      'answer of collectAndEnqueue': ['lost'],
-    });
-    const { handoffs, outcomes } = await task.told();
-    expect(handoffs[0]).toMatchObject({ queued: true, handoff: { status: 'complete', commit: SHA } });
-    expect(outcomes).toMatchObject([{ outcome: LANDED }]);
-  }, 30_000);
-
   test('as it is cancelled after it has landed says that it has', async () => {
-    const task = await stage.started({
-      ...CLOSES,
-      ' collectWork': [COLLECTED],
-      ' enqueue': [LANDED],
-      'answer of collectAndEnqueue': ['lost'],
-    });
-    await task.until(' collectWork', 2);
+    const task = await stage.started({ ...CLOSES, ' collectWork': [COLLECTED], ' handOff': [{ unheard: LANDED }] });
+    await expect.poll(() => task.asked().length, { timeout: 20_000 }).toBe(1);
     await task.task.cancel();
     const { outcomes } = await task.told();
     expect(outcomes).toMatchObject([{ outcome: LANDED }]);
@@ -207,7 +140,7 @@ describe('a task that does not hear what became of its work', () => {
 
   test('as it is cancelled while that is queued says so, and that it may have landed', async () => {
     const task = await stage.started({ ...CLOSES, ' collectWork': [COLLECTED] });
-    await task.until(' enqueue');
+    await task.until(' handOff');
     await task.task.cancel();
     const { handoffs, outcomes } = await task.told();
     expect(handoffs).toMatchObject([{ queued: true, handoff: { status: 'complete', commit: SHA } }]);
@@ -217,12 +150,13 @@ describe('a task that does not hear what became of its work', () => {
     expect(await task.status()).toBe('CANCELLED');
   }, 30_000);
 
-  test('as that could not be collected tells of a branch that may be queued', async () => {
+  test('as that could not be collected has failed, and nothing of it may land', async () => {
     const refused = terminal(FailureType.PushRefused, 'the remote takes nothing');
     const task = await stage.started({ ...CLOSES, ' collectWork': [refused] });
     const { handoffs, outcomes } = await task.told();
     expect(handoffs).toMatchObject([{ queued: false, handoff: { status: 'failed' } }]);
-    expect(outcomes).toMatchObject([{ outcome: { kind: 'ejected', reason: expect.stringContaining('may land') } }]);
+    expect(outcomes).toEqual([]);
+    expect(task.asked()).toEqual([]);
     expect(await task.status()).toBe('COMPLETED');
   }, 30_000);
 });

@@ -20,9 +20,9 @@ test('work whose host is lost before it is collected is collected in another san
     ' holdSandbox': [{ queue: 'of-a-lost-host' }, {}],
     ' holdSandbox ends': [() => ended],
     ' collectWork': [COLLECTED],
-    ' enqueue': [LANDED],
+    ' handOff': [LANDED],
   });
-  await expect.poll(() => task.scheduled(), { timeout: 20_000 }).toContain('collectAndEnqueue');
+  await expect.poll(() => task.scheduled(), { timeout: 20_000 }).toContain('collectWork');
   end({ end: 'gone' });
   const { handoffs, outcomes } = await task.told();
   expect(handoffs).toMatchObject([{ queued: true, handoff: { status: 'complete' } }]);

@@ -3,7 +3,7 @@ import { defineQuery, setHandler } from '@temporalio/workflow';
 import type { MergeOutcome } from '../../../src/shared/contracts/merge.ts';
 import type { RunContext } from '../../../src/shared/contracts/run.ts';
 import { mergeOutcomeSignal } from '../../../src/shared/messages.ts';
-import { ownChain } from '../../../src/workflows/agent/ask.ts';
+import { ownChain } from '../../../src/workflows/agent/think.ts';
 import { Landing } from '../../../src/workflows/task/landing.ts';
 
 export const outcomesQuery = defineQuery<MergeOutcome[]>('outcomes');

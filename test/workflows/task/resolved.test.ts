@@ -23,7 +23,7 @@ const conflicting = (own: readonly string[] = []) => ({
     { ...COLLECTED, ...(own.length === 0 ? {} : { tamper: [...own] }) },
     { ...COLLECTED, base: TIP, commit: RESOLVED, tamper: [EVIDENCE] },
   ],
-  ' enqueue': [CONFLICT],
+  ' handOff': [CONFLICT],
   '/conflict.1 briefAndThink': [{ messages: [BRIEF], answer: answer('submit_handoff', HANDOFF) }],
   ' enqueueMerge': [LANDED],
 });

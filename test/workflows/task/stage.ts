@@ -3,16 +3,15 @@ import { Context } from '@temporalio/activity';
 import { defaultPayloadConverter } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
 import { expect } from 'vitest';
-import { createEnqueue, type Enqueue } from '../../../src/activities/merge/enqueue.ts';
-import { createFinishActivities } from '../../../src/activities/turn/collect-and-enqueue.ts';
+import { enqueue, handOff } from '../../../src/activities/merge-queue/enqueue.ts';
 import type { ThinkResult } from '../../../src/shared/contracts/agent.ts';
-import type { EnqueueRequest, FinishedWork } from '../../../src/shared/contracts/activities.ts';
+import type { EnqueueRequest, HandOffRequest } from '../../../src/shared/contracts/activities.ts';
 import type { MergeOutcome } from '../../../src/shared/contracts/merge.ts';
 import type { CollectRequest, HoldRequest } from '../../../src/shared/contracts/sandbox.ts';
 import { type HandoffMessage, type OutcomeMessage, TaskInput } from '../../../src/shared/contracts/task.ts';
-import { mergeQueueWorkflowId } from '../../../src/shared/ids.ts';
+import { mergeQueueWorkflowId } from '../../../src/shared/base/ids.ts';
 import { leasedSignal, mergeOutcomeSignal } from '../../../src/shared/messages.ts';
-import { DEFAULT_RUN_SETTINGS, type RunSettings } from '../../../src/shared/settings.ts';
+import { DEFAULT_RUN_SETTINGS, type RunSettings } from '../../../src/shared/contracts/run-settings.ts';
 import { createTestLog } from '../../support/log.ts';
 import { runContext } from '../../support/run-context.ts';
 import { temporal } from '../../support/temporal.ts';
@@ -41,7 +40,9 @@ const SINKS = { exporter: { export: { fn: () => undefined } } };
 
 /**
  * What activities give or throw, or functions that say so, by the end of their workflow's id and their name, one after
- * the other; then they hang. Of `holdSandbox` that may be the queue of the sandbox's host. Of `enqueue` that is the queue's outcome; `'took it'`: it is asked, and that fails after it.
+ * the other; then they hang. Of `holdSandbox` that may be the queue of the sandbox's host. Of `handOff` with a
+ * merge request and of `enqueueMerge` that is the queue's outcome; `'took it'`: it is asked, and that fails after it;
+ * `{ unheard }`: the queue answers, and the activity does not end.
  */
 export type Script = Record<string, unknown[]>;
 
@@ -84,22 +85,21 @@ export async function taskStage() {
   }
 
   /** As it is; nobody runs the queue that it starts, so that the script says what becomes of the request. */
-  const reallyEnqueue = createEnqueue({ client, taskQueue: `${queue}-nobody`, log });
-  const enqueueAs =
-    (name: string): Enqueue =>
-    async (request) => {
-      const outcome = await scripted<MergeOutcome | 'took it'>(name);
-      await reallyEnqueue(request);
-      asked.push(request);
-      if (outcome === 'took it') throw new Error('the answer was lost');
-      const { id, requester } = request.entry;
-      await client.workflow.getHandle(requester.workflowId).signal(mergeOutcomeSignal, { id, outcome });
-    };
+  const real = { client, taskQueue: `${queue}-nobody`, log };
+  const asking = async (name: string, merge: EnqueueRequest, really: () => Promise<void>): Promise<void> => {
+    const scriptedOutcome = await scripted<MergeOutcome | 'took it' | { unheard: MergeOutcome }>(name);
+    await really();
+    asked.push(merge);
+    if (scriptedOutcome === 'took it') throw new Error('the answer was lost');
+    const outcome = 'unheard' in scriptedOutcome ? scriptedOutcome.unheard : scriptedOutcome;
+    const { id, requester } = merge.entry;
+    await client.workflow.getHandle(requester.workflowId).signal(mergeOutcomeSignal, { id, outcome });
+    if ('unheard' in scriptedOutcome) await untilCancelled();
+  };
   const collectWork = async (request: CollectRequest) => {
     collects.push(request);
     return await scripted<typeof COLLECTED>('collectWork');
   };
-  const finish = createFinishActivities({ collectWork, enqueue: enqueueAs('enqueue'), log });
   const activities = {
     async holdSandbox({ holder, epoch }: HoldRequest) {
       const { taskQueue } = Context.current().info;
@@ -108,7 +108,12 @@ export async function taskStage() {
       await client.workflow.getHandle(holder.workflowId).signal(leasedSignal, { sandbox, base: SHA });
       return await scripted('holdSandbox ends');
     },
-    enqueueMerge: enqueueAs('enqueueMerge'),
+    async handOff(request: HandOffRequest) {
+      const { merge } = request;
+      if (merge === undefined) await handOff(real, request);
+      else await asking('handOff', merge, () => handOff(real, request));
+    },
+    enqueueMerge: (merge: EnqueueRequest) => asking('enqueueMerge', merge, () => enqueue(real, merge)),
     briefAndThink: () => scripted('briefAndThink'),
     briefWorker: () => scripted('briefWorker'),
     runCommand: () => scripted('runCommand'),
@@ -116,12 +121,6 @@ export async function taskStage() {
     act: () => scripted('act'),
     think: () => scripted('think'),
     collectWork,
-    async collectAndEnqueue(work: FinishedWork) {
-      const result = await finish.collectAndEnqueue(work);
-      if (scripts.get(work.collect.change.workflowId)?.['answer of collectAndEnqueue']?.shift() !== 'lost')
-        return result;
-      throw new Error('the worker was killed before it could say so');
-    },
   };
   const connection = await server.workerConnection();
   const common = { connection, activities, maxHeartbeatThrottleInterval: 50, defaultHeartbeatThrottleInterval: 50 };

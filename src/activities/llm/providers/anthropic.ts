@@ -5,6 +5,7 @@ import type { Message } from '../../../shared/contracts/agent.ts';
 import type { Endpoint } from '../endpoints.ts';
 import { classify, ProviderFailure } from '../failures.ts';
 import { argumentObject, pairResults, providerToolName } from './conversation.ts';
+import { asGivenOrTranslated, type NativeRequest } from './native.ts';
 import { passOrClassify } from './openai.ts';
 import {
   AnswerCollector,
@@ -69,14 +70,20 @@ export function createAnthropicProvider(endpoint: Endpoint): Provider {
   return {
     async complete(request) {
       const name = `${endpoint.name} (${request.model})`;
-      try {
-        return await overWire({ ...request, name }, async (wire) => {
-          const stream = await client(wire.fetch).messages.create(body(request), {
+      const ask = (native: NativeRequest | undefined): Promise<Completion> =>
+        overWire({ ...request, name }, async (wire) => {
+          const options = {
             signal: wire.signal,
-            headers: { 'Idempotency-Key': headerSafe(request.idempotencyKey) },
-          });
-          return read(stream, name, wire);
+            headers: { ...native?.headers, 'Idempotency-Key': headerSafe(request.idempotencyKey) },
+          };
+          const stream =
+            native === undefined
+              ? await client(wire.fetch).messages.create(body(request), options)
+              : await asGiven(client(wire.fetch), native, request.model, options);
+          return read(stream, name, wire, native !== undefined);
         });
+      try {
+        return await asGivenOrTranslated(request.native, { endpoint, model: request.model }, ask);
       } catch (error) {
         throw request.signal.aborted ? request.signal.reason : passOrClassify(error, endpoint, request.model);
       }
@@ -105,6 +112,19 @@ export function createAnthropicProvider(endpoint: Endpoint): Provider {
     },
   };
 }
+
+/** Not by the SDK's method for messages, which looks into a body and makes headers of some of its fields. */
+const asGiven = (
+  client: Anthropic,
+  native: NativeRequest,
+  model: string,
+  options: { signal: AbortSignal; headers: Record<string, string> },
+): Promise<AsyncIterable<unknown>> =>
+  client.post<AsyncIterable<unknown>>('/v1/messages', {
+    ...options,
+    body: { ...native.body, model, stream: true },
+    stream: true,
+  });
 
 /**
  * Cache breakpoints at the end of the system prompt (which covers the tools before it), at the end of the
@@ -185,13 +205,20 @@ function withBreakpoints(list: Turn[]): Turn[] {
   });
 }
 
-async function read(stream: AsyncIterable<unknown>, name: string, wire: Wire): Promise<Completion> {
+async function read(
+  stream: AsyncIterable<unknown>,
+  name: string,
+  wire: Wire,
+  keepsEvents: boolean,
+): Promise<Completion> {
+  const events: unknown[] = [];
   const answer = new AnswerCollector(wire.startedAt);
   const open = new Map<number, { call: RawToolCall; input: unknown }>();
   let stop: string | undefined;
   let usage: ReportedUsage = {};
   for await (const item of stream) {
     wire.progressed();
+    if (keepsEvents) events.push(item);
     const parsed = StreamEvent.safeParse(item);
     if (!parsed.success) {
       if (isOtherEvent(item)) continue;
@@ -232,6 +259,7 @@ async function read(stream: AsyncIterable<unknown>, name: string, wire: Wire): P
     stop: stopOf(stop, answer),
     tokens: tokensOf(usage),
     firstTokenMs: answer.firstTokenMs,
+    ...(keepsEvents ? { native: { protocol: 'anthropic', events } } : {}),
   };
 }
 

@@ -5,6 +5,7 @@ import type { Message } from '../../../shared/contracts/agent.ts';
 import type { Endpoint } from '../endpoints.ts';
 import { classify, ProviderFailure } from '../failures.ts';
 import { argumentText, pairResults, providerToolName } from './conversation.ts';
+import { asGivenOrTranslated, type NativeRequest } from './native.ts';
 import {
   AnswerCollector,
   type Completion,
@@ -28,6 +29,8 @@ const Delta = z.object({
     )
     .nullish(),
 });
+/** What the schemas have found, as it came. */
+type GivenChunk = { choices?: ({ delta?: { tool_calls?: unknown[] } } | undefined)[] };
 const Chunk = z.object({
   choices: z.array(z.object({ delta: Delta.nullish(), finish_reason: z.string().nullish() })).nullish(),
   usage: z.unknown().optional(),
@@ -44,12 +47,21 @@ const ReportedUsage = z.object({
  * OpenAI's newer models take only `max_completion_tokens`; most compatible servers know only `max_tokens`.
  * The host decides what is tried first, and an endpoint that refuses one is sent the other from then on.
  */
-type Dialect = { maxTokens: 'max_tokens' | 'max_completion_tokens'; streamOptions: boolean };
+type Dialect = {
+  maxTokens: 'max_tokens' | 'max_completion_tokens';
+  streamOptions: boolean;
+  /** OpenAI's own role for what others know as the system's; theirs may drop its words without a word. */
+  developer: boolean;
+};
 
 export function createOpenAiProvider(endpoint: Endpoint): Provider {
   const official =
     endpoint.baseUrl === undefined || /\.openai\.(com|azure\.com)$/.test(new URL(endpoint.baseUrl).hostname);
-  const dialect: Dialect = { maxTokens: official ? 'max_completion_tokens' : 'max_tokens', streamOptions: true };
+  const dialect: Dialect = {
+    maxTokens: official ? 'max_completion_tokens' : 'max_tokens',
+    streamOptions: true,
+    developer: official,
+  };
   const client = (fetch?: typeof globalThis.fetch): OpenAI =>
     new OpenAI({
       apiKey: endpoint.key.reveal(),
@@ -62,17 +74,17 @@ export function createOpenAiProvider(endpoint: Endpoint): Provider {
       ...(fetch === undefined ? {} : { fetch }),
     });
 
-  async function complete(request: CompletionRequest): Promise<Completion> {
+  async function complete(request: CompletionRequest, native: NativeRequest | undefined): Promise<Completion> {
     const name = `${endpoint.name} (${request.model})`;
     for (;;) {
       const sent = { ...dialect };
       try {
         return await overWire({ ...request, name }, async (wire) => {
-          const stream = await client(wire.fetch).chat.completions.create(body(request, sent), {
+          const stream = await client(wire.fetch).chat.completions.create(body(request, sent, native), {
             signal: wire.signal,
             headers: { 'Idempotency-Key': headerSafe(request.idempotencyKey) },
           });
-          return read(stream, name, wire);
+          return read(stream, name, wire, native !== undefined);
         });
       } catch (error) {
         if (!(error instanceof OpenAI.BadRequestError) || !adapt(dialect, sent, error.message)) throw error;
@@ -83,7 +95,9 @@ export function createOpenAiProvider(endpoint: Endpoint): Provider {
   return {
     async complete(request) {
       try {
-        return await complete(request);
+        return await asGivenOrTranslated(request.native, { endpoint, model: request.model }, (native) =>
+          complete(request, native),
+        );
       } catch (error) {
         throw request.signal.aborted ? request.signal.reason : passOrClassify(error, endpoint, request.model);
       }
@@ -127,7 +141,12 @@ function adapt(dialect: Dialect, sent: Dialect, words: string): boolean {
   return true;
 }
 
-function body(request: CompletionRequest, dialect: Dialect): OpenAI.ChatCompletionCreateParamsStreaming {
+function body(
+  request: CompletionRequest,
+  dialect: Dialect,
+  native: NativeRequest | undefined,
+): OpenAI.ChatCompletionCreateParamsStreaming {
+  if (native !== undefined) return nativeBody(native, request.model, dialect);
   return {
     model: request.model,
     messages: pairResults(request.messages).flatMap(toOpenAi),
@@ -139,6 +158,26 @@ function body(request: CompletionRequest, dialect: Dialect): OpenAI.ChatCompleti
       : { tools: request.tools.map((tool) => ({ type: 'function' as const, function: tool })) }),
   };
 }
+
+function nativeBody(
+  { body: given, maxOutputTokens }: NativeRequest,
+  model: string,
+  dialect: Dialect,
+): OpenAI.ChatCompletionCreateParamsStreaming {
+  const { max_tokens: _, max_completion_tokens: __, stream_options: options, ...rest } = given;
+  const more = typeof options === 'object' && options !== null ? options : {};
+  return {
+    ...rest,
+    ...(dialect.developer || !Array.isArray(given.messages) ? {} : { messages: given.messages.map(fromSystem) }),
+    model,
+    stream: true,
+    ...(dialect.streamOptions ? { stream_options: { ...more, include_usage: true } } : {}),
+    [dialect.maxTokens]: maxOutputTokens,
+  } as unknown as OpenAI.ChatCompletionCreateParamsStreaming;
+}
+
+const fromSystem = (message: unknown): unknown =>
+  (message as { role?: unknown } | null)?.role === 'developer' ? { ...(message as object), role: 'system' } : message;
 
 function toOpenAi(message: Message): OpenAI.ChatCompletionMessageParam[] {
   switch (message.role) {
@@ -164,7 +203,23 @@ function toOpenAi(message: Message): OpenAI.ChatCompletionMessageParam[] {
   }
 }
 
-async function read(stream: AsyncIterable<unknown>, name: string, wire: Wire): Promise<Completion> {
+/** What a delta says beside what the schema above knows; pieces of texts and lists are put together. */
+function addMore(to: Record<string, unknown>, delta: unknown, known: readonly string[]): void {
+  if (typeof delta !== 'object' || delta === null) return;
+  for (const [key, value] of Object.entries(delta)) {
+    if (known.includes(key) || value === null) continue;
+    const before = to[key];
+    if (typeof before === 'string' && typeof value === 'string') to[key] = before + value;
+    else if (Array.isArray(before) && Array.isArray(value))
+      to[key] = [...(before as unknown[]), ...(value as unknown[])];
+    else to[key] = value;
+  }
+}
+const DELTA_FIELDS = ['role', 'content', 'refusal', 'tool_calls', 'function_call'];
+const CALL_FIELDS = ['index', 'id', 'type', 'function'];
+
+async function read(stream: AsyncIterable<unknown>, name: string, wire: Wire, keepsMore: boolean): Promise<Completion> {
+  const message: Record<string, unknown> = {};
   const answer = new AnswerCollector(wire.startedAt);
   const byIndex = new Map<number, RawToolCall>();
   let finish: string | undefined;
@@ -179,6 +234,8 @@ async function read(stream: AsyncIterable<unknown>, name: string, wire: Wire): P
     const choice = chunk.data.choices?.[0];
     finish = choice?.finish_reason ?? finish;
     const delta = choice?.delta;
+    const given = keepsMore ? (item as GivenChunk).choices?.[0]?.delta : undefined;
+    addMore(message, given, DELTA_FIELDS);
     if (delta?.content) answer.addText(delta.content);
     if (delta?.refusal) {
       refused = true;
@@ -196,6 +253,9 @@ async function read(stream: AsyncIterable<unknown>, name: string, wire: Wire): P
       if (call.id === '' && piece.id) call.id = piece.id;
       if (call.name === '' && piece.function?.name) call.name = piece.function.name;
       if (piece.function?.arguments) answer.addArguments(call, piece.function.arguments);
+      const more = { ...call.more };
+      addMore(more, given?.tool_calls?.[position], CALL_FIELDS);
+      if (Object.keys(more).length > 0) call.more = more;
     }
   }
   if (finish === undefined) throw new ProviderFailure('malformed', `${name}: the stream ended before the answer did`);
@@ -206,6 +266,7 @@ async function read(stream: AsyncIterable<unknown>, name: string, wire: Wire): P
     stop: stopOf(finish, refused, answer),
     tokens: tokensOf(usage),
     firstTokenMs: answer.firstTokenMs,
+    ...(keepsMore ? { native: { protocol: 'openai', message } } : {}),
   };
 }
 

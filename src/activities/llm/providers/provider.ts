@@ -1,7 +1,8 @@
 /** What the two protocols have in common: one request, streamed, answered whole or not at all. */
 import type { Message, ThinkResult } from '../../../shared/contracts/agent.ts';
-import { FailureType, terminal } from '../../../shared/failures.ts';
-import type { TokenCount } from '../../../shared/llm-usage.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
+import type { TokenCount } from '../../../shared/agent/usage.ts';
+import type { NativeAnswer, NativeRequest } from './native.ts';
 import type { ToolDefinition } from './tools.ts';
 
 export type CompletionRequest = {
@@ -9,6 +10,8 @@ export type CompletionRequest = {
   messages: readonly Message[];
   tools: readonly ToolDefinition[];
   maxOutputTokens: number;
+  /** What `messages` and `tools` are a translation of. */
+  native?: NativeRequest | undefined;
   idempotencyKey: string;
   /** Aborts the request; nobody is asked again. */
   signal: AbortSignal;
@@ -19,7 +22,13 @@ export type CompletionRequest = {
 };
 
 /** A tool call as the provider gave it: id and name may be missing. */
-export type RawToolCall = { id: string; name: string; arguments: string };
+export type RawToolCall = {
+  id: string;
+  name: string;
+  arguments: string;
+  /** Further fields, in answers to a client of the same protocol, such as Gemini's `extra_content`. */
+  more?: Record<string, unknown>;
+};
 
 export type Completion = {
   text: string;
@@ -29,6 +38,8 @@ export type Completion = {
   tokens: TokenCount | null;
   /** From the request to the first piece of text or of a tool call. */
   firstTokenMs: number;
+  /** Where `native` was sent. */
+  native?: NativeAnswer;
 };
 
 export interface Provider {

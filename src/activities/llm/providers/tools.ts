@@ -1,7 +1,7 @@
-/** The tools of src/shared/tools.ts as providers want them: name, description, JSON schema. */
+/** The tools of src/shared/agent/tools.ts as providers want them: name, description, JSON schema. */
 import { z } from 'zod';
-import { FailureType, terminal } from '../../../shared/failures.ts';
-import { isToolName, TOOLS } from '../../../shared/tools.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
+import { isToolName, TOOLS } from '../../../shared/agent/tools.ts';
 
 export type ToolDefinition = {
   readonly name: string;

@@ -1,5 +1,5 @@
 /** All that is known of one endpoint, and how a call's beginning and end change it. Pure: the time is an argument. */
-import type { TokenCount } from '../../../shared/llm-usage.ts';
+import type { TokenCount } from '../../../shared/agent/usage.ts';
 import type { Endpoint } from '../endpoints.ts';
 import type { ProviderFailure } from '../failures.ts';
 import { afterFailure, downSince, type Health, HEALTHY, startProbe, withoutProbe } from './health.ts';
@@ -16,7 +16,7 @@ import {
   UNTHROTTLED,
 } from './limits.ts';
 
-/** A key or model that was refused is not tried again for so long, by anyone. */
+/** An endpoint that refuses its key, its bill or a model is not asked for that model for so long, by anyone. */
 const REFUSAL_REST_MS = 10_000;
 const RATIO_WEIGHT_OF_NEWEST = 0.2;
 
@@ -206,7 +206,7 @@ function failed(state: EndpointState, call: Begun, failure: ProviderFailure, now
         lastFailure,
         totals: count,
       };
-    // The request is wrong in itself: the endpoint is well.
+    // It is this call that is refused: the endpoint is well, and others may ask it.
     case 'wrong-request':
     case 'too-long':
       return { ...state, health: HEALTHY, lastFailure, totals: count };

@@ -6,6 +6,7 @@
  *    age. What an earlier call waits for is not taken by a later one.
  * 2. The queue is looked at again whenever a call ends, and when the first of the waits is over: nobody polls.
  */
+import { LRUCache } from 'lru-cache';
 import type { Role } from '../../../shared/contracts/agent.ts';
 import type { Endpoint } from '../endpoints.ts';
 import { choose, type Contender, type Verdict, type WaitReason } from './choose.ts';
@@ -85,7 +86,7 @@ export class Router {
   readonly clock: Clock;
   readonly endpoints: readonly Endpoint[];
   readonly #states = new Map<Endpoint, EndpointState>();
-  readonly #homes = new Map<string, Endpoint>();
+  readonly #homes = new LRUCache<string, Endpoint>({ max: MAX_CONVERSATIONS });
   readonly #random: () => number;
   /** In the order in which they are served. */
   #queue: Waiter[] = [];
@@ -176,17 +177,10 @@ export class Router {
       model,
       end: (ending) => {
         this.#states.set(endpoint, end(this.#stateOf(endpoint), begun, ending, this.clock.now()));
-        if (ending.kind === 'answered') this.#settle(conversation, endpoint);
+        if (ending.kind === 'answered') this.#homes.set(conversation, endpoint);
         this.#serve();
       },
     };
-  }
-
-  #settle(conversation: string, endpoint: Endpoint): void {
-    this.#homes.delete(conversation);
-    this.#homes.set(conversation, endpoint);
-    const [oldest] = this.#homes.keys();
-    if (this.#homes.size > MAX_CONVERSATIONS && oldest !== undefined) this.#homes.delete(oldest);
   }
 
   #lastFailure(): string | undefined {

@@ -10,32 +10,32 @@ import { join } from 'node:path';
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { AdoptRequest, HoldRequest, HoldResult, LeasedMessage } from '../../../shared/contracts/sandbox.ts';
-import { FailureType, failureTypeOf } from '../../../shared/failures.ts';
-import { sameChain } from '../../../shared/ids.ts';
-import type { Setup } from '../../../shared/settings.ts';
+import { FailureType, failureTypeOf } from '../../../shared/base/failures.ts';
+import { sameChain } from '../../../shared/base/ids.ts';
+import type { Semaphore } from '../../../shared/base/semaphore.ts';
+import type { Setup } from '../../../shared/contracts/run-settings.ts';
 import type { Mirror, Mirrors } from '../../git/contract.ts';
-import type { Log } from '../../log.ts';
-import type { ChainWatch } from '../../temporal/chains.ts';
-import { checkOut, resolveStart, type StartPoint } from '../code/checkout.ts';
-import type { KeptPacks } from '../code/kept-packs.ts';
-import type { CheckpointPushes } from '../code/pushes.ts';
+import type { Log } from '../../support/log.ts';
+import { type Beats, heartbeating, throwIfCancelled } from '../../support/heartbeats.ts';
+import type { ChainWatch } from '../../support/chain-watch.ts';
+import { checkOut, resolveStart, type StartPoint } from '../checkpoints/checkout.ts';
+import type { CheckpointStore } from '../checkpoints/checkpoint-store.ts';
+import type { CheckpointPushes } from '../checkpoints/pushes.ts';
 import { gone } from '../gone.ts';
-import { startBeats, throwIfCancelled } from '../heartbeat.ts';
 import type { SandboxProvider } from '../provider.ts';
 import type { SetupResult } from '../setup-install.ts';
 import type { Setups } from '../setup.ts';
 import type { LeaseRecord, Records } from '../state/lease-file.ts';
 import { tellHolder } from './holder.ts';
 import type { Turnstile } from '../turnstile.ts';
-import type { Places } from './places.ts';
-import { thisMaker } from '../state/maker.ts';
+import { thisMaker } from '../../../host/processes.ts';
 
 export type HoldDeps = {
   provider: SandboxProvider;
   mirrors: Mirrors;
   records: Records;
   setups: Setups;
-  packs: KeptPacks;
+  checkpointStore: CheckpointStore;
   pushes: CheckpointPushes;
   chains: ChainWatch;
   client: Client;
@@ -56,61 +56,61 @@ const RELEASE_BEAT_MS = 250;
 const CHECK_MS = 15_000;
 
 /** Waits for a place, makes a sandbox, and holds it. @throws CancelledFailure, and what kept it from being made. */
-export async function holdSandbox(deps: HoldDeps, places: Places, request: HoldRequest): Promise<HoldResult> {
-  const beats = startBeats({ waiting: 'for a place on this host' }, BEAT_MS);
-  let giveBack: (() => void) | undefined;
-  try {
-    giveBack = await places.take(beats.signal);
+export function holdSandbox(deps: HoldDeps, places: Semaphore, request: HoldRequest): Promise<HoldResult> {
+  const hold = async (beats: Beats): Promise<HoldResult> => {
     const id = `sb-${randomUUID()}`;
     deps.held.add(id);
     try {
       const made = await make(deps, id, request, beats.signal, (doing) => beats.beat({ sandbox: id, doing }));
-      return await new Hold(deps, id, request, made, beats.signal, beats.beat).keep();
+      return await new Hold(deps, id, request, made, beats).keep();
     } finally {
       deps.held.delete(id);
       deps.collected.delete(id);
     }
-  } catch (error) {
-    await throwIfCancelled(beats.signal);
-    throw error;
-  } finally {
-    giveBack?.();
-    beats.stop();
-  }
+  };
+  return heartbeating((beats) => places.run(() => hold(beats), beats.signal), {
+    details: { waiting: 'for a place on this host' },
+    everyMs: BEAT_MS,
+  });
 }
 
 /** Holds a sandbox that a lost lease left here. @throws SandboxGone when it is not here or not this task's. */
-export async function adoptSandbox(deps: HoldDeps, places: Places, request: AdoptRequest): Promise<HoldResult> {
+export function adoptSandbox(deps: HoldDeps, places: Semaphore, request: AdoptRequest): Promise<HoldResult> {
   const { id } = request.sandbox;
-  const beats = startBeats({ adopting: id }, BEAT_MS);
-  const giveBack = places.takeAnyway();
+  return heartbeating(
+    async (beats) => {
+      // It is open already, so it counts also where all places are taken.
+      const giveBack = places.takeAnyway();
+      try {
+        return await adopt(deps, request, beats);
+      } finally {
+        giveBack();
+      }
+    },
+    { details: { adopting: id }, everyMs: BEAT_MS },
+  );
+}
+
+async function adopt(deps: HoldDeps, request: AdoptRequest, beats: Beats): Promise<HoldResult> {
+  const { id } = request.sandbox;
+  const before = await deps.records.lease(id);
+  if (before === null || before.state.kind !== 'ready' || !(await deps.provider.has(id))) {
+    if (before === null) await deps.provider.terminate(id);
+    throw gone(id);
+  }
+  if (!sameChain(before.holder, request.holder)) throw gone(id, new Error('it is held for another task'));
+  if (before.epoch >= request.epoch) throw gone(id, new Error(`lease ${before.epoch} holds it already`));
+  const probe = await deps.provider.exec(id, ['/bin/true'], { timeoutMs: 10_000, signal: beats.signal });
+  if (probe.reason !== 'exit' || probe.exitCode !== 0) throw gone(id, new Error(`nothing runs in it: ${probe.stderr}`));
+  const wasHeld = deps.held.has(id);
+  deps.held.add(id);
   try {
-    const before = await deps.records.lease(id);
-    if (before === null || before.state.kind !== 'ready' || !(await deps.provider.has(id))) {
-      if (before === null) await deps.provider.terminate(id);
-      throw gone(id);
-    }
-    if (!sameChain(before.holder, request.holder)) throw gone(id, new Error('it is held for another task'));
-    if (before.epoch >= request.epoch) throw gone(id, new Error(`lease ${before.epoch} holds it already`));
-    const probe = await deps.provider.exec(id, ['/bin/true'], { timeoutMs: 10_000, signal: beats.signal });
-    if (probe.reason !== 'exit' || probe.exitCode !== 0)
-      throw gone(id, new Error(`nothing runs in it: ${probe.stderr}`));
-    const wasHeld = deps.held.has(id);
-    deps.held.add(id);
-    try {
-      await deps.records.writeLease(id, { ...before, epoch: request.epoch, ancestors: request.ancestors });
-      const { base } = await deps.records.tree(id);
-      return await new Hold(deps, id, request, { base }, beats.signal, beats.beat).keep();
-    } finally {
-      if (!wasHeld) deps.held.delete(id);
-      deps.collected.delete(id);
-    }
-  } catch (error) {
-    await throwIfCancelled(beats.signal);
-    throw error;
+    await deps.records.writeLease(id, { ...before, epoch: request.epoch, ancestors: request.ancestors });
+    const { base } = await deps.records.tree(id);
+    return await new Hold(deps, id, request, { base }, beats).keep();
   } finally {
-    giveBack();
-    beats.stop();
+    if (!wasHeld) deps.held.delete(id);
+    deps.collected.delete(id);
   }
 }
 
@@ -191,31 +191,22 @@ class Hold {
   private readonly id: string;
   private readonly request: HoldRequest;
   private readonly made: Made;
-  private readonly signal: AbortSignal;
-  private readonly beat: (details: unknown) => void;
+  private readonly beats: Beats;
   private checkedAt = Date.now();
 
-  constructor(
-    deps: HoldDeps,
-    id: string,
-    request: HoldRequest,
-    made: Made,
-    signal: AbortSignal,
-    beat: (details: unknown) => void,
-  ) {
+  constructor(deps: HoldDeps, id: string, request: HoldRequest, made: Made, beats: Beats) {
     this.deps = deps;
     this.id = id;
     this.request = request;
     this.made = made;
-    this.signal = signal;
-    this.beat = beat;
+    this.beats = beats;
   }
 
   async keep(): Promise<HoldResult> {
     const { id, request, deps } = this;
-    this.beat({ sandbox: id, doing: 'telling the task' });
+    this.beats.beat({ sandbox: id, doing: 'telling the task' });
     for (let told = false; ; ) {
-      if (this.signal.aborted) return await this.cancelled();
+      if (this.beats.signal.aborted) return await this.cancelled();
       if (!(await this.isOurs())) {
         // Its folder was deleted under us: what else there is of it goes too. Not when another lease has it now.
         if (!(await deps.provider.has(id))) await deps.provider.terminate(id);
@@ -226,7 +217,7 @@ class Hold {
           const sandbox = { id, epoch: request.epoch, queue: deps.hostQueue };
           if (!(await tellHolder(deps.client, request.holder, { sandbox, ...this.made }))) return await this.orphaned();
           told = true;
-          this.beat({ sandbox: id, epoch: request.epoch });
+          this.beats.beat({ sandbox: id, epoch: request.epoch });
         }
         if (await this.isOrphaned()) return await this.orphaned();
       } catch (error) {
@@ -234,8 +225,8 @@ class Hold {
         deps.log.warn({ sandbox: id, error: String(error) }, 'the holder of a sandbox could not be asked after');
       }
       const ending = deps.collected.has(id);
-      if (ending) Context.current().heartbeat();
-      await wait(ending ? RELEASE_BEAT_MS : LOOK_MS, this.signal);
+      if (ending) this.beats.now();
+      await wait(ending ? RELEASE_BEAT_MS : LOOK_MS, this.beats.signal);
     }
   }
 
@@ -265,7 +256,7 @@ class Hold {
       const over = await this.isOrphaned(true).catch(() => false);
       if (over && (await this.isOurs())) await this.terminate('its lease was lost and its task has ended');
     }
-    await throwIfCancelled(this.signal);
+    await throwIfCancelled(this.beats.signal);
     throw new CancelledFailure('CANCELLED');
   }
 
@@ -274,7 +265,7 @@ class Hold {
     await deps.pushes.settled(id);
     await deps.provider.terminate(id);
     deps.pushes.forget(id);
-    await deps.packs.forget(id);
+    await deps.checkpointStore.forget(id);
     deps.log.info({ sandbox: id, task: this.request.holder.workflowId, why }, 'sandbox terminated');
   }
 }

@@ -1,8 +1,9 @@
 /** The task that holds a lease, as the server knows it. */
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { LeasedMessage } from '../../../shared/contracts/sandbox.ts';
-import type { Chain } from '../../../shared/ids.ts';
+import type { Chain } from '../../../shared/base/ids.ts';
 import { leasedSignal } from '../../../shared/messages.ts';
+import { firstRunOf } from '../../support/chain-watch.ts';
 
 /**
  * Tells the holder of its sandbox. false: it has ended, or its id is another chain's by now. The signal goes to
@@ -11,8 +12,7 @@ import { leasedSignal } from '../../../shared/messages.ts';
 export async function tellHolder(client: Client, holder: Chain, message: LeasedMessage): Promise<boolean> {
   try {
     const found = await client.workflow.getHandle(holder.workflowId).describe();
-    const first = found.raw.workflowExecutionInfo?.firstRunId;
-    if ((first != null && first !== '' ? first : found.runId) !== holder.firstRunId) return false;
+    if (firstRunOf(found) !== holder.firstRunId) return false;
     await client.workflow.getHandle(holder.workflowId, found.runId).signal(leasedSignal, message);
     return true;
   } catch (error) {

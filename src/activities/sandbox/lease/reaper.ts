@@ -1,15 +1,15 @@
 /** Sandboxes that nobody will come for: their task has ended, or whoever made them died half-way. */
-import type { Log } from '../../log.ts';
-import type { ChainWatch } from '../../temporal/chains.ts';
-import type { KeptPacks } from '../code/kept-packs.ts';
+import type { Log } from '../../support/log.ts';
+import type { ChainWatch } from '../../support/chain-watch.ts';
+import type { CheckpointStore } from '../checkpoints/checkpoint-store.ts';
 import type { SandboxProvider } from '../provider.ts';
 import { isSetupSandbox, makerOfSetup } from '../setup.ts';
 import type { Records } from '../state/lease-file.ts';
-import { isAlive } from '../state/maker.ts';
+import { isAlive } from '../../../host/processes.ts';
 
 export type ReaperDeps = {
   provider: SandboxProvider;
-  packs: KeptPacks;
+  checkpointStore: CheckpointStore;
   records: Records;
   chains: ChainWatch;
   held: ReadonlySet<string>;
@@ -17,21 +17,28 @@ export type ReaperDeps = {
 };
 
 /** Terminates leftovers; returns their ids. One that cannot be judged now (the server is away) is left. */
-export async function reapLeftovers({ provider, packs, records, chains, held, log }: ReaperDeps): Promise<string[]> {
+export async function reapLeftovers({
+  provider,
+  checkpointStore,
+  records,
+  chains,
+  held,
+  log,
+}: ReaperDeps): Promise<string[]> {
   const reaped: string[] = [];
   for (const id of await provider.list()) {
     try {
       const why = held.has(id) ? undefined : await whyLeftOver(id);
       if (why === undefined || held.has(id)) continue;
       await provider.terminate(id);
-      await packs.forget(id);
+      await checkpointStore.forget(id);
       reaped.push(id);
       log.info({ sandbox: id, why }, 'a leftover sandbox was terminated');
     } catch (error) {
       log.warn({ sandbox: id, error: String(error) }, 'a sandbox could not be looked at');
     }
   }
-  await packs.prune(await provider.list());
+  await checkpointStore.prune(await provider.list());
   return reaped;
 
   async function whyLeftOver(id: string): Promise<string | undefined> {

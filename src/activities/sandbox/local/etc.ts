@@ -3,7 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { canBeCopied } from './readable.ts';
+import { canBeCopied } from '../../support/readable.ts';
 
 export const AGENT_UID = 1000;
 

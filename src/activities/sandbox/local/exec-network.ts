@@ -1,8 +1,8 @@
 /** The network of one command of a sandbox on this host. */
 import { existsSync } from 'node:fs';
-import type { Config } from '../../../shared/config.ts';
-import { FailureType, terminal } from '../../../shared/failures.ts';
-import type { Log } from '../../log.ts';
+import type { Config } from '../../../shared/config/worker-config.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
+import type { Log } from '../../support/log.ts';
 import { gone } from '../gone.ts';
 import { createSandboxNetwork, type NetworkSession, type SandboxNetworkDeps } from '../network/index.ts';
 import type { ExecOptions } from '../provider.ts';

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { arch, homedir, release } from 'node:os';
 import { dirname } from 'node:path';
-import { FailureType, terminal } from '../../../shared/failures.ts';
-import type { Log } from '../../log.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
+import type { Log } from '../../support/log.ts';
 import type { SandboxPaths } from '../provider.ts';
 import { makeEtc } from './etc.ts';
 import { INSTALL_BUBBLEWRAP, NODE_INSIDE, probeIsolation, systemArgs } from './isolation.ts';

@@ -1,153 +1,185 @@
 /**
- * Sandboxes on this host: a folder each, and bubblewrap around each command. Below `<stateDir>/sandboxes/<id>/`
- * are workspace, tmp and home (the agent's), output and git (ours, mounted read-only or not at all), and records.
+ * Sandboxes on this host: each is a folder, and bubblewrap isolates each command. Below `<stateDir>/sandboxes/<id>/`
+ * are workspace, tmp and home, which are the agent's; output and git, which are the host's and mounted read-only or
+ * not at all; and records, which are never mounted.
  */
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { SandboxLimits } from '../../../shared/config.ts';
-import { FailureType, terminal } from '../../../shared/failures.ts';
-import type { Log } from '../../log.ts';
-import { runProcess } from '../../process/run-process.ts';
-import { createShells } from '../../process/shells.ts';
+import type { SandboxLimits } from '../../../shared/config/worker-config.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
+import type { NetworkSetting } from '../../../shared/contracts/network.ts';
+import type { Log } from '../../support/log.ts';
+import { type RunProcess, runProcess } from '../../process/run-process.ts';
+import { createShells, type Shells } from '../../process/shells.ts';
 import type { Processes } from '../../process/spawner.ts';
-import type { SandboxPaths, SandboxProvider } from '../provider.ts';
-import { createExec } from './exec.ts';
+import type { ExecOptions, SandboxPaths, SandboxProvider, SandboxResult, SandboxSpec } from '../provider.ts';
+import { createExec, type LocalExec } from './exec.ts';
 import { createExecNetwork, type NetworkRules } from './exec-network.ts';
-import { prepareHost } from './host.ts';
+import { type LocalHost, prepareHost } from './host.ts';
 import { INSIDE } from './isolation.ts';
-import { createGuard } from './limits/guard.ts';
+import { createGuard, type Guard } from './limits/guard.ts';
 import { createLimiter, type Limiter } from './limits/limiter.ts';
 import { deleteTree, removeTree } from './remove.ts';
 
 const ID = /^[a-z0-9-]{1,64}$/;
 const NO_NETWORK: NetworkRules = { network: 'none', privateAddresses: [], registryTokens: {} };
 
-/**
- * @param options.stateDir absolute; sandboxes, their trash and a copy of /etc live below it.
- * @param options.env the worker's; PATH and the registry settings are read from it, nothing else is passed on.
- * @throws SandboxUnavailable when bubblewrap does not work here and `unsafe` is not set.
- */
-export async function createLocalProvider(options: {
+type LocalProviderOptions = {
+  /** Absolute; sandboxes, their trash and a copy of /etc are below it. */
   stateDir: string;
   limits: SandboxLimits;
   unsafe: boolean;
+  /** The worker's; PATH and the registry settings are read from it, and nothing else is passed on. */
   env?: Readonly<Record<string, string | undefined>>;
   log: Log;
-  /** How processes are started, and shells kept; in this process unless given. */
+  /** How processes and shells are started; by this process unless given. */
   processes?: Processes;
-  /** What commands of agents may reach, and what the worker's owner allows. Default: nothing. */
+  /** What the agents' commands may reach, and what the worker's owner allows. Default: nothing. */
   network?: NetworkRules;
   /** Default: by what this machine has. */
   limiter?: Limiter;
-}): Promise<SandboxProvider> {
-  const { stateDir, limits, unsafe, env = process.env, log } = options;
-  const { run, shells } = options.processes ?? { run: runProcess, shells: createShells() };
+};
+
+/** @throws SandboxUnavailable when bubblewrap does not work here and `unsafe` is not set. */
+export async function createLocalProvider(options: LocalProviderOptions): Promise<SandboxProvider> {
+  const { stateDir, unsafe, env = process.env, log } = options;
   const host = await prepareHost({ stateDir, unsafe, env, log });
-  const isolated = host.isolation !== undefined;
+  const provider = new LocalProvider(options, host);
+  await mkdir(provider.root, { recursive: true, mode: 0o700 });
+  void emptyTrash(provider.trash, log);
+  return provider;
+}
 
-  const root = join(stateDir, 'sandboxes');
-  const trash = join(stateDir, 'trash');
-  await mkdir(root, { recursive: true, mode: 0o700 });
-  const { network: rules = NO_NETWORK } = options;
-  const limiter = options.limiter ?? createLimiter(limits);
-  const { bwrap } = host.isolation ?? {};
-  const guard = createGuard({ limits, limiter, run, shells, log, ...(bwrap === undefined ? {} : { bwrap }) });
-  void emptyTrash(trash, log);
+class LocalProvider implements SandboxProvider {
+  readonly kind = 'local';
+  readonly isolated: boolean;
+  readonly fingerprint: string;
+  readonly agentNetwork: NetworkSetting;
+  readonly root: string;
+  readonly trash: string;
+  private readonly runProcess: RunProcess;
+  private readonly shells: Shells;
+  private readonly limiter: Limiter;
+  private readonly guard: Guard;
+  private readonly commands: LocalExec;
 
-  const folderOf = (id: string): string => {
-    if (!ID.test(id)) throw terminal(FailureType.Invariant, `"${id}" is no sandbox id`);
-    return join(root, id);
-  };
-  const pathsOf = (id: string): SandboxPaths => {
-    if (isolated) return INSIDE;
-    const at = (name: string) => join(folderOf(id), name);
+  constructor(options: LocalProviderOptions, host: LocalHost) {
+    const { stateDir, limits, env = process.env, log, network: rules = NO_NETWORK } = options;
+    const { run, shells } = options.processes ?? { run: runProcess, shells: createShells() };
+    this.isolated = host.isolation !== undefined;
+    this.fingerprint = host.fingerprint;
+    this.agentNetwork = rules.network;
+    this.root = join(stateDir, 'sandboxes');
+    this.trash = join(stateDir, 'trash');
+    this.runProcess = run;
+    this.shells = shells;
+    const limiter = options.limiter ?? createLimiter(limits);
+    this.limiter = limiter;
+    const bwrap = host.isolation?.bwrap;
+    this.guard = createGuard({ limits, limiter, run, shells, log, ...(bwrap === undefined ? {} : { bwrap }) });
+    this.commands = createExec({
+      host,
+      limits,
+      limiter,
+      guard: this.guard,
+      openNetwork: createExecNetwork({ rules, host, env, log }),
+      openGroups: (id) => this.openGroups(id),
+      folderOf: (id) => this.folderOf(id),
+      pathsOf: (id) => this.paths(id),
+    });
+  }
+
+  paths(id: string): SandboxPaths {
+    if (this.isolated) return INSIDE;
+    const folder = this.folderOf(id);
     return {
-      workspace: at('workspace'),
-      tmp: at('tmp'),
-      home: at('home'),
-      output: at('output'),
-      objects: at('objects'),
-      git: at('git'),
-      setup: at('setup'),
+      workspace: join(folder, 'workspace'),
+      tmp: join(folder, 'tmp'),
+      home: join(folder, 'home'),
+      output: join(folder, 'output'),
+      objects: join(folder, 'objects'),
+      git: join(folder, 'git'),
+      setup: join(folder, 'setup'),
     };
-  };
-
-  /** Each worker's groups are below its own, so a sandbox that was adopted has some of both. */
-  async function openGroups(id: string): Promise<void> {
-    const made = limiter.open(id);
-    if (made.length > 0)
-      await appendFile(join(folderOf(id), 'records', 'groups'), made.map((dir) => `${dir}\n`).join(''));
   }
 
-  async function groupsOf(id: string): Promise<string[]> {
-    const text = await readFile(join(folderOf(id), 'records', 'groups'), 'utf8').catch(() => '');
-    return text.split('\n').filter((line) => line !== '');
+  recordDir(id: string): string {
+    return join(this.folderOf(id), 'records');
   }
 
-  const openNetwork = createExecNetwork({ rules, host, env, log });
-  const commands = createExec({ host, limits, limiter, guard, openNetwork, openGroups, folderOf, pathsOf });
-
-  /** Nothing runs in it any more, and no shell waits in it. */
-  async function end(id: string): Promise<string[]> {
-    await shells.end(id);
-    return await groupsOf(id);
+  async create({ id, objects }: SandboxSpec): Promise<void> {
+    const folder = this.folderOf(id);
+    await mkdir(folder, { mode: 0o700 });
+    for (const name of ['workspace', 'tmp', 'home', 'output', 'git', 'records']) await mkdir(join(folder, name));
+    await writeFile(join(folder, 'records', 'objects'), objects);
+    // Without isolation nothing is mounted, and the path that git's alternates name must exist.
+    if (!this.isolated) await symlink(objects, join(folder, 'objects'));
+    await this.openGroups(id);
+    await this.guard.begin(id, folder);
   }
 
-  async function forget(id: string, groups: readonly string[]): Promise<void> {
-    guard.forget(id);
-    commands.forget(id);
-    await limiter.close(id, groups);
+  exec(id: string, argv: readonly string[], options: ExecOptions): Promise<SandboxResult> {
+    return this.commands.run(id, argv, options);
   }
 
-  return {
-    kind: 'local',
-    isolated,
-    fingerprint: host.fingerprint,
-    agentNetwork: rules.network,
-    paths: pathsOf,
-    recordDir: (id) => join(folderOf(id), 'records'),
+  async terminate(id: string): Promise<void> {
+    const folder = this.folderOf(id);
+    this.commands.stop(id);
+    const groups = await this.endShells(id);
+    await removeTree(folder, this.trash, this.runProcess);
+    await this.forget(id, groups);
+  }
 
-    async create({ id, objects }) {
-      const folder = folderOf(id);
-      await mkdir(folder, { mode: 0o700 });
-      for (const name of ['workspace', 'tmp', 'home', 'output', 'git', 'records']) await mkdir(join(folder, name));
-      await writeFile(join(folder, 'records', 'objects'), objects);
-      // Nothing is mounted then: the path that alternates name must exist.
-      if (!isolated) await symlink(objects, join(folder, 'objects'));
-      await openGroups(id);
-      await guard.begin(id, folder);
-    },
+  async list(): Promise<string[]> {
+    return (await readdir(this.root)).filter((name) => ID.test(name));
+  }
 
-    exec: commands.run,
+  async has(id: string): Promise<boolean> {
+    return existsSync(join(this.folderOf(id), 'workspace'));
+  }
 
-    async terminate(id) {
-      const folder = folderOf(id);
-      commands.stop(id);
-      const groups = await end(id);
-      await removeTree(folder, trash, run);
-      await forget(id, groups);
-    },
+  async createdAt(id: string): Promise<number> {
+    return (await stat(this.folderOf(id))).birthtimeMs;
+  }
 
-    async list() {
-      return (await readdir(root)).filter((name) => ID.test(name));
-    },
+  async archive(id: string, folder: string): Promise<void> {
+    await mkdir(dirname(folder), { recursive: true });
+    const groups = await this.endShells(id);
+    await rename(this.folderOf(id), folder);
+    await this.forget(id, groups);
+  }
 
-    async has(id) {
-      return existsSync(join(folderOf(id), 'workspace'));
-    },
+  private folderOf(id: string): string {
+    if (!ID.test(id)) throw terminal(FailureType.Invariant, `"${id}" is no sandbox id`);
+    return join(this.root, id);
+  }
 
-    async createdAt(id) {
-      return (await stat(folderOf(id))).birthtimeMs;
-    },
+  /**
+   * Makes the sandbox's control groups, unless this process has done so. Each worker's groups are below its own, so a
+   * sandbox that another worker has adopted has groups of both: the record lists all of them.
+   */
+  private async openGroups(id: string): Promise<void> {
+    const made = this.limiter.open(id);
+    if (made.length > 0) await appendFile(this.groupsFile(id), made.map((dir) => `${dir}\n`).join(''));
+  }
 
-    async archive(id, folder) {
-      await mkdir(dirname(folder), { recursive: true });
-      const groups = await end(id);
-      await rename(folderOf(id), folder);
-      await forget(id, groups);
-    },
-  };
+  private groupsFile(id: string): string {
+    return join(this.folderOf(id), 'records', 'groups');
+  }
+
+  /** Ends the sandbox's shells. @returns its control groups, whichever worker made them. */
+  private async endShells(id: string): Promise<string[]> {
+    await this.shells.end(id);
+    const text = await readFile(this.groupsFile(id), 'utf8').catch(() => '');
+    return text.split('\n').filter((row) => row !== '');
+  }
+
+  private async forget(id: string, groups: readonly string[]): Promise<void> {
+    this.guard.forget(id);
+    this.commands.forget(id);
+    await this.limiter.close(id, groups);
+  }
 }
 
 async function emptyTrash(trash: string, log: Log): Promise<void> {

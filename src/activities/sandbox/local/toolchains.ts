@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
-import { ifReadable, isLink, isReadableFolder as isFolder } from './readable.ts';
+import { ifReadable, isLink, isReadableFolder as isFolder } from '../../support/readable.ts';
 
 export type Toolchains = {
   /** Folders (or files) bound read-only at their own path. */

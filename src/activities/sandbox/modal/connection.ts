@@ -1,8 +1,8 @@
 /** The worker's connection to Modal: its token, the app that sandboxes belong to, their image. */
 import type { App, Image, ModalClient } from 'modal';
-import type { ModalConfig } from '../../../shared/config.ts';
-import { FailureType, terminal } from '../../../shared/failures.ts';
-import type { Log } from '../../log.ts';
+import type { ModalConfig } from '../../../shared/config/worker-config.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
+import type { Log } from '../../support/log.ts';
 import { createScrub, modalFailure, type Scrub, statusOf } from './errors.ts';
 import { findImage, type ImageSource } from './image.ts';
 

@@ -1,6 +1,6 @@
 /** What Modal's SDK throws, as our failures: what is gone, what no retry mends, what may be tried again. */
 import type { ApplicationFailure } from '@temporalio/common';
-import { FailureType, terminal } from '../../../shared/failures.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
 
 /** gRPC status codes, as far as they are told apart here. */
 const STATUS = {
@@ -54,22 +54,22 @@ export const createScrub =
 export function modalFailure(what: string, error: unknown, scrub: Scrub): Error | ApplicationFailure {
   const status = statusOf(error);
   const text = scrub(error instanceof Error ? error.message : String(error)).slice(0, 2_000);
-  const said = `${what} failed: ${text}`;
+  const message = `${what} failed: ${text}`;
   switch (status) {
     case 'UNAUTHENTICATED':
     case 'PERMISSION_DENIED':
       return terminal(
         FailureType.SandboxUnavailable,
-        said,
+        message,
         'Modal refuses the worker’s token. Correct MODAL_TOKEN_ID and MODAL_TOKEN_SECRET (or sandbox.modal.environment) and start the worker again.',
       );
     case 'INVALID_ARGUMENT':
-      return terminal(FailureType.SandboxUnavailable, said, 'Correct sandbox.modal in temporal.config.ts.');
+      return terminal(FailureType.SandboxUnavailable, message, 'Correct sandbox.modal in temporal.config.ts.');
     case 'RESOURCE_EXHAUSTED':
       return new Error(
-        `${said}\nModal’s limit for this workspace is reached, or it has no such machine now; this is tried again. Lower sandbox.maxSandboxes or sandbox.modal.cpu and memoryMb, or have the limit raised.`,
+        `${message}\nModal’s limit for this workspace is reached, or it has no such machine now; this is tried again. Lower sandbox.maxSandboxes or sandbox.modal.cpu and memoryMb, or have the limit raised.`,
       );
     default:
-      return new Error(said);
+      return new Error(message);
   }
 }

@@ -1,7 +1,7 @@
 /** Commands in sandboxes on Modal: as whom they run, where, and within which limits; and our own scripts there. */
 import type { Sandbox } from 'modal';
-import type { SandboxLimits } from '../../../shared/config.ts';
-import { FailureType, terminal } from '../../../shared/failures.ts';
+import type { SandboxLimits } from '../../../shared/config/worker-config.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
 import type { ExecOptions, SandboxResult } from '../provider.ts';
 import { type Command, runCommand } from './command.ts';
 import { AGENT, CHECKPOINT, COUNTED, PATHS, REGISTRY, ROOT, USAGE } from './layout.ts';

@@ -10,13 +10,13 @@ export type ImageSource = { kind: 'id'; imageId: string } | { kind: 'build'; fro
 /** @param image `sandbox.modal.image`: the id of an image that is ready (`im-…`), or a registry tag to build on. */
 export function imageSource(image: string | undefined): ImageSource {
   if (image?.startsWith('im-') === true) return { kind: 'id', imageId: image };
-  const lines = readFileSync(DOCKERFILE, 'utf8')
+  const instructions = readFileSync(DOCKERFILE, 'utf8')
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '' && !line.startsWith('#'));
-  const from = lines.find((line) => line.startsWith('FROM '))?.slice('FROM '.length);
+  const from = instructions.find((line) => line.startsWith('FROM '))?.slice('FROM '.length);
   if (from === undefined) throw new Error(`${DOCKERFILE.pathname} has no FROM`);
-  return { kind: 'build', from: image ?? from, commands: lines.filter((line) => !line.startsWith('FROM ')) };
+  return { kind: 'build', from: image ?? from, commands: instructions.filter((line) => !line.startsWith('FROM ')) };
 }
 
 /** Not built yet where it needs to be: the first sandbox waits for that. */

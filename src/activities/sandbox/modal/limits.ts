@@ -1,5 +1,5 @@
 /** Which limits of ours a command on Modal met, as sentences for the agent. */
-import type { SandboxLimits } from '../../../shared/config.ts';
+import type { SandboxLimits } from '../../../shared/config/worker-config.ts';
 import { limitText, resourceLimitHit } from '../local/limits/text.ts';
 import type { SandboxResult } from '../provider.ts';
 import type { RunnerResult } from './runner.ts';

@@ -1,6 +1,6 @@
 /** Which network a sandbox on Modal is made with: settled then, and Modal's to keep. */
-import { FailureType, terminal } from '../../../shared/failures.ts';
-import { type NetworkSetting, parseAllowEntry } from '../../../shared/network.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
+import { type NetworkSetting, parseAllowEntry } from '../../../shared/contracts/network.ts';
 
 export type ModalNetwork = { blockNetwork: true } | { outboundDomainAllowlist: string[] } | Record<string, never>;
 

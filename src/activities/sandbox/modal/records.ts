@@ -2,9 +2,9 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { FailureType, terminal } from '../../../shared/failures.ts';
-import { NetworkSetting } from '../../../shared/network.ts';
-import { readJson, writeJson } from '../../json-files.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
+import { NetworkSetting } from '../../../shared/contracts/network.ts';
+import { readJson, writeJson } from '../../support/json-files.ts';
 
 const ModalRecord = z.object({
   /** Modal's own name of the sandbox. */

@@ -1,7 +1,7 @@
 /** The worker's side of the runner in `infra/modal`: what it is told, and what it says. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import type { SandboxLimits } from '../../../shared/config.ts';
+import type { SandboxLimits } from '../../../shared/config/worker-config.ts';
 import type { ExecReason, ExecResult } from '../../process/run-process.ts';
 import type { Identity } from './layout.ts';
 
@@ -134,13 +134,13 @@ export class RunnerAnswer {
     if (fatal !== undefined) throw new RunnerError(fatal.message, fatal.code);
     // As when execve itself refuses: what is too long for Linux is the caller's to know.
     if (failure?.code === 'E2BIG') throw new RunnerError(failure.message, failure.code);
-    const said = Buffer.from(stderr, 'base64').toString('utf8');
+    const words = Buffer.from(stderr, 'base64').toString('utf8');
     return {
       stdout: Buffer.concat(this.head),
       tail: this.tail,
       bytes,
       truncated,
-      stderr: failure === undefined ? said : `${said}${failure.message}\n`,
+      stderr: failure === undefined ? words : `${words}${failure.message}\n`,
       exitCode,
       reason,
       ...(held === undefined ? {} : { held }),

@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ModalClient, Sandbox } from 'modal';
 import type { z } from 'zod';
-import { readJson } from '../../json-files.ts';
+import { readJson } from '../../support/json-files.ts';
 import { statusOf } from './errors.ts';
 import { PATHS, SETUP_PARTS } from './layout.ts';
 import { SetupImages } from './records.ts';

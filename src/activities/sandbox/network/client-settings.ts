@@ -1,7 +1,7 @@
 /** How programs inside learn of the proxy and of the registries: their usual variables and files. */
-import { kindOf, type Registry } from '../../../shared/network.ts';
-import { PUBLIC_REGISTRIES } from '../../../shared/public-registries.ts';
-import type { RegistrySettings } from '../local/registries.ts';
+import { kindOf, type Registry } from '../../../shared/contracts/network.ts';
+import { PUBLIC_REGISTRIES } from '../../../shared/sandbox/public-registries.ts';
+import type { RegistrySettings } from './host-registries.ts';
 import { NETWORK_INSIDE, PROXY_PORT } from './forwarder.ts';
 import { type Reach, reaches } from './reach.ts';
 

@@ -1,6 +1,6 @@
 /** What one command may reach through the proxy: hosts on a list, or every name that leads to a public address. */
-import { type AllowRule, isAllowed, type NetworkSetting, parseAllowEntry } from '../../../shared/network.ts';
-import { FailureType, terminal } from '../../../shared/failures.ts';
+import { type AllowRule, isAllowed, type NetworkSetting, parseAllowEntry } from '../../../shared/contracts/network.ts';
+import { FailureType, terminal } from '../../../shared/base/failures.ts';
 
 export type Reach = readonly AllowRule[] | 'public';
 

@@ -1,5 +1,5 @@
 /** What a registry's answer says to the sandbox: local URLs in place of its own, and no token. */
-import { kindOf } from '../../../shared/network.ts';
+import { kindOf } from '../../../shared/contracts/network.ts';
 import type { LocalRegistry } from './client-settings.ts';
 
 export type Rewrite = {

@@ -9,7 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import { pipeline } from 'node:stream';
-import { kindOf } from '../../../shared/network.ts';
+import { kindOf } from '../../../shared/contracts/network.ts';
 import type { Account } from './account.ts';
 import type { LocalRegistry } from './client-settings.ts';
 import { codeOf, type Resolve } from './dial.ts';

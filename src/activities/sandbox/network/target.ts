@@ -1,6 +1,6 @@
 /** Which host and port a proxy request is for. What can be read in two ways is refused. */
-import { normaliseHost } from '../../../shared/host-names.ts';
-import { parsePort } from '../../../shared/network.ts';
+import { normaliseHost } from '../../../shared/base/host-names.ts';
+import { parsePort } from '../../../shared/contracts/network.ts';
 import { badHost, badRequest } from './refusal.ts';
 
 export type Target = { host: string; port: number };

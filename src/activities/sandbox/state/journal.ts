@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { Checkpoint, type ToolCall, ToolResult } from '../../../shared/contracts/agent.ts';
 import { gone } from '../gone.ts';
 import type { SandboxProvider } from '../provider.ts';
-import { isMissing } from '../../json-files.ts';
+import { isMissing } from '../../support/json-files.ts';
 
 const TurnJournal = z.object({
   /** Of the calls before `started`, in order. */

@@ -2,11 +2,11 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RepositoryRef } from '../../../shared/contracts/run.ts';
-import { Chain, CommitSha } from '../../../shared/ids.ts';
+import { Chain, CommitSha } from '../../../shared/base/ids.ts';
 import { gone } from '../gone.ts';
 import type { SandboxProvider } from '../provider.ts';
-import { isMissing, overwriteJson, readJson, writeJson } from '../../json-files.ts';
-import { Maker } from './maker.ts';
+import { isMissing, overwriteJson, readJson, writeJson } from '../../support/json-files.ts';
+import { Maker } from '../../../host/processes.ts';
 
 export const LeaseRecord = z.object({
   epoch: z.number().int(),

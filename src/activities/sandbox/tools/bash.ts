@@ -23,17 +23,20 @@ export const bash: Tool<'bash'> = {
       outputFile,
       network,
     });
-    const said = headAndTail(result, `${paths.output}/${outputFile}`);
+    const output = headAndTail(result, `${paths.output}/${outputFile}`);
     const limits = result.limits ?? [];
     const refused = result.refused ?? [];
     const answer = (status: 'ok' | 'error', ...notes: string[]): ToolAnswer => {
-      const lines = [...notes, ...limits, ...refused].map((note) => `[${note}]`).join('\n');
-      return { status, output: `${said}${said === '' || said.endsWith('\n') || lines === '' ? '' : '\n'}${lines}` };
+      const noteLines = [...notes, ...limits, ...refused].map((note) => `[${note}]`).join('\n');
+      return {
+        status,
+        output: `${output}${output === '' || output.endsWith('\n') || noteLines === '' ? '' : '\n'}${noteLines}`,
+      };
     };
     switch (result.reason) {
       case 'exit':
         if (result.exitCode !== 0) return answer('error', `The command ended with code ${result.exitCode}.`);
-        return said === '' && limits.length + refused.length === 0 ? ok('[No output.]') : answer('ok');
+        return output === '' && limits.length + refused.length === 0 ? ok('[No output.]') : answer('ok');
       case 'timeout':
         return answer('error', stopped);
       case 'output-limit':

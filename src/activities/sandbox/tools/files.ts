@@ -31,8 +31,8 @@ export const read: Tool<'read'> = {
       return failed(`${path}: it is a binary file of no text (${result.bytes} bytes).`);
     if (result.bytes === 0)
       return ok(offset === 1 ? '[The file is empty.]' : `[The file has fewer than ${offset} lines.]`);
-    const lines = asText(result.stdout).replace(/\n$/, '').split('\n');
-    const shown = lines.slice(0, limit);
+    const textLines = asText(result.stdout).replace(/\n$/, '').split('\n');
+    const shown = textLines.slice(0, limit);
     const numbered = shown
       .map(
         (line, i) =>
@@ -40,7 +40,7 @@ export const read: Tool<'read'> = {
       )
       .join('\n');
     const { text, cut } = headLines(numbered, outputBytes);
-    if (!cut && !result.truncated && lines.length <= limit) return ok(text);
+    if (!cut && !result.truncated && textLines.length <= limit) return ok(text);
     const next = offset + text.split('\n').length;
     return ok(`${text}\n[There is more: read on with offset ${next}.]`);
   },

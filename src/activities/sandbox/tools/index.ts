@@ -2,9 +2,9 @@
 import { statfsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { SandboxLimits } from '../../../shared/config.ts';
+import type { SandboxLimits } from '../../../shared/config/worker-config.ts';
 import type { ToolCall, ToolResult } from '../../../shared/contracts/agent.ts';
-import { parseArguments } from '../../../shared/tools.ts';
+import { parseArguments } from '../../../shared/agent/tools.ts';
 import type { SandboxProvider } from '../provider.ts';
 import { bash } from './bash.ts';
 import { edit, ls, read, write } from './files.ts';

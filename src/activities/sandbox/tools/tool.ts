@@ -1,6 +1,6 @@
 /** What a tool gets and gives. All of a tool's work is done inside the sandbox, by `run`. */
-import type { NetworkSetting } from '../../../shared/network.ts';
-import type { ToolArguments, ToolName } from '../../../shared/tools.ts';
+import type { NetworkSetting } from '../../../shared/contracts/network.ts';
+import type { ToolArguments, ToolName } from '../../../shared/agent/tools.ts';
 import type { ExecOptions, SandboxPaths, SandboxResult } from '../provider.ts';
 
 export type ToolContext = {
@@ -42,6 +42,6 @@ export function describeFailure(what: string, result: SandboxResult): ToolAnswer
   if (limit !== undefined) return failed(`${what}: ${limit}`);
   if (result.reason === 'timeout') return failed(`${what}: it took too long and was stopped.`);
   if (result.reason === 'output-limit') return failed(`${what}: it is too large.`);
-  const said = result.stderr.trim().replace(/^(?:sh|cat|ls|find|mkdir|tail|\/bin\/sh): (?:\d+: )?/gm, '');
-  return failed(`${what}: ${said === '' ? `it failed with code ${result.exitCode}` : said}`);
+  const reason = result.stderr.trim().replace(/^(?:sh|cat|ls|find|mkdir|tail|\/bin\/sh): (?:\d+: )?/gm, '');
+  return failed(`${what}: ${reason === '' ? `it failed with code ${result.exitCode}` : reason}`);
 }

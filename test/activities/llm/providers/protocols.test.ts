@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type ProviderFailure, retryAfter } from '../../../../src/activities/llm/failures.ts';
 import { createProvider } from '../../../../src/activities/llm/providers/create.ts';
-import { failureTypeOf } from '../../../../src/shared/failures.ts';
+import { failureTypeOf } from '../../../../src/shared/base/failures.ts';
 import type { Message } from '../../../../src/shared/contracts/agent.ts';
 import type { Fault } from '../../../support/llm-server.ts';
 import { completionRequest, endpointTo, failureOf, KEY, useLlmServers } from '../support.ts';

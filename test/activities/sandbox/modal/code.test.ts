@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { checkOut } from '../../../../src/activities/sandbox/code/checkout.ts';
+import { checkOut } from '../../../../src/activities/sandbox/checkpoints/checkout.ts';
 import { createSetups } from '../../../../src/activities/sandbox/setup.ts';
-import { Setup } from '../../../../src/shared/settings.ts';
+import { Setup } from '../../../../src/shared/contracts/run-settings.ts';
 import { whyNoContainers } from '../../../support/modal-double/container.ts';
 import { call, HOLDER, REF, testHost, type TestHost, type TestHostOptions } from '../support.ts';
 import { modalHost, type ModalHost } from './support.ts';

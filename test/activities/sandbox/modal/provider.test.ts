@@ -7,7 +7,7 @@ import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createProvider } from '../../../../src/activities/sandbox/create-provider.ts';
 import type { SandboxProvider } from '../../../../src/activities/sandbox/provider.ts';
-import { Config } from '../../../../src/shared/config.ts';
+import { Config } from '../../../../src/shared/config/worker-config.ts';
 import { canariesBelow, canariesIn } from '../../../support/canaries.ts';
 import { createTestLog } from '../../../support/log.ts';
 import { whyNoContainers } from '../../../support/modal-double/container.ts';

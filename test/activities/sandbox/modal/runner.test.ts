@@ -11,7 +11,7 @@ import {
   RunnerError,
   runnerArgv,
 } from '../../../../src/activities/sandbox/modal/runner.ts';
-import { Config } from '../../../../src/shared/config.ts';
+import { Config } from '../../../../src/shared/config/worker-config.ts';
 import { temporaryFolder } from '../../../support/repos.ts';
 
 const { limits } = Config.parse({}).sandbox;

@@ -1,8 +1,8 @@
 /** A provider that stands on a Modal of the test's own, reached through the real SDK. */
 import { join } from 'node:path';
 import { createModalProvider } from '../../../../src/activities/sandbox/modal/provider.ts';
-import { Config, type ConfigInput } from '../../../../src/shared/config.ts';
-import type { NetworkSetting } from '../../../../src/shared/network.ts';
+import { Config, type ConfigInput } from '../../../../src/shared/config/worker-config.ts';
+import type { NetworkSetting } from '../../../../src/shared/contracts/network.ts';
 import { createTestLog } from '../../../support/log.ts';
 import { ModalDouble } from '../../../support/modal-double/server.ts';
 import { temporaryFolder } from '../../../support/repos.ts';

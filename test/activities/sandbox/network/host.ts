@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createLocalProvider } from '../../../../src/activities/sandbox/local/provider.ts';
 import type { ExecOptions } from '../../../../src/activities/sandbox/provider.ts';
-import { Config } from '../../../../src/shared/config.ts';
+import { Config } from '../../../../src/shared/config/worker-config.ts';
 import { createTestLog } from '../../../support/log.ts';
 import { temporaryFolder } from '../../../support/repos.ts';
 

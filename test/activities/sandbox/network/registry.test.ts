@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createMirrors } from '../../../../src/activities/git/mirrors.ts';
 import { createSetups } from '../../../../src/activities/sandbox/setup.ts';
-import type { Registry } from '../../../../src/shared/network.ts';
+import type { Registry } from '../../../../src/shared/contracts/network.ts';
 import { canariesBelow, canariesIn, canary } from '../../../support/canaries.ts';
 import { bareRepository } from '../../../support/repos.ts';
 import { runContext } from '../../../support/run-context.ts';

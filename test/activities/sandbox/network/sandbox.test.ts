@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runTool } from '../../../../src/activities/sandbox/tools/index.ts';
-import { Config } from '../../../../src/shared/config.ts';
+import { Config } from '../../../../src/shared/config/worker-config.ts';
 import { type NetworkHost, networkHost } from './host.ts';
 import { outside } from './support.ts';
 

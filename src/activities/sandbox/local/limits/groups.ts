@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { SandboxLimits } from '../../../../shared/config.ts';
+import type { SandboxLimits } from '../../../../shared/config/worker-config.ts';
 
 export type Group = {
   dir: string;

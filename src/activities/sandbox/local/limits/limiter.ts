@@ -1,28 +1,31 @@
 /**
- * Limits of one sandbox. Processes and memory of all its commands together by cgroups where the worker may make
- * some (v1, or v2 with the controllers handed down), else for each process by resource limits and, for the sum, by
- * looking (watch.ts).
+ * Limits of one sandbox. Where the worker may make control groups (v1, or v2 with the controllers handed down), they
+ * limit the processes and the memory of all its commands together. Elsewhere resource limits hold for each process, and
+ * the sum is looked at while a command runs (watch.ts).
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
-import type { SandboxLimits } from '../../../../shared/config.ts';
+import type { SandboxLimits } from '../../../../shared/config/worker-config.ts';
 import { findGroups, type Group, type GroupEvents, type Groups, makeGroup, readEvents } from './groups.ts';
 
 export interface Limiter {
   readonly kind: Groups['kind'];
-  /** Makes the groups unless this process has; returns the folders of those that are new. */
+  /** Makes the control groups, unless this process has done so; returns the folders of those that are new. */
   open(id: string): string[];
-  /** Resolves when its groups are gone, and those that other processes made (`folders`); what still runs in them, a shell that another worker of this host keeps, is killed. */
+  /**
+   * Resolves when the sandbox's control groups are gone, and those that other processes made (`folders`). What still
+   * runs in them is killed: that is a shell which another worker of this host has waiting there.
+   */
   close(id: string, folders: readonly string[]): Promise<void>;
   /** argv that starts `argv` within the limits. */
   wrap(id: string, argv: readonly string[], options: WrapOptions): string[];
   /** argv to put before a command inside the user namespace. */
   readonly inside: readonly string[];
-  /** What keeps the number of processes: nothing for a root worker without groups on Linux before 6.14. */
+  /** What limits the number of processes. Nothing in the kernel does for a root worker without groups before Linux 6.14. */
   readonly processesBy: 'cgroup' | 'rlimit' | 'pid namespace' | 'looking';
-  /** What the groups have counted for this sandbox since they were made; null where there are none. */
+  /** What the control groups have counted for this sandbox since they were made; null where there are none. */
   events(id: string): GroupEvents | null;
 }
 
@@ -35,89 +38,108 @@ export type WrapOptions = {
   pidFile?: string;
 };
 
-/** @param groups where the limits of the sum are kept; found on this machine unless given. */
-export function createLimiter(limits: SandboxLimits, groups: Groups = findGroups(limits)): Limiter {
-  const groupsOf = (id: string): Group[] =>
-    groups.groups.map((group) => ({ ...group, dir: join(group.dir, `agentswarm-${id}`) }));
-  const opened = new Set<string>();
-  const open = (id: string): string[] => {
-    if (opened.has(id)) return [];
-    const made = groupsOf(id).flatMap((group) => (makeGroup(group) ? [group.dir] : []));
-    opened.add(id);
+/** How often it is tried to remove a control group in which something still runs. */
+const REMOVE_TRIES = 40;
+
+/** @param groups the control groups that limit all commands of a sandbox together; found on this machine unless given. */
+export const createLimiter = (limits: SandboxLimits, groups: Groups = findGroups(limits)): Limiter =>
+  new SandboxLimiter(limits, groups);
+
+class SandboxLimiter implements Limiter {
+  readonly kind: Groups['kind'];
+  readonly inside: readonly string[];
+  readonly processesBy: Limiter['processesBy'];
+  private readonly groups: readonly Group[];
+  private readonly opened = new Set<string>();
+  /** Shell commands that set the limits of one process. */
+  private readonly ulimits: string;
+  /** argv to put before a command outside its user namespace. */
+  private readonly outside: readonly string[];
+
+  constructor(limits: SandboxLimits, { kind, groups }: Groups) {
+    const byRlimit = kind === 'rlimit';
+    const isRoot = process.getuid?.() === 0;
+    this.kind = kind;
+    this.groups = groups;
+    this.ulimits = ulimitCommands(limits, byRlimit);
+    // In a user namespace of its own this counts the sandbox's processes only, since Linux 5.14.
+    this.inside = byRlimit ? ['prlimit', `--nproc=${limits.processes}`, '--'] : [];
+    this.outside = byRlimit && isRoot ? pidNamespace(limits.processes) : [];
+    if (!byRlimit) this.processesBy = 'cgroup';
+    else if (!isRoot) this.processesBy = 'rlimit';
+    else this.processesBy = this.outside.length > 0 ? 'pid namespace' : 'looking';
+  }
+
+  open(id: string): string[] {
+    if (this.opened.has(id)) return [];
+    const made = this.groupsOf(id).flatMap((group) => (makeGroup(group) ? [group.dir] : []));
+    this.opened.add(id);
     return made;
-  };
-  // ulimit counts file sizes in blocks of 512 bytes and, as the data segment, all private writable memory.
-  const ulimits = [
+  }
+
+  async close(id: string, folders: readonly string[]): Promise<void> {
+    this.opened.delete(id);
+    for (const dir of new Set([...folders, ...this.dirsOf(id)])) await removeGroup(dir);
+  }
+
+  wrap(id: string, argv: readonly string[], { combine, open: opens, pidFile }: WrapOptions): string[] {
+    const dirs = this.dirsOf(id);
+    const enter = dirs.map((_, i) => `echo 0 > "$${i + 1}/cgroup.procs"`);
+    const paths = [...dirs, ...(pidFile === undefined ? [] : [pidFile]), ...(opens === undefined ? [] : [opens.file])];
+    const writePid = pidFile === undefined ? [] : [`echo $$ > "$${dirs.length + 1}"`];
+    const opening = opens === undefined ? [] : [`exec ${opens.fd}< "$${paths.length}"`];
+    const script = [this.ulimits, ...enter, ...writePid, ...opening].join(' && ');
+    const shift = paths.length === 0 ? '' : `shift ${paths.length}; `;
+    return [
+      '/bin/sh',
+      '-c',
+      `{ ${script}; } || exit 126; ${shift}exec "$@"${combine ? ' 2>&1' : ''}`,
+      'sh',
+      ...paths,
+      ...this.outside,
+      ...argv,
+    ];
+  }
+
+  events(id: string): GroupEvents | null {
+    return this.kind === 'rlimit' ? null : readEvents(this.kind, this.dirsOf(id));
+  }
+
+  private groupsOf(id: string): Group[] {
+    return this.groups.map((group) => ({ ...group, dir: join(group.dir, `agentswarm-${id}`) }));
+  }
+
+  private dirsOf(id: string): string[] {
+    return this.groupsOf(id).map(({ dir }) => dir);
+  }
+}
+
+/** ulimit counts file sizes in blocks of 512 bytes and, as the data segment, all private writable memory. */
+function ulimitCommands(limits: SandboxLimits, limitsMemory: boolean): string {
+  return [
     'ulimit -c 0',
     `ulimit -f ${limits.fileSizeMb * 2048}`,
     // The first signal says why (SIGXCPU); the second cannot be caught.
     `ulimit -S -t ${limits.cpuSeconds} && ulimit -H -t ${limits.cpuSeconds + 5}`,
     `ulimit -n ${Math.min(limits.openFiles, ownOpenFiles())}`,
-    ...(groups.kind === 'rlimit' ? [`ulimit -d ${limits.memoryMb * 1024}`] : []),
+    ...(limitsMemory ? [`ulimit -d ${limits.memoryMb * 1024}`] : []),
   ].join(' && ');
+}
 
-  const outside = groups.kind === 'rlimit' && process.getuid?.() === 0 ? pidNamespace(limits.processes) : [];
-
-  return {
-    kind: groups.kind,
-    processesBy:
-      groups.kind !== 'rlimit'
-        ? 'cgroup'
-        : outside.length > 0
-          ? 'pid namespace'
-          : process.getuid?.() === 0
-            ? 'looking'
-            : 'rlimit',
-    open,
-    async close(id, folders) {
-      opened.delete(id);
-      for (const dir of new Set([...folders, ...groupsOf(id).map((group) => group.dir)])) {
-        for (let tries = 1; ; tries++) {
-          try {
-            rmdirSync(dir);
-            break;
-          } catch (error) {
-            const { code } = error as NodeJS.ErrnoException;
-            if (code === 'ENOENT') break;
-            if (code !== 'EBUSY' || tries >= 40) throw error;
-            killAll(dir);
-            await sleep(25);
-          }
-        }
-      }
-    },
-    wrap(id, argv, { combine, open: opens, pidFile }) {
-      const dirs = groupsOf(id).map(({ dir }) => dir);
-      const enter = dirs.map((_, i) => `echo 0 > "$${i + 1}/cgroup.procs"`);
-      const paths = [
-        ...dirs,
-        ...(pidFile === undefined ? [] : [pidFile]),
-        ...(opens === undefined ? [] : [opens.file]),
-      ];
-      const told = pidFile === undefined ? [] : [`echo $$ > "$${dirs.length + 1}"`];
-      const opening = opens === undefined ? [] : [`exec ${opens.fd}< "$${paths.length}"`];
-      const script = [ulimits, ...enter, ...told, ...opening].join(' && ');
-      const shift = paths.length === 0 ? '' : `shift ${paths.length}; `;
-      return [
-        '/bin/sh',
-        '-c',
-        `{ ${script}; } || exit 126; ${shift}exec "$@"${combine ? ' 2>&1' : ''}`,
-        'sh',
-        ...paths,
-        ...outside,
-        ...argv,
-      ];
-    },
-    // In a user namespace of its own this counts the sandbox's processes only, since Linux 5.14.
-    inside: groups.kind === 'rlimit' ? ['prlimit', `--nproc=${limits.processes}`, '--'] : [],
-    events: (id) =>
-      groups.kind === 'rlimit'
-        ? null
-        : readEvents(
-            groups.kind,
-            groupsOf(id).map(({ dir }) => dir),
-          ),
-  };
+/** Removes a control group, and kills what still runs in it. One that is not there is no error. */
+async function removeGroup(dir: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      rmdirSync(dir);
+      return;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return;
+      if (code !== 'EBUSY' || tries >= REMOVE_TRIES) throw error;
+      killAll(dir);
+      await sleep(25);
+    }
+  }
 }
 
 function killAll(group: string): void {

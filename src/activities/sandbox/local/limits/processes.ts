@@ -2,7 +2,7 @@
 import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 
 /** Threads are counted, as RLIMIT_NPROC does. */
-export type Processes = { threads: number; memoryMb: number };
+export type ProcessUsage = { threads: number; memoryMb: number };
 
 /** Counting stops here: whoever has so many is over any limit. */
 const MAX = 20_000;
@@ -12,7 +12,7 @@ const PAGE_MB = 4_096 / 1_048_576;
  * @param pid of the command's first process. Resident memory, with what is shared counted for each; with `files`
  *   also what they hold open in files of memory (memfd_create), each of which counts once.
  */
-export async function countProcesses(pid: number, { files }: { files: boolean }): Promise<Processes> {
+export async function countProcesses(pid: number, { files }: { files: boolean }): Promise<ProcessUsage> {
   const found = { threads: 0, memoryMb: 0 };
   const seen = new Set<number>();
   const open = [pid];

@@ -1,5 +1,5 @@
 /** What an agent is told about limits. Each names the key that a person would change. */
-import type { SandboxLimits } from '../../../../shared/config.ts';
+import type { SandboxLimits } from '../../../../shared/config/worker-config.ts';
 import type { ExecResult } from '../../../process/run-process.ts';
 
 const key = (name: keyof SandboxLimits): string => `(sandbox.limits.${name})`;
@@ -37,17 +37,17 @@ export function resourceLimitHit(
   memoryByProcess: boolean,
 ): string | undefined {
   if (reason !== 'exit' || exitCode === 0) return undefined;
-  const said = `${stdout.toString('latin1', Math.max(0, stdout.length - 4_000))}\n${tail.toString('latin1', Math.max(0, tail.length - 4_000))}\n${stderr}`;
+  const output = `${stdout.toString('latin1', Math.max(0, stdout.length - 4_000))}\n${tail.toString('latin1', Math.max(0, tail.length - 4_000))}\n${stderr}`;
   const { fileSizeMb, cpuSeconds, openFiles, memoryMb } = limits;
-  if (exitCode === 152 || /CPU time limit exceeded/.test(said))
+  if (exitCode === 152 || /CPU time limit exceeded/.test(output))
     return `stopped: a process took more than ${cpuSeconds} s of CPU ${key('cpuSeconds')}.`;
-  if (exitCode === 153 || /File size limit exceeded|File too large|EFBIG/.test(said))
+  if (exitCode === 153 || /File size limit exceeded|File too large|EFBIG/.test(output))
     return `a file may have at most ${fileSizeMb} MB ${key('fileSizeMb')}.`;
-  if (/Too many open files|EMFILE/.test(said))
+  if (/Too many open files|EMFILE/.test(output))
     return `a process may have at most ${openFiles} files open ${key('openFiles')}.`;
-  if (memoryByProcess && /Cannot allocate memory|MemoryError|[Oo]ut of memory|bad_alloc|ENOMEM/.test(said))
+  if (memoryByProcess && /Cannot allocate memory|MemoryError|[Oo]ut of memory|bad_alloc|ENOMEM/.test(output))
     return `a process may have at most ${memoryMb} MB of memory ${key('memoryMb')}.`;
-  if (exitCode === 159 || /Bad system call/.test(said))
+  if (exitCode === 159 || /Bad system call/.test(output))
     return 'ended by the sandbox: a program of another machine type (32 bits), or one that asked for what no sandbox allows.';
   return undefined;
 }

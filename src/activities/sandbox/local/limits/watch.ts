@@ -4,7 +4,7 @@
  * command that is over is stopped, so for up to LOOK_MS it can be over by what it writes in that time.
  */
 import { readFile } from 'node:fs/promises';
-import type { SandboxLimits } from '../../../../shared/config.ts';
+import type { SandboxLimits } from '../../../../shared/config/worker-config.ts';
 import type { RunProcess } from '../../../process/run-process.ts';
 import { type FreeSpace, freeSpace, measure } from './disk.ts';
 import { countProcesses } from './processes.ts';

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import type { SandboxLimits } from '../../../../../src/shared/config.ts';
+import type { SandboxLimits } from '../../../../../src/shared/config/worker-config.ts';
 
 const NOBODY = 65_534;
 const Ended = z.object({

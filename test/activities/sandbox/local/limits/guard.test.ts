@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { findGroups } from '../../../../../src/activities/sandbox/local/limits/groups.ts';
-import type { SandboxLimits } from '../../../../../src/shared/config.ts';
+import type { SandboxLimits } from '../../../../../src/shared/config/worker-config.ts';
 import { call, type TestHost, testHost } from '../../support.ts';
 import { runAsUser } from './as-user.ts';
 
