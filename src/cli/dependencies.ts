@@ -1,7 +1,9 @@
 /** What the command needs of the rest of the program; src/cli/main.ts gives the real ones. */
+import type { Client } from '@temporalio/client';
 import type { LoadedConfig } from '../host/load-config.ts';
 import type { WorkerRequest } from '../host/worker-request.ts';
 import type { Config } from '../shared/config/worker-config.ts';
+import type { StuckWorkflow } from '../shared/contracts/stuck.ts';
 import type { DoctorFinding } from '../doctor/finding.ts';
 import type { StartServer } from './embedded/server-child.ts';
 
@@ -24,6 +26,8 @@ export type Dependencies = {
     branch?: string | undefined;
     env: NodeJS.ProcessEnv;
   }) => Promise<{ branch: string; green: string | null; tip: string | null }[]>;
+  /** What of a run cannot go on, as the server says; `queue` is the id of its merge queue. */
+  findStuck: (client: Client, of: { run: string; queue?: string | undefined }) => Promise<StuckWorkflow[]>;
   /** Runs until its signal is aborted. */
   runWorker: (request: WorkerRequest) => Promise<void>;
   /** What runs this same command in a process of its own: a Node and its arguments. */

@@ -38,6 +38,7 @@ const dependencies: Dependencies = {
     return await examine({ ...request, findServer: () => knownServer({ env: request.env }) });
   },
   readGreen: async (request) => (await import('../doctor/green.ts')).readGreen(request),
+  findStuck: async (client, of) => (await import('../doctor/stuck.ts')).findStuck(client, of),
   // Loading it takes seconds: only for the process that is the worker.
   runWorker: async (request) => (await import('../worker.ts')).runWorker(request),
   self: [process.execPath, fileURLToPath(import.meta.url)],

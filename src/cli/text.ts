@@ -241,7 +241,6 @@ export const cliText = {
   noAnswer: (what: string, run: string, seconds: number) =>
     `No worker answered "${what}" for run ${run} within ${seconds} s. Start one (\`agentswarm worker\`, or \`agentswarm attach ` +
     `${run}\`) and try again.`,
-  notFrozen: (branch: string) => `${branch} is not frozen.`,
   queueSilent: (what: string, branch: string, seconds: number) =>
     `No worker answered "${what}" for the merge queue of ${branch} within ${seconds} s. Start one (\`agentswarm worker\`) and try again.`,
   refused: (what: string, run: string, why: string) => `Run ${run} refused "${what}": ${why}`,

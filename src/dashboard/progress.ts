@@ -2,14 +2,22 @@
 import { MODEL_WAIT_EVERY_MS } from '../shared/contracts/model-wait.ts';
 import type { TaskReport } from '../shared/contracts/run.ts';
 import type { RunSnapshot } from '../shared/contracts/snapshot.ts';
+import type { SeenStuck, StuckWorkflow } from '../shared/contracts/stuck.ts';
+import { terminateCommand } from '../shared/planner/text.ts';
 import { formatBudget, formatCount, formatDuration, formatUsd, oneLine } from './format.ts';
 import { endpointText, eventText, HELD_WORD, PHASE_WORD, progressText, STATUS_WORD } from './text.ts';
 
 /** Most tasks that are named in the block. */
 const NAMED_TASKS = 8;
 
-/** The block. `now` in ms since the epoch, `width` in characters: no line is longer. */
-export function progressLines(snapshot: RunSnapshot, { now, width }: { now: number; width: number }): string[] {
+/**
+ * The block. `now` in ms since the epoch, `width` in characters: no line is longer. `server`: arguments of Temporal's
+ * command that name the server, where it is not the one that it finds by itself.
+ */
+export function progressLines(
+  snapshot: RunSnapshot,
+  { now, width, server = '' }: { now: number; width: number; server?: string },
+): string[] {
   const elapsed = formatDuration(now - snapshot.startedAt);
   const rows = [progressText.head(snapshot.run, PHASE_WORD[snapshot.phase], elapsed)];
   if (snapshot.paused !== undefined) rows.push(progressText.paused(snapshot.paused.reason));
@@ -19,6 +27,7 @@ export function progressLines(snapshot: RunSnapshot, { now, width }: { now: numb
   rows.push(progressText.landing(snapshot.landed, snapshot.queued, snapshot.target));
   rows.push(costLine(snapshot));
   if (snapshot.budget !== undefined) rows.push(progressText.budget(formatBudget(snapshot.budget)));
+  rows.push(...stuckLines(snapshot.stuck ?? [], now, server));
   if (snapshot.waitingFor !== '') rows.push(progressText.waiting(snapshot.waitingFor));
   for (const { name, kind, text } of (snapshot.approvals ?? []).slice(0, NAMED_TASKS)) {
     rows.push(progressText.approval(name, kind, oneLine(text, 200)));
@@ -33,6 +42,23 @@ export function progressLines(snapshot: RunSnapshot, { now, width }: { now: numb
   if (running.length > NAMED_TASKS) rows.push(progressText.more(running.length - NAMED_TASKS));
   if (snapshot.unsafe) rows.push(progressText.unsafe);
   return rows.map((line) => clip(line, width));
+}
+
+/**
+ * What cannot go on, with what a person can do.
+ * @param more further arguments of Temporal's command: where the server is.
+ */
+export function stuckLines(stuck: readonly (StuckWorkflow & Partial<SeenStuck>)[], now: number, more = ''): string[] {
+  const named = stuck
+    .slice(0, NAMED_TASKS)
+    .flatMap(({ type, workflowId, attempts, reason, endsAt }) => [
+      progressText.stuck(type, workflowId, attempts, oneLine(reason, 200)),
+      progressText.unstick(
+        terminateCommand(workflowId, more),
+        endsAt === undefined ? null : formatDuration(Math.max(0, endsAt - now)),
+      ),
+    ]);
+  return stuck.length > NAMED_TASKS ? [...named, progressText.more(stuck.length - NAMED_TASKS)] : named;
 }
 
 /** null: no call waits, as far as is known now. Also for who looks at the run's workers themselves. */
@@ -67,6 +93,11 @@ export function eventLines(before: RunSnapshot | null, after: RunSnapshot): stri
   const asked = new Set(before?.approvals?.map(({ name, since }) => `${name} ${since}`));
   for (const { name, since, kind, text } of after.approvals ?? []) {
     if (!asked.has(`${name} ${since}`)) rows.push(eventText.asked(after.run, name, kind, oneLine(text, 400)));
+  }
+  const stuck = new Set(before?.stuck?.map(({ runId }) => runId));
+  for (const { runId, type, workflowId, reason } of after.stuck ?? []) {
+    if (!stuck.has(runId))
+      rows.push(eventText.stuck(type, workflowId, oneLine(reason, 300), terminateCommand(workflowId)));
   }
   if (after.paused !== undefined && before?.paused?.since !== after.paused.since) {
     rows.push(eventText.paused(oneLine(after.paused.reason, 400)));

@@ -49,6 +49,10 @@ export const progressText = {
   approval: (name: string, kind: string, text: string) => `APPROVE  ${name} (${kind}): ${text}`,
   held: (run: string, id: string, why: string) =>
     `HELD     ${id}, as it ${why}: agentswarm release ${run} ${id} lands it as it is`,
+  stuck: (type: string, workflow: string, attempts: number, reason: string) =>
+    `STUCK    the ${type} ${workflow}: its workflow task fails (attempt ${attempts}): ${reason}`,
+  unstick: (command: string, ends: string | null) =>
+    `         ${command}, or run a worker with code that can go on${ends === null ? '' : `; the run ends it in ${ends}`}`,
   waiting: (what: string) => `waits    for ${what}`,
   runningTask: (id: string, attempt: number, description: string) =>
     `  ${id}${attempt > 1 ? ` (attempt ${attempt})` : ''}: ${description}`,
@@ -64,6 +68,8 @@ export const eventText = {
   resumed: 'goes on',
   waitsForModel: (why: string) => `waiting for a model: ${why}`,
   hasModel: 'no call waits for a model any more',
+  stuck: (type: string, workflow: string, reason: string, command: string) =>
+    `the ${type} ${workflow} cannot go on, as its workflow task fails: ${reason}; run a worker with code that can, or: ${command}`,
   planned: (id: string, description: string) => `task ${id}: planned: ${description}`,
   started: (id: string, attempt: number) => `task ${id}: started${attempt > 1 ? `, attempt ${attempt}` : ''}`,
   failed: (id: string, reason: string | undefined) => `task ${id}: failed${reason === undefined ? '' : `: ${reason}`}`,

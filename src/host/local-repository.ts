@@ -108,9 +108,9 @@ async function facts(real: string, gitIn: (folder: string) => SimpleGit): Promis
   const tip = ref === '' ? 'main-worktree/HEAD' : ref;
   const commit = await ask('rev-parse', '--verify', '--quiet', `${tip}^{commit}`);
   const trees = listed.split('\0\0').map((tree) => tree.split('\0'));
-  const checkedOut = trees.flatMap((lines) => {
-    const branch = valueOf(lines, 'branch refs/heads/');
-    return branch === undefined ? [] : [{ branch, path: valueOf(lines, 'worktree ') ?? '' }];
+  const checkedOut = trees.flatMap((outputLines) => {
+    const branch = valueOf(outputLines, 'branch refs/heads/');
+    return branch === undefined ? [] : [{ branch, path: valueOf(outputLines, 'worktree ') ?? '' }];
   });
   const top = inWorkTree === 'true' ? await folder('--show-toplevel') : null;
   return {
@@ -138,8 +138,8 @@ async function facts(real: string, gitIn: (folder: string) => SimpleGit): Promis
   };
 }
 
-const valueOf = (lines: readonly string[], key: string): string | undefined =>
-  lines.find((line) => line.startsWith(key))?.slice(key.length);
+const valueOf = (outputLines: readonly string[], key: string): string | undefined =>
+  outputLines.find((line) => line.startsWith(key))?.slice(key.length);
 
 async function uncommitted(git: SimpleGit): Promise<Pick<WorkTree, 'changes' | 'drift'>> {
   const filters = await ownFilters(git);
@@ -230,25 +230,25 @@ function notLookedAt(path: string, error: unknown): NotLookedAt {
     const why = `git said nothing about ${path} for ${SILENT_MS / 1_000} s`;
     return { kind: 'unreadable', why, remedy: 'Check that its disk answers, and see how long git status takes there.' };
   }
-  const [said = ''] = error.message.split('\n');
-  if (/spawn git ENOENT/.test(said)) {
+  const [answer = ''] = error.message.split('\n');
+  if (/spawn git ENOENT/.test(answer)) {
     return { kind: 'unreadable', why: 'There is no git on the PATH', remedy: 'Install it: apt-get install -y git' };
   }
-  if (/dubious ownership/.test(said)) {
+  if (/dubious ownership/.test(answer)) {
     const trust = /git config --global --add safe\.directory .+/.exec(error.message)?.[0];
     const why = `${path} belongs to another user, so git does not read it`;
     return { kind: 'unreadable', why, remedy: `If you trust it: ${trust ?? 'add it to safe.directory'}` };
   }
-  const gone = /not a git repository: (.+)/.exec(said)?.[1];
+  const gone = /not a git repository: (.+)/.exec(answer)?.[1];
   if (gone !== undefined) {
     const why = `${path} is a work tree of a repository that is not there any more (${gone})`;
     return { kind: 'unreadable', why, remedy: 'If that was moved, run `git worktree repair` where it is now.' };
   }
-  if (/not a git repository/.test(said)) {
+  if (/not a git repository/.test(answer)) {
     const remedy = 'Name the folder of one, or make one with git init.';
     return { kind: 'none', why: `${path} is not a git repository`, remedy };
   }
-  return { kind: 'unreadable', why: `git cannot read ${path}: ${said}`, remedy: 'See what git status says there.' };
+  return { kind: 'unreadable', why: `git cannot read ${path}: ${answer}`, remedy: 'See what git status says there.' };
 }
 
 /** `git@host:path` stays: the user there is no secret, and git would take it for a path without. */

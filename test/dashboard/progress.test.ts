@@ -57,6 +57,18 @@ test('what waits for a person is in the block, and told once for each request', 
   expect(eventLines(after, snapshot({ approvals: [asked(7)] }))).toContain(line);
 });
 
+test('what cannot go on is named with its failure, its remedy and its time, and told once', () => {
+  const workflowId = "r1/it's.1/agent";
+  const stuck = { workflowId, runId: 'x', type: 'agent', attempts: 6, reason: 'No\ngood', since: 0, endsAt: 61_000 };
+  const lines = progressLines(snapshot({ stuck: [stuck] }), { now: 1_000, width: 200 });
+  const command = "temporal workflow terminate --workflow-id 'r1/it'\\''s.1/agent' --reason stuck";
+  expect(lines).toContain("STUCK    the agent r1/it's.1/agent: its workflow task fails (attempt 6): No good");
+  const [remedy] = lines.filter((line) => line.includes(command));
+  expect(remedy).toContain('the run ends it in 1 min');
+  expect(eventLines(snapshot(), snapshot({ stuck: [stuck] })).join()).toContain(command);
+  expect(eventLines(snapshot({ stuck: [stuck] }), snapshot({ stuck: [stuck] }))).toEqual([]);
+});
+
 test('the block shows phase, tasks by state, landed, tokens, cost, and who is at work', () => {
   const now = 1_000 + 65_000;
   const lines = progressLines(

@@ -2,7 +2,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { type Client, WorkflowUpdateFailedError } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { MergeActivities, RunActivities } from '../../src/shared/contracts/activities.ts';
+import type { FreezeActivities, MergeActivities, RunActivities } from '../../src/shared/contracts/activities.ts';
 import type { MergeAnswer } from '../../src/shared/contracts/merge.ts';
 import { FailureType, failureTypeOf, terminal } from '../../src/shared/base/failures.ts';
 import { DEFAULT_RUN_SETTINGS } from '../../src/shared/contracts/run-settings.ts';
@@ -39,7 +39,11 @@ async function failedWorkflowTasks(workflowId: string): Promise<number> {
 }
 
 describe('the merge queue', () => {
-  const activitiesTo = (answers: MergeAnswer[]): Pick<MergeActivities, 'landBatch' | 'answerRequesters'> => ({
+  type Used = Pick<MergeActivities, 'landBatch' | 'answerRequesters'> & Pick<FreezeActivities, 'readFreeze'>;
+  const activitiesTo = (answers: MergeAnswer[]): Used => ({
+    async readFreeze() {
+      return { freeze: null };
+    },
     async landBatch({ entries }) {
       return { tip: SHA, overtaken: 0, outcomes: entries.map(({ id }) => ({ id, outcome: { kind: 'empty' } })) };
     },

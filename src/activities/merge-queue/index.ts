@@ -2,7 +2,7 @@
 import { activityInfo } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Log } from '../support/log.ts';
-import type { MergeActivities } from '../../shared/contracts/activities.ts';
+import type { FreezeActivities, MergeActivities } from '../../shared/contracts/activities.ts';
 import type { ComposeResult } from '../../shared/contracts/compose.ts';
 import type { LandRequest } from '../../shared/contracts/merge.ts';
 import { FailureType, terminal } from '../../shared/base/failures.ts';
@@ -14,6 +14,7 @@ import { GitError, remoteWords } from '../git/errors.ts';
 import { heartbeating } from '../support/heartbeats.ts';
 import { composeLine, dropLines } from './compose.ts';
 import { enqueue, deliverHandoff } from './enqueue.ts';
+import { createFreezeActivities } from './freeze.ts';
 import { landBatch, landLine } from './land.ts';
 import { answerRequesters } from './requesters.ts';
 
@@ -58,6 +59,8 @@ export function createMergeActivities(deps: {
 }) {
   const { mirrors, client, taskQueue, log } = deps;
   return {
+    ...createFreezeActivities({ mirrors }),
+
     handOff(request) {
       return heartbeating(() => deliverHandoff(deps, request));
     },
@@ -117,5 +120,5 @@ export function createMergeActivities(deps: {
     answerRequesters(request) {
       return heartbeating(() => answerRequesters(client, request, log));
     },
-  } satisfies MergeActivities;
+  } satisfies MergeActivities & FreezeActivities;
 }

@@ -9,6 +9,7 @@ import { createBriefPlanner, createBriefReplan } from '../prompts/brief-planner.
 import { createBriefConflict } from '../prompts/brief-conflict.ts';
 import { createBriefWorker } from '../prompts/brief-worker.ts';
 import { createDescribeChains } from '../support/describe-chains.ts';
+import { createEndWorkflows, createFindStuck } from '../support/stuck.ts';
 import { createFinishRun } from './finish.ts';
 import { createInspect } from './inspect.ts';
 import { createReadLandedWork } from '../prompts/landed-work.ts';
@@ -40,6 +41,8 @@ export function createRunActivities(deps: {
     briefConflict: createBriefConflict({ mirrors, prompts, landedWork: createReadLandedWork({ client, log }) }),
     inspect: createInspect({ mirrors, log }),
     describeChains: createDescribeChains({ client }),
+    findStuck: createFindStuck({ client, log }),
+    endWorkflows: createEndWorkflows({ client, log }),
     finishRun: createFinishRun({ mirrors, log }),
   };
 }

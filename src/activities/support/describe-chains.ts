@@ -5,6 +5,7 @@ import { TaskResult } from '../../shared/contracts/task.ts';
 import { rootMessage } from '../../shared/base/failures.ts';
 import type { Chain } from '../../shared/base/ids.ts';
 import { firstRunOf } from './chain-watch.ts';
+import { stuckOf } from './stuck.ts';
 
 /** Describes in flight at once: the server answers one in about 5 ms. */
 const AT_ONCE = 20;
@@ -29,8 +30,10 @@ async function describeChain(client: Client, { workflowId, firstRunId }: Chain):
       case 'PAUSED':
       case 'CONTINUED_AS_NEW':
       case 'UNSPECIFIED':
-      case 'UNKNOWN':
-        return { kind: 'running' };
+      case 'UNKNOWN': {
+        const stuck = await stuckOf(client, found);
+        return stuck === undefined ? { kind: 'running' } : { kind: 'running', stuck };
+      }
       case 'COMPLETED':
       case 'FAILED':
       case 'TERMINATED':

@@ -1,8 +1,10 @@
 /** `agentswarm freeze` and `thaw`: what people say to the merge queue of a branch; and how that queue stands. */
-import { WithStartWorkflowOperation, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { WithStartWorkflowOperation, WorkflowUpdateFailedError } from '@temporalio/client';
 import { mergeQueueLines } from '../../dashboard/merge-queue.ts';
 import { rootMessage } from '../../shared/base/failures.ts';
 import { mergeQueueWorkflowId, repositoryKey } from '../../shared/base/ids.ts';
+import type { MergeQueueSnapshot } from '../../shared/contracts/merge.ts';
+import type { RepositoryRef } from '../../shared/contracts/run.ts';
 import { freezeUpdate, mergeQueueSnapshotQuery, thawUpdate, WORKFLOW } from '../../shared/messages.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { CliError, EXIT, type ExitCode } from '../errors.ts';
@@ -19,31 +21,32 @@ const ANSWER_SECONDS = 20;
 /** Nothing lands on the branch from now on. A queue that has nothing to do is begun for it. */
 export async function freezeCommand(context: SessionContext, repo: string, options: FreezeOptions): Promise<ExitCode> {
   const repository = await repositoryHere(repo, context.io);
-  return say(context, 'freeze', options.branch, async ({ client, loaded }) => {
-    const startWorkflowOperation = new WithStartWorkflowOperation(WORKFLOW.mergeQueue, {
-      workflowId: mergeQueueWorkflowId(repository.key, options.branch),
-      taskQueue: loaded.config.taskQueue,
-      args: [{ repo: repository, target: options.branch }],
-      workflowIdConflictPolicy: 'USE_EXISTING',
-    });
+  return say(context, 'freeze', options.branch, async (session) => {
+    const startWorkflowOperation = queueFor(session, repository, options.branch);
     const args: [{ reason: string }] = [{ reason: options.reason }];
-    return await client.workflow.executeUpdateWithStart(freezeUpdate, { startWorkflowOperation, args });
+    return await session.client.workflow.executeUpdateWithStart(freezeUpdate, { startWorkflowOperation, args });
   });
 }
 
 /** Ends the freeze of a person and that of a red branch. */
 export async function thawCommand(context: SessionContext, repo: string, options: FreezeOptions): Promise<ExitCode> {
-  const { key } = await repositoryHere(repo, context.io);
+  const repository = await repositoryHere(repo, context.io);
   const { branch, reason } = options;
-  return say(context, 'thaw', branch, async ({ client }) => {
-    const handle = client.workflow.getHandle(mergeQueueWorkflowId(key, branch));
-    try {
-      return await handle.executeUpdate(thawUpdate, { args: [{ reason }] });
-    } catch (error) {
-      // A queue that is frozen does not end.
-      if (error instanceof WorkflowNotFoundError) throw new CliError(cliText.notFrozen(branch), { cause: error });
-      throw error;
-    }
+  return say(context, 'thaw', branch, async (session) => {
+    // The remote keeps a freeze whose queue was ended: one is begun to thaw it.
+    const startWorkflowOperation = queueFor(session, repository, branch);
+    const args: [{ reason: string }] = [{ reason }];
+    return await session.client.workflow.executeUpdateWithStart(thawUpdate, { startWorkflowOperation, args });
+  });
+}
+
+/** The queue that is open, or a new one. Each is for one use. */
+function queueFor({ loaded }: Session, repository: RepositoryRef, branch: string) {
+  return new WithStartWorkflowOperation(WORKFLOW.mergeQueue, {
+    workflowId: mergeQueueWorkflowId(repository.key, branch),
+    taskQueue: loaded.config.taskQueue,
+    args: [{ repo: repository, target: branch }],
+    workflowIdConflictPolicy: 'USE_EXISTING',
   });
 }
 
@@ -54,12 +57,26 @@ export async function queueLines(
 ): Promise<string[]> {
   try {
     const handle = client.workflow.getHandle(mergeQueueWorkflowId(repositoryKey(repo), target));
-    return mergeQueueLines(await handle.query(mergeQueueSnapshotQuery));
+    const { status } = await handle.describe();
+    const snapshot = await handle.query(mergeQueueSnapshotQuery);
+    return mergeQueueLines(OPEN.has(status.name) ? snapshot : leftOf(snapshot));
   } catch {
     // No queue, no worker, or a repository that is named in another way: the run's own state is shown all the same.
     return [];
   }
 }
+
+const OPEN: ReadonlySet<string> = new Set(['RUNNING', 'PAUSED', 'CONTINUED_AS_NEW']);
+
+/** Of a queue that is not open only that holds which the remote has: the next one begins with it. */
+const leftOf = ({ target, waiting, landing, landed, frozen, freezeKept }: MergeQueueSnapshot): MergeQueueSnapshot => ({
+  target,
+  waiting,
+  landing,
+  landed,
+  frozen: freezeKept === true ? frozen.filter(({ by }) => by === 'person') : [],
+  checking: [],
+});
 
 async function say(
   context: SessionContext,

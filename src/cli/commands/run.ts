@@ -34,11 +34,11 @@ async function sayRepository({ io }: SessionContext, { repo, base }: RunRequest,
   const path = localPath(repo, io);
   if (path === null) return;
   const seen = await lookAtRepository(path, { env: io.env });
-  const lines =
+  const noteLines =
     seen.kind === 'repository'
       ? repositoryLines(seen, { startsFromHead: base === undefined, target })
       : [cliText.notLookedAt(seen.why, seen.remedy)];
-  for (const line of lines) printLine(io.stderr, line);
+  for (const line of noteLines) printLine(io.stderr, line);
 }
 
 function* repositoryLines(

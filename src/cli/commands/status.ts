@@ -2,9 +2,11 @@
 import { existsSync } from 'node:fs';
 import { formatDuration } from '../../dashboard/format.ts';
 import { waitingLine } from '../../dashboard/endpoints.ts';
-import { modelLine, progressLines } from '../../dashboard/progress.ts';
+import { modelLine, progressLines, stuckLines } from '../../dashboard/progress.ts';
 import { renderReport } from '../../dashboard/report.ts';
 import { externalTarget } from '../../host/connection.ts';
+import type { RunSnapshot } from '../../shared/contracts/snapshot.ts';
+import { mergeQueueWorkflowId, repositoryKey } from '../../shared/base/ids.ts';
 import type { CommonOptions } from '../dependencies.ts';
 import { openOwnHost } from '../embedded/host.ts';
 import { statePaths } from '../../host/server-state.ts';
@@ -29,6 +31,8 @@ import { cliText } from '../text.ts';
 import { readWorkerEndpoints } from '../worker-endpoints.ts';
 import { linkLine } from './carry.ts';
 import { queueLines } from './freeze.ts';
+
+const STUCK_DEADLINE_MS = 5_000;
 
 export async function statusCommand(
   context: SessionContext,
@@ -94,13 +98,52 @@ function table(runs: readonly ListedRun[]): string[] {
   );
 }
 
-async function show({ io, options }: SessionContext, session: Session, run: string, json: boolean): Promise<void> {
+type Stuck = Awaited<ReturnType<SessionContext['dependencies']['findStuck']>>;
+
+/** What the server says of a run's workflows that cannot go on; nothing where it does not answer. */
+async function stuckNow(
+  { dependencies }: SessionContext,
+  { client }: Session,
+  of: { run: string; queue?: string },
+): Promise<Stuck> {
+  try {
+    return await client.withDeadline(Date.now() + STUCK_DEADLINE_MS, () => dependencies.findStuck(client, of));
+  } catch {
+    return [];
+  }
+}
+
+/** A planner looks every half a minute; what its server knows now is shown too. */
+async function withStuck(context: SessionContext, session: Session, snapshot: RunSnapshot): Promise<RunSnapshot> {
+  const { run, repo, target, stuck: seen = [] } = snapshot;
+  const queue = target === '' ? {} : { queue: mergeQueueWorkflowId(repositoryKey(repo), target) };
+  const now = await stuckNow(context, session, { run, ...queue });
+  const since = Date.now();
+  const fresh = now.filter(({ runId }) => !seen.some((each) => each.runId === runId));
+  const stuck = [...seen, ...fresh.map((each) => ({ ...each, since }))];
+  return stuck.length === 0 ? snapshot : { ...snapshot, stuck };
+}
+
+/** For Temporal's own command. */
+const serverOf = ({ target: { address, namespace } }: Session): string =>
+  `${address === '127.0.0.1:7233' ? '' : ` --address ${address}`}${namespace === 'default' ? '' : ` --namespace ${namespace}`}`;
+
+/** Why a planner that should answer does not. */
+async function silentStuck(context: SessionContext, session: Session, run: string): Promise<string[]> {
+  return stuckLines(await stuckNow(context, session, { run }), Date.now(), serverOf(session));
+}
+
+async function show(context: SessionContext, session: Session, run: string, json: boolean): Promise<void> {
+  const { io, options } = context;
   const found = await findRun(session, run);
   if (!found.open) return showEnded({ io, options }, session, found, json);
-  const snapshot = session.host === null ? await querySnapshot(session.client, run) : null;
+  const looked = session.host === null ? await querySnapshot(session.client, run) : null;
+  const snapshot = looked === null ? null : await withStuck(context, session, looked);
+  if (snapshot === null) for (const line of await silentStuck(context, session, run)) printLine(io.stdout, line);
   if (snapshot === null) throw new CliError(cliText.notLooked(run, nextCommand(options, 'attach', run)));
   if (json) return printLine(io.stdout, JSON.stringify(snapshot, null, 2));
-  for (const line of progressLines(snapshot, { now: Date.now(), width: 200 })) printLine(io.stdout, line);
+  for (const line of progressLines(snapshot, { now: Date.now(), width: 200, server: serverOf(session) }))
+    printLine(io.stdout, line);
   for (const line of await queueLines(session, snapshot)) printLine(io.stdout, line);
   // Of this host's workers, at once; a run is told of waits of half a minute.
   if (modelLine(snapshot, Date.now()) !== null) return printLine(io.stdout, linkLine(session, run));

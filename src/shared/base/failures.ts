@@ -31,6 +31,8 @@ export const FailureType = {
   PushRefused: 'PushRefused',
   /** The host of the repository does not take the pull request, for a reason that trying again does not mend. */
   DeliveryRefused: 'DeliveryRefused',
+  /** An activity was completed with what is no result of it: by hand, or by a worker of another version. */
+  MalformedResult: 'MalformedResult',
   /** A state machine, message or payload is not what the code allows: a bug of ours. */
   Invariant: 'Invariant',
 } as const;

@@ -85,6 +85,9 @@ export const greenRef = (branch: string): string => `${GREEN_REFS}${branch}`;
 export const branchOfGreenRef = (ref: string): string | null =>
   ref.startsWith(GREEN_REFS) ? ref.slice(GREEN_REFS.length) : null;
 
+/** Is there while a person has frozen that branch. */
+export const frozenRef = (branch: string): string => `refs/agentswarm/frozen/${refComponent(branch)}`;
+
 export const reconcilerWorkflowId = (runId: string): string => `${runId}/reconciler`;
 
 const GATE_REFS = 'refs/agentswarm/gate';

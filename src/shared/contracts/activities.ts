@@ -19,12 +19,13 @@ import type { CheckError, CheckRun, ChecksRequest, ChecksResult } from './checks
 import type { Conflict } from './conflict.ts';
 import type { Delivery } from './deliver.ts';
 import type { ComposeRequest, ComposeResult, LandLineRequest, LandLineResult } from './compose.ts';
-import type { BranchHealth } from './gate.ts';
+import type { BranchHealth, Freeze } from './gate.ts';
 import type { AnswerRequest, LandRequest, LandResult, MergeRequest } from './merge.ts';
 import type { Notice } from './people.ts';
 import type { Scratchpad } from './plan.ts';
 import type { PlannerInput, PreparedRun, RepositoryRef, RunContext, RunReport, SpecSource } from './run.ts';
 import type { AdoptRequest, CollectRequest, CollectResult, HoldRequest, HoldResult } from './sandbox.ts';
+import type { StuckWorkflow } from './stuck.ts';
 import type { TriedFix } from './sweep.ts';
 import type { Handoff, HandoffMessage, TaskResult, TaskSpec } from './task.ts';
 
@@ -57,11 +58,28 @@ export type Resume = {
 
 /** How a child or ancestor stands on the server. */
 export type ChainStatus =
-  | { kind: 'running' }
+  /** `stuck`: it cannot go on, as its workflow task keeps failing. */
+  | { kind: 'running'; stuck?: StuckWorkflow | undefined }
   | { kind: 'completed'; result: TaskResult | null }
   | { kind: 'failed'; reason: string }
   /** No workflow of that id, or the id belongs to another chain by now. */
   | { kind: 'missing' };
+
+export type FindStuckRequest = {
+  /** The workflow at the root of all, which may be another's that started the run. */
+  root: string;
+  run: string;
+  /** Ids of workflows, also of one that is not below the run. */
+  known: string[];
+  closely: string[];
+};
+
+export type EndWorkflowsRequest = {
+  runs: { workflowId: string; runId: string }[];
+  below: Chain[];
+  /** What the server keeps as the reason. */
+  reason: string;
+};
 
 /** On the run's task queue. */
 export interface RunActivities {
@@ -106,6 +124,13 @@ export interface RunActivities {
   inspect(request: { run: RunContext; commit: CommitSha; calls: ToolCall[] }): Promise<{ results: ToolResult[] }>;
   /** How each of these workflows stands, in the same order. */
   describeChains(request: { chains: Chain[] }): Promise<ChainStatus[]>;
+  /**
+   * What of a run cannot go on, as its workflow tasks keep failing. Its workflows are those below `run` that have the
+   * same root: what the server reports, `known` ones that still are, and any at or below `closely`.
+   */
+  findStuck(request: FindStuckRequest): Promise<{ stuck: StuckWorkflow[] }>;
+  /** Terminates these runs, and whatever runs at or below `below`. One that has ended is no error. */
+  endWorkflows(request: EndWorkflowsRequest): Promise<void>;
   /** Deletes refs of the run, reads the target back. `keep` are refs of work that did not land. */
   finishRun(request: { run: RunContext; keep: string[] }): Promise<{ tip: CommitSha | null; retained: string[] }>;
 }
@@ -153,6 +178,13 @@ export interface MergeActivities {
   tellHealth(request: { repo: RunContext['repo']; target: string; health: BranchHealth }): Promise<void>;
   /** Signals `outcome` to each requester's chain; one that has ended is no error. */
   answerRequesters(request: AnswerRequest): Promise<void>;
+}
+
+/** On the run's task queue: a person's freeze of a branch, on the remote, where it outlives every workflow. */
+export interface FreezeActivities {
+  readFreeze(request: { repo: RepositoryRef; target: string }): Promise<{ freeze: Freeze | null }>;
+  /** Sets it; null takes it away. Idempotent. */
+  keepFreeze(request: { repo: RepositoryRef; target: string; freeze: Freeze | null }): Promise<void>;
 }
 
 /** `holdSandbox` on the sandbox queue (or the reserved one); the others on the host's own queue. */

@@ -138,6 +138,8 @@ export type MergeQueueSnapshot = {
   landed: number;
   /** Why nothing lands, or only fixes do; empty when it is not frozen. */
   frozen: Freeze[];
+  /** Whether the remote has the freeze of a person: it holds then also when this queue is not open any more. */
+  freezeKept?: boolean;
   /** Why work waits that could land otherwise: a check that could not be run, a branch that fails by itself. */
   waitingFor?: string;
   /** What the queue has done by itself since it was last told how the branch is, and people may want to know. */

@@ -100,6 +100,8 @@ const shape = {
   historyEvents: z.number().int().min(50).max(40_000),
   /** A task that said nothing for so long is asked after, in seconds. */
   childSilenceSeconds: z.number().min(1),
+  /** A workflow whose workflow task keeps failing for so long is terminated, in minutes. */
+  stuckMinutes: z.number().positive().max(10_000),
   /** An agent's transcript is compacted when a call's input was longer than this, in tokens. */
   compactTokens: z.number().int().min(1_000),
   /** Upper bound of one answer, in tokens. */
@@ -131,6 +133,7 @@ export type RunSettingsInput = z.infer<typeof RunSettingsInput>;
 
 export const RunSettings = z.object({
   ...shape,
+  stuckMinutes: shape.stuckMinutes.default(15),
   strategy: MergeStrategy.default('rebase'),
   guard: GuardPolicy.default('report'),
   deliver: DeliverMode.default('branch'),
@@ -180,6 +183,7 @@ export const DEFAULT_RUN_SETTINGS: RunSettings = {
   merge: {},
   historyEvents: 4_000,
   childSilenceSeconds: 120,
+  stuckMinutes: 15,
   compactTokens: 150_000,
   maxOutputTokens: 16_000,
 };

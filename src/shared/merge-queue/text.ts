@@ -12,6 +12,12 @@ const TAIL_CHARS = 1_500;
 export const MERGE_TEXT = {
   frozen: (target: string): string =>
     `Nothing lands on ${target} any more until it is thawed; what is pushed already stays.`,
+  frozenUnkept: (target: string, why: string | undefined): string =>
+    `${MERGE_TEXT.frozen(target)} It is not kept on the remote yet${why === undefined ? '' : ` (${why})`}: until then it is lost if the workflow of the queue is ended.`,
+  thawedUnkept: (target: string, why: string | undefined): string =>
+    `${MERGE_TEXT.thawed(target)} It is not taken off the remote yet${why === undefined ? '' : ` (${why})`}: until then a new workflow of the queue is frozen again.`,
+  notRead: (target: string): string =>
+    `The remote does not say yet whether ${target} is frozen: it cannot be asked. Try again when it can.`,
   thawed: (target: string): string => `Work lands on ${target} again.`,
   freezeWhat: 'A freeze wants a reason: at least one character, at most 2,000.',
   thawWhat: 'A thaw wants a reason: at least one character, at most 2,000.',

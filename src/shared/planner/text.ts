@@ -3,6 +3,7 @@ import { type Conflict, conflictWords } from '../contracts/conflict.ts';
 import type { LostLines } from '../contracts/guard.ts';
 import type { PushRefusal } from '../contracts/merge.ts';
 import type { RunSnapshot } from '../contracts/snapshot.ts';
+import type { StuckWorkflow } from '../contracts/stuck.ts';
 
 const budgetWords = (total: Budget, spent: Spent): string =>
   [
@@ -30,6 +31,10 @@ const lostWords = (lost: readonly LostLines[], more = 0): string =>
     .join('; ')
     .slice(0, 2_000)
     .concat(more === 0 ? '' : `; and ${more} more files`);
+
+/** As a shell takes it. */
+export const terminateCommand = (workflowId: string, more = ''): string =>
+  `temporal workflow terminate${more} --workflow-id ${/^[\w./#:@-]+$/.test(workflowId) ? workflowId : `'${workflowId.replaceAll("'", "'\\''")}'`} --reason stuck`;
 
 /** What a run says of its tasks, to the planner's model and to people. */
 export const RUN_TEXT = {
@@ -98,6 +103,16 @@ export const RUN_TEXT = {
   cutOffQueued: 'its workflow was cancelled while its branch waited to land; it may have landed',
   mayBeQueued: 'its work could not be collected, and was perhaps queued before; it may land',
   noResult: 'its workflow ended without a result that can be read',
+  endedAsStuck: 'its workflow task kept failing, so that it could not go on',
+  stuckEnded: ({ type, workflowId, attempts, reason }: StuckWorkflow): string =>
+    `The ${type} ${workflowId} could not go on and was terminated: its workflow task failed, at attempt ${attempts}: ${reason}`,
+  stuckOver: ({ type, workflowId, reason }: StuckWorkflow, ms: number): string =>
+    `The ${type} ${workflowId} could not go on for ${Math.max(1, Math.round(ms / 60_000))} min, as its workflow task failed (${reason}). It can again, or was ended.`,
+  stuckStill: ({ type, workflowId, attempts, reason }: StuckWorkflow): string =>
+    `The ${type} ${workflowId} cannot go on: its workflow task fails, at attempt ${attempts}: ${reason}. Run a worker with code that can, or end it: ${terminateCommand(workflowId)}`,
+  endedLate: 'it was cancelled and did not end in time',
+  neverEnded: (id: string): string => `"${id}" was cancelled and did not end in time; it was terminated.`,
+  sweepTooLong: 'it was terminated, as the run ends and it did not',
   missing: 'its workflow is not on the server any more',
   nothingToPropose: (reason: string): string => `No pull request was opened: ${reason}`,
   notProposed: (target: string, into: string, reason: string): string =>

@@ -4,7 +4,7 @@ import { type Role, type ThinkRequest, type ThinkResult, tailDigest } from '../.
 import { FailureType, failureTypeOf } from '../../shared/base/failures.ts';
 import type { Chain } from '../../shared/base/ids.ts';
 import type { ToolName } from '../../shared/agent/tools.ts';
-import { llmActivities } from '../support/activity-policies.ts';
+import { thinkActivity } from '../support/activity-policies.ts';
 import { type Conversation, count, isCompactable } from './conversation.ts';
 import { inFlight } from './limits.ts';
 
@@ -19,7 +19,7 @@ export type Asker = {
 };
 
 const askModel = (question: ThinkRequest): Promise<ThinkResult> =>
-  llmActivities.think.executeWithOptions({ summary: `think ${question.turn}` }, [question]);
+  thinkActivity(`think ${question.turn}`).think(question);
 
 /** Counts the turn and what it cost; of a call that is cancelled it is left what it may have cost. */
 export async function think(asker: Asker, tools: readonly ToolName[]): Promise<ThinkResult> {

@@ -16,6 +16,7 @@ import '../../shared/contracts/gate.ts';
 import '../../shared/contracts/merge.ts';
 import '../../shared/contracts/people.ts';
 import '../../shared/contracts/plan.ts';
+import '../../shared/contracts/results.ts';
 import '../../shared/contracts/run.ts';
 import '../../shared/contracts/sandbox.ts';
 import '../../shared/contracts/sweep.ts';

@@ -30,12 +30,12 @@ import {
 } from '../../shared/messages.ts';
 import { answerActivities, checkActivities, mergeActivities } from '../support/activity-policies.ts';
 import { parseInput, parseSignal } from '../support/input.ts';
-import { Looks, thawWithoutMender } from './freezer.ts';
+import { KeptFreeze, Looks, thawWithoutMender } from './freezer.ts';
 import { GateKeeper } from './gate-driver.ts';
 import { MergeQueueState } from './state.ts';
 import type { GateEffects } from './verdicts.ts';
 import { queueNames } from '../support/queues.ts';
-import { refuseUnless } from '../support/refusals.ts';
+import { refused, refuseUnless } from '../support/refusals.ts';
 
 /** How long a queue without work stays open: the next landing of a busy run need not start it again. */
 const IDLE_MS = 3_000;
@@ -52,6 +52,7 @@ class MergeQueue {
   private readonly input: MergeQueueInput;
   private readonly state: MergeQueueState;
   private readonly gate: GateKeeper;
+  private readonly freeze: KeptFreeze;
   /** Something came that may be a reason to act. */
   private dirty: boolean;
   private readonly looks = new Looks();
@@ -67,11 +68,29 @@ class MergeQueue {
       this.dirty = true;
     };
     this.gate = new GateKeeper({ input, queue: this.state, effects: EFFECTS, onNews });
+    this.freeze = new KeptFreeze(input, this.state);
     this.dirty = this.state.requests.length > 0;
     this.listen();
   }
 
   async run(): Promise<{ landed: number }> {
+    const { repo, target } = this.input;
+    if (await this.freeze.read()) {
+      do {
+        await this.serve();
+        if (this.gate.hasMerged) await mergeActivities.dropRefs({ repo, target });
+      } while (await this.wasStirred());
+    }
+    return { landed: this.state.snapshot().landed };
+  }
+
+  /** What is said to it last is answered, and kept, before it ends; more may be asked of it meanwhile. */
+  private async wasStirred(): Promise<boolean> {
+    await this.freeze.settled();
+    return this.dirty || this.state.owesAnswers;
+  }
+
+  private async serve(): Promise<void> {
     while (await this.hears()) {
       if (this.dirty) this.tooMuch = false;
       this.dirty = false;
@@ -80,9 +99,6 @@ class MergeQueue {
       await this.answer(this.state.takeAnswers());
       await this.perhapsContinueAsNew();
     }
-    const { repo, target } = this.input;
-    if (this.gate.hasMerged) await mergeActivities.dropRefs({ repo, target });
-    return { landed: this.state.snapshot().landed };
   }
 
   private snapshot(): MergeQueueSnapshot {
@@ -91,7 +107,8 @@ class MergeQueue {
       ...(waitingFor === undefined ? {} : { waitingFor }),
       ...(this.did === undefined ? {} : { did: this.did }),
     };
-    return { ...this.state.snapshot(), checking, ...message };
+    const { isKept } = this.freeze;
+    return { ...this.state.snapshot(), checking, ...message, ...(isKept === undefined ? {} : { freezeKept: isKept }) };
   }
 
   /** Waits for a reason to act. @returns false when there is none and none is waited for. */
@@ -164,11 +181,11 @@ class MergeQueue {
 
   /** Also what waits for people or for a fix wakes for this, once for each step towards it. */
   private get mayContinueAsNew(): boolean {
-    return this.isLong && (this.gate.isBusy ? !this.gate.draining : !this.tooMuch);
+    return this.isLong && this.freeze.isSettled && (this.gate.isBusy ? !this.gate.draining : !this.tooMuch);
   }
 
   private async perhapsContinueAsNew(): Promise<void> {
-    if (!this.isLong || this.state.owesAnswers) return;
+    if (!this.isLong || this.state.owesAnswers || !this.freeze.isSettled) return;
     this.gate.draining = true;
     if (this.gate.isBusy) return;
     const gate = this.gate.findings();
@@ -183,7 +200,6 @@ class MergeQueue {
 
   private listen(): void {
     const { state, gate } = this;
-    const { target } = this.input;
     setHandler(enqueueSignal, (raw) => {
       const entry = parseSignal(MergeRequest, raw, 'enqueue');
       if (entry === undefined) return;
@@ -197,33 +213,45 @@ class MergeQueue {
       gate.hear(health, Date.now());
       this.dirty = true;
     });
+    this.listenToPeople();
+    setHandler(mergeQueueSnapshotQuery, () => this.snapshot());
+  }
+
+  private listenToPeople(): void {
+    const { state, gate, freeze: freeze } = this;
+    const { target } = this.input;
     setHandler(
       freezeUpdate,
-      ({ reason }) => {
+      async ({ reason }) => {
         state.freeze({ by: 'person', reason, since: Date.now() });
         log.warn('the branch is frozen', { target, reason });
         this.dirty = true;
-        return MERGE_TEXT.frozen(target);
+        const isKept = await freeze.keep();
+        return isKept ? MERGE_TEXT.frozen(target) : MERGE_TEXT.frozenUnkept(target, freeze.failure);
       },
       { validator: (message) => refuseUnless(isReason(message), MERGE_TEXT.freezeWhat) },
     );
+    const isFrozen = (): boolean => state.frozen.length > 0 || gate.isRed;
     setHandler(
       thawUpdate,
-      ({ reason }) => {
+      async ({ reason }) => {
+        // It may have been begun for this word: what it has to thaw is on the remote.
+        if (!(await freeze.isKnown())) throw refused(MERGE_TEXT.notRead(target));
+        if (!isFrozen()) throw refused(MERGE_TEXT.notFrozen(target));
         state.thaw('person');
         gate.doubtTip();
         log.warn('the branch is thawed', { target, reason });
         this.dirty = true;
-        return MERGE_TEXT.thawed(target);
+        const isKept = await freeze.keep();
+        return isKept ? MERGE_TEXT.thawed(target) : MERGE_TEXT.thawedUnkept(target, freeze.failure);
       },
       {
         validator: (message) => {
           refuseUnless(isReason(message), MERGE_TEXT.thawWhat);
-          refuseUnless(state.frozen.length > 0 || gate.isRed, MERGE_TEXT.notFrozen(target));
+          refuseUnless(!freeze.hasRead || isFrozen(), MERGE_TEXT.notFrozen(target));
         },
       },
     );
-    setHandler(mergeQueueSnapshotQuery, () => this.snapshot());
   }
 }
 

@@ -14,10 +14,12 @@ import {
 import type { ChainStatus } from '../../shared/contracts/activities.ts';
 import type { Control } from '../../shared/contracts/people.ts';
 import { isDivided } from '../../shared/planner/division.ts';
+import { isAtOrBelow } from '../../shared/planner/stuck.ts';
+import { RUN_TEXT } from '../../shared/planner/text.ts';
 import { rootMessage } from '../../shared/base/failures.ts';
 import { type Chain, taskWorkflowId } from '../../shared/base/ids.ts';
 import { controlSignal, messageSignal, WORKFLOW } from '../../shared/messages.ts';
-import { runActivities } from '../support/activity-policies.ts';
+import { runActivities, watchActivities } from '../support/activity-policies.ts';
 import type { Position } from './position.ts';
 import type { PlannerState } from './state/planner-state.ts';
 import type { task } from '../task/task.ts';
@@ -31,13 +33,15 @@ const LEVEL_MS = 15_000;
 export class Children {
   private readonly chain: Chain;
   private readonly position: Position;
+  private readonly endsStuck: boolean;
   /** A child ended without a word; not called once this run has ended. */
   private readonly onFailed: (taskId: string, child: Chain, reason: string) => void;
   private messages = 0;
 
-  constructor(options: { chain: Chain; position: Position; onFailed: Children['onFailed'] }) {
+  constructor(options: { chain: Chain; position: Position; endsStuck: boolean; onFailed: Children['onFailed'] }) {
     this.chain = options.chain;
     this.position = options.position;
+    this.endsStuck = options.endsStuck;
     this.onFailed = options.onFailed;
   }
 
@@ -114,19 +118,60 @@ export class Children {
     if (cancelled.length > 0) {
       const running = await this.stillRunning(cancelled);
       for (const chain of cancelled) if (!running.includes(chain)) state.cancelled.ended(chain);
+      if (this.endsStuck && running.length > 0) {
+        await this.endStuck(running);
+        const overdue = state.cancelled.overdue(Date.now());
+        if (overdue.length > 0) await this.terminate(overdue);
+      }
     }
     return silent.length + cancelled.length > 0;
   }
 
-  /** Cancels these and waits until they have ended, for two minutes at most. */
+  /** Cancels these and waits until they have ended, for two minutes at most; then they are terminated. */
   async end(children: Chain[]): Promise<void> {
     let open = children;
     for (let checks = 0; open.length > 0 && checks < 60; checks++) {
       if (checks % 10 === 0) await Promise.all(open.map((child) => this.cancel(child)));
       await sleep(2_000);
       open = await this.stillRunning(open);
+      if (!this.endsStuck || open.length === 0) continue;
+      if (checks % 5 === 4) await this.endStuck(open);
+      if (checks === 30) await this.terminate(open);
     }
     if (open.length > 0) log.warn('tasks did not end in time', { tasks: open.map(({ workflowId }) => workflowId) });
+  }
+
+  /** Terminates what cannot go on at or below these, which are to end: it does not hear that it is cancelled. */
+  private async endStuck(chains: readonly Chain[]): Promise<void> {
+    const { workflowId: run } = this.chain;
+    try {
+      const closely = chains.map(({ workflowId }) => workflowId);
+      const root = workflowInfo().root?.workflowId ?? run;
+      const { stuck } = await watchActivities.findStuck({ root, run, known: [], closely });
+      const runs = stuck.filter(({ workflowId }) => closely.some((above) => isAtOrBelow(workflowId, above)));
+      if (runs.length === 0) return;
+      for (const { workflowId, attempts, reason } of runs)
+        log.warn('a cancelled workflow cannot go on and is terminated', { workflow: workflowId, attempts, reason });
+      await watchActivities.endWorkflows({
+        runs: runs.map(({ workflowId, runId }) => ({ workflowId, runId })),
+        below: [],
+        reason: RUN_TEXT.endedAsStuck,
+      });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.warn('what cannot go on could not be ended', { reason: rootMessage(error) });
+    }
+  }
+
+  /** With all that is below them. */
+  private async terminate(chains: Chain[]): Promise<void> {
+    try {
+      for (const { workflowId } of chains) log.warn(RUN_TEXT.neverEnded(workflowId));
+      await watchActivities.endWorkflows({ runs: [], below: chains, reason: RUN_TEXT.endedLate });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      log.warn('what did not end in time could not be terminated', { reason: rootMessage(error) });
+    }
   }
 
   async cancel(child: Chain): Promise<void> {

@@ -174,7 +174,7 @@ function tellBelow(planner: PlanningWorkflow, control: Control): void {
 /** Nothing more is begun; what runs hands off what there is, and has until then. */
 function giveUpAll(planner: PlanningWorkflow, reason: string, until: number): void {
   planner.hear((state) => {
-    state.closeFor('cancel', reason);
+    state.closeFor('cancel', reason, until);
     for (const { spec, status } of state.tasks) {
       if (status === 'running' || status === 'assigned') handOff(planner, state, spec.id, { reason, until });
     }

@@ -8,6 +8,7 @@ import { PAUSED_MEMO } from '../../shared/messages.ts';
 import { RUN_TEXT } from '../../shared/planner/text.ts';
 import { deliverActivities, prepareActivities, runActivities } from '../support/activity-policies.ts';
 import { parseInput } from '../support/input.ts';
+import { StuckWatch } from './stuck-watch.ts';
 import { SweepScheduler } from './sweep-scheduler.ts';
 import { defined } from './position.ts';
 import { RunApprovals } from './approvals.ts';
@@ -15,7 +16,7 @@ import { listenToAll, listenToRun } from './handlers.ts';
 import type { PlannerState } from './state/planner-state.ts';
 import { type CarriedState, type PlannerRole, PlanningWorkflow } from './planning-workflow.ts';
 import { reportOf } from './report.ts';
-import { unlandedRefs } from './state/task-record.ts';
+import { openChildren, unlandedRefs } from './state/task-record.ts';
 
 /** What continue-as-new hands on; a person's input has none of it. */
 const Carried = z.object({
@@ -29,6 +30,7 @@ type Input = z.infer<typeof Input>;
 
 /** Its children's ids, refs and queue names are made from it, and Temporal's ids end at 1,000. */
 const MAX_RUN_ID_CHARS = 200;
+const MAX_NOTES = 100;
 
 export async function planner(raw: Input): Promise<RunReport> {
   return await new RunPlanner(parseInput(Input, raw, 'planner')).run();
@@ -40,12 +42,14 @@ class RunPlanner implements PlannerRole {
   readonly approvals: RunApprovals;
   private readonly input: Input;
   private prepared: PreparedRun | undefined;
+  private readonly stuck: StuckWatch;
 
   constructor(input: Input) {
     this.input = input;
     this.planning = new PlanningWorkflow(this, input.carried);
     this.approvals = new RunApprovals(this.planning);
-    this.sweeps = new SweepScheduler(this.planning, input.mode === 'reconcile' ? 'reconcile' : 'run');
+    this.stuck = new StuckWatch({ planning: this.planning, note: (text) => this.note(text) });
+    this.sweeps = new SweepScheduler(this, input.mode === 'reconcile' ? 'reconcile' : 'run');
     // Before anything is heard: an update may come with the first task of a continued run, and is judged by its state.
     if (input.carried !== undefined) this.open(input.carried.prepared);
     listenToAll(this.planning);
@@ -68,6 +72,7 @@ class RunPlanner implements PlannerRole {
     const tip = await this.leave();
     const state = defined(planning.state);
     const prepared = defined(this.prepared);
+    if (state.stuck.seen.length > 0) await this.stuck.look(state, prepared.context);
     const report = await this.deliver(
       reportOf({
         state,
@@ -178,13 +183,31 @@ class RunPlanner implements PlannerRole {
 
   async tend(state: PlannerState): Promise<void> {
     const { context } = defined(this.prepared);
+    this.tendStuck(state);
     await this.approvals.tend(state, context);
     await this.sweeps.tend(state, context);
   }
 
   tendAt(state: PlannerState): number {
     const { context } = defined(this.prepared);
-    return Math.min(this.approvals.nextAt(state, context), this.sweeps.nextAt(state, context));
+    const stuckAt = this.hasOpen(state) ? this.stuck.nextAt(state) : Infinity;
+    return Math.min(this.approvals.nextAt(state, context), this.sweeps.nextAt(state, context), stuckAt);
+  }
+
+  /** Asks after workflows that cannot go on, when it is time. */
+  tendStuck(state: PlannerState): void {
+    if (this.hasOpen(state)) this.stuck.tend(state, defined(this.prepared).context);
+  }
+
+  private hasOpen(state: PlannerState): boolean {
+    if (!this.planning.endsStuck) return false;
+    return openChildren(state.tasks).length + state.cancelled.chains.length + this.sweeps.running(state).length > 0;
+  }
+
+  /** For the report; very many say no more than these. */
+  private note(text: string): void {
+    const notes = this.prepared?.notes;
+    if (notes !== undefined && notes.length < MAX_NOTES) notes.push(text);
   }
 
   async askForWorkers(): Promise<void> {}

@@ -9,6 +9,7 @@ import {
   CancellationScope,
   condition,
   isCancellation,
+  patched,
   setCurrentDetails,
   TemporalFailure,
   workflowInfo,
@@ -16,6 +17,7 @@ import {
 import type { Message } from '../../shared/contracts/agent.ts';
 import type { Phase, RunSnapshot } from '../../shared/contracts/snapshot.ts';
 import { isFinished, shouldPlan } from '../../shared/planner/dispatch.ts';
+import { WIND_LOOK_MS } from '../../shared/planner/stuck.ts';
 import type { ApprovalRequest } from '../../shared/contracts/people.ts';
 import { FailureType, rootMessage, terminal } from '../../shared/base/failures.ts';
 import type { Chain } from '../../shared/base/ids.ts';
@@ -71,6 +73,8 @@ export class PlanningWorkflow {
   position: Position | undefined;
   state: PlannerState | undefined;
   children: Children | undefined;
+  /** Whether it ends what cannot end by itself; not in histories of earlier versions. */
+  endsStuck = false;
   private readonly role: PlannerRole;
   private rounds: Rounds | undefined;
   private phase: Phase = 'preparing';
@@ -90,11 +94,13 @@ export class PlanningWorkflow {
   begin(position: Position, carried: CarriedState | undefined): void {
     const { context, budget } = position;
     this.position = position;
+    this.endsStuck = patched('stuck');
     const limits = { ...context.settings, runId: context.root.workflowId, id: this.chain.workflowId, budget };
     this.state = new PlannerState(limits, carried?.state);
     this.children = new Children({
       chain: this.chain,
       position,
+      endsStuck: this.endsStuck,
       onFailed: (id, child, reason) => {
         if (!this.isEnding) this.hear((state) => state.events.found(id, child, { kind: 'failed', reason }, Date.now()));
       },
@@ -143,7 +149,8 @@ export class PlanningWorkflow {
       this.showDetails(state);
       if (!rounds.isUnderWay && hasEnded(state)) return;
       if (due && !rounds.isUnderWay && !this.dirty) await this.continueAsNew(state);
-      const silentMs = Math.min(silenceMs, 60_000);
+      const winds = this.endsStuck && state.cancelled.chains.length > 0;
+      const silentMs = Math.min(silenceMs, winds ? WIND_LOOK_MS : 60_000);
       const waits = openChildren(state.tasks).length + state.cancelled.chains.length > 0 || above.length > 0;
       const tendAt = Math.min(state.commands.nextOverdue, this.role.tendAt(state));
       const tendMs = Math.max(100, tendAt - Date.now());

@@ -55,6 +55,7 @@ export function snapshotOfRun(run: {
     unsafe: run.unsafe,
     ...(state?.budget.limitedTo === undefined ? {} : { budget: state.budget.limitedTo }),
     ...approvalsOf(state),
+    ...(state === undefined || state.stuck.seen.length === 0 ? {} : { stuck: [...state.stuck.seen] }),
   };
 }
 
@@ -70,12 +71,14 @@ function waitingFor({ state, phase, planning }: Parameters<typeof snapshotOfRun>
   if (paused !== undefined) return `a person: paused because ${paused.reason}`;
   const { active, queued, pending } = state.planningInput();
   const asked = state.approvals.waiting.length;
+  const stuck = state.stuck.seen.length;
   const parts = [
     asked > 0 ? `a person: ${asked} approval${asked === 1 ? '' : 's'}` : '',
     planning ? 'the plan' : '',
     active > 0 ? `${active} task${active === 1 ? '' : 's'} at work` : '',
     queued > 0 ? `${queued} branch${queued === 1 ? '' : 'es'} to land` : '',
     pending > 0 ? `${pending} pending task${pending === 1 ? '' : 's'}` : '',
+    stuck > 0 ? `${stuck} workflow${stuck === 1 ? '' : 's'} that cannot go on` : '',
   ];
   return parts.filter((part) => part !== '').join(', ') || 'its end';
 }
@@ -137,7 +140,7 @@ export function reportOf(run: {
     costUsd: state.budget.metrics.costUsd,
     startedAt: run.startedAt,
     endedAt: run.endedAt,
-    notes,
+    notes: [...notes, ...state.stuck.seen.map(RUN_TEXT.stuckStill)],
     unsafe,
     undone: notDone(open, state, run.notGreen),
     ...(state.budget.limitedTo === undefined ? {} : { budget: state.budget.limitedTo }),

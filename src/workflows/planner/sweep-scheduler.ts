@@ -17,6 +17,7 @@ import {
   type SweepView,
   wantsSweep,
 } from '../../shared/reconciler/times.ts';
+import { STUCK_LOOK_MS } from '../../shared/planner/stuck.ts';
 import { rootMessage } from '../../shared/base/failures.ts';
 import { type Chain, reconcilerWorkflowId } from '../../shared/base/ids.ts';
 import { WORKFLOW } from '../../shared/messages.ts';
@@ -28,10 +29,20 @@ import type { reconciler } from '../reconciler/reconciler.ts';
 import { landedWork, type TaskRecord } from './state/task-record.ts';
 
 const OUTCOME_CHARS = 300;
+/** A last sweep takes hours where its checks wait for slots, and no day. */
+const SWEEP_MS = 24 * 3_600_000;
 
 type Owner = {
-  chain: Chain;
-  hear: (change: (state: PlannerState) => void) => void;
+  readonly planning: {
+    readonly chain: Chain;
+    /** Ends a sweep and waits for that; absent until the run is prepared. */
+    readonly children: { end(sweeps: Chain[]): Promise<void> } | undefined;
+    /** Not in histories of earlier versions. */
+    readonly endsStuck: boolean;
+    hear(change: (state: PlannerState) => void): void;
+  };
+  /** Asks after workflows that cannot go on, when it is time. */
+  tendStuck(state: PlannerState): void;
 };
 
 export class SweepScheduler {
@@ -71,6 +82,7 @@ export class SweepScheduler {
   async finalize(state: PlannerState, context: RunContext): Promise<boolean> {
     const { status, sweeps } = state;
     for (;;) {
+      if (this.owner.planning.endsStuck) await this.over(state);
       while (sweeps.seen.running !== undefined) {
         await condition(() => sweeps.seen.running === undefined, ASK_MS);
         const { running } = sweeps.seen;
@@ -83,6 +95,25 @@ export class SweepScheduler {
       if (!wantsSweep(this.viewOf(state, context)) || isLostForGood(sweeps.seen.lost)) return false;
       if (sweeps.seen.lost > 0) await sleep(AGAIN_MS);
       await this.start(state, context);
+    }
+  }
+
+  /** Waits for the sweep that runs: of a cancelled run, for as long as its tasks have had. Then it is ended. */
+  private async over(state: PlannerState): Promise<void> {
+    const { sweeps } = state;
+    const begun = Date.now();
+    for (let { running } = sweeps.seen; running !== undefined; { running } = sweeps.seen) {
+      const { closing } = state.status;
+      const endsAt = closing?.by === 'cancel' ? (closing.until ?? begun) : begun + SWEEP_MS;
+      if (Date.now() >= endsAt) {
+        await this.owner.planning.children?.end([running.child]);
+        return endedSilently(state, running.child, RUN_TEXT.sweepTooLong);
+      }
+      const waitMs = Math.min(STUCK_LOOK_MS, endsAt - Date.now());
+      await condition(() => sweeps.seen.running === undefined || state.status.closing !== closing, waitMs);
+      this.owner.tendStuck(state);
+      if (sweeps.seen.running === running && Date.now() - running.askedAt >= ASK_MS)
+        await this.askAfter(state, running);
     }
   }
 
@@ -116,7 +147,7 @@ export class SweepScheduler {
   async leave(state: PlannerState, { repo, target }: RunContext): Promise<void> {
     if (state.sweeps.seen.memory.frozen !== true) return;
     try {
-      await enqueueActivities.tellHealth({ repo, target, health: { kind: 'unknown', by: this.owner.chain } });
+      await enqueueActivities.tellHealth({ repo, target, health: { kind: 'unknown', by: this.owner.planning.chain } });
     } catch (error) {
       if (isCancellation(error)) throw error;
       log.warn('the merge queue could not be told that nothing is mended any more', { reason: rootMessage(error) });
@@ -137,7 +168,7 @@ export class SweepScheduler {
   }
 
   private async start(state: PlannerState, context: RunContext): Promise<void> {
-    const { chain } = this.owner;
+    const { chain } = this.owner.planning;
     const { sweeps } = state;
     const { memory, rounds } = sweeps.seen;
     const fixes = state.status.closing === undefined && mayFix(this.mode, rounds);
@@ -168,7 +199,7 @@ export class SweepScheduler {
       if (this.early !== undefined) sweeps.heard(this.early, Date.now());
       void child.result().then(
         () => undefined,
-        (error: unknown) => this.owner.hear((now) => endedSilently(now, begun, rootMessage(error))),
+        (error: unknown) => this.owner.planning.hear((now) => endedSilently(now, begun, rootMessage(error))),
       );
     } catch (error) {
       if (isCancellation(error)) throw error;

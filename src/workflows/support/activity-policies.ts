@@ -2,11 +2,12 @@
  * How workflows call activities: queues, deadlines, retries. Every wait has a deadline or a heartbeat.
  * `think` is on the workflow's own queue, so that it can be dispatched eagerly.
  */
-import { ActivityCancellationType, type ActivityOptions, proxyActivities } from '@temporalio/workflow';
+import { ActivityCancellationType, type ActivityOptions, log, proxyActivities } from '@temporalio/workflow';
 import type {
   CheckActivities,
   CommandActivities,
   DeliverActivities,
+  FreezeActivities,
   LlmActivities,
   MergeActivities,
   NotifyActivities,
@@ -16,19 +17,62 @@ import type {
   SweepActivities,
   TurnActivities,
 } from '../../shared/contracts/activities.ts';
+import { whyNoResult } from '../../shared/contracts/results.ts';
+import { FailureType, terminal } from '../../shared/base/failures.ts';
+
+/** So often an activity is run that gives what is no result of it, where its options do not say less. */
+const MAX_RESULTS = 3;
+const REMEDY = 'Whoever completes an activity by hand has to give what it would have given; fail it instead.';
+
+type Run = (request: unknown) => Promise<unknown>;
+
+/**
+ * All activities are called through this one. Whatever is no result (`RESULTS`) is asked for again, and then a failure
+ * of that activity (MalformedResult): taken for one, it would fail the workflow task, which is retried for ever.
+ */
+function proxy<A extends object>(options: ActivityOptions): A {
+  const activities = proxyActivities(options) as Record<string, Run>;
+  const tries = Math.min(MAX_RESULTS, options.retry?.maximumAttempts ?? MAX_RESULTS);
+  const checked = (name: string, run: Run): Run => {
+    const once = (request: unknown, tried: number): Promise<unknown> =>
+      run(request).then((result) => {
+        const why = whyNoResult(name, request, result);
+        if (why === undefined) return result;
+        const message = `Activity ${name} was completed with what is no result of it: ${why}`.slice(0, 2_000);
+        if (tried >= tries) throw terminal(FailureType.MalformedResult, message, REMEDY);
+        log.warn('an activity is run again', { reason: message });
+        return once(request, tried + 1);
+      });
+    return (request) => once(request, 1);
+  };
+  return new Proxy({} as A, {
+    get: (_, name) => {
+      const run = typeof name === 'string' ? activities[name] : undefined;
+      return run === undefined ? undefined : checked(String(name), run);
+    },
+  });
+}
 
 const RETRY = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
 
 /** Activities that read and prepare: given up after half an hour of failures that might pass. */
-export const runActivities = proxyActivities<Omit<RunActivities, 'prepareRun'>>({
+export const runActivities = proxy<Omit<RunActivities, 'prepareRun' | 'findStuck' | 'endWorkflows'>>({
   startToCloseTimeout: '10m',
   heartbeatTimeout: '20s',
   scheduleToCloseTimeout: '30m',
   retry: { ...RETRY, maximumAttempts: 10 },
 });
 
+/** What cannot go on is looked for again soon. */
+export const watchActivities = proxy<Pick<RunActivities, 'findStuck' | 'endWorkflows'>>({
+  startToCloseTimeout: '2m',
+  heartbeatTimeout: '20s',
+  scheduleToCloseTimeout: '5m',
+  retry: { ...RETRY, maximumAttempts: 5 },
+});
+
 /** Around a sweep: given up after half an hour, and swept again later. */
-export const sweepActivities = proxyActivities<SweepActivities>({
+export const sweepActivities = proxy<SweepActivities>({
   startToCloseTimeout: '10m',
   heartbeatTimeout: '20s',
   scheduleToCloseTimeout: '30m',
@@ -36,7 +80,7 @@ export const sweepActivities = proxyActivities<SweepActivities>({
 });
 
 /** What a person got wrong is said within a minute, also where it might pass: an address that nobody answers. */
-export const prepareActivities = proxyActivities<Pick<RunActivities, 'prepareRun'>>({
+export const prepareActivities = proxy<Pick<RunActivities, 'prepareRun'>>({
   startToCloseTimeout: '10m',
   heartbeatTimeout: '20s',
   scheduleToCloseTimeout: '30m',
@@ -53,10 +97,10 @@ export const thinkOptions: ActivityOptions = {
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   retry: RETRY,
 };
-export const llmActivities = proxyActivities<LlmActivities>(thinkOptions);
+export const thinkActivity = (summary: string): LlmActivities => proxy<LlmActivities>({ ...thinkOptions, summary });
 
 /** A remote that is away delays landings and fails none: retried for as long as the queue lives. */
-export const mergeActivities = proxyActivities<
+export const mergeActivities = proxy<
   Omit<MergeActivities, 'handOff' | 'enqueueMerge' | 'tellHealth' | 'answerRequesters'>
 >({
   startToCloseTimeout: '30m',
@@ -64,28 +108,35 @@ export const mergeActivities = proxyActivities<
   retry: RETRY,
 });
 
+/** Like landings: a freeze that cannot be read or kept now is, when the remote is back. */
+export const freezeActivities = proxy<FreezeActivities>({
+  startToCloseTimeout: '5m',
+  heartbeatTimeout: '20s',
+  retry: RETRY,
+});
+
 /** A queue that cannot be reached in some ten minutes of tries is an error of ours: the task fails and says so. */
-export const enqueueActivities = proxyActivities<Pick<MergeActivities, 'handOff' | 'enqueueMerge' | 'tellHealth'>>({
+export const enqueueActivities = proxy<Pick<MergeActivities, 'handOff' | 'enqueueMerge' | 'tellHealth'>>({
   startToCloseTimeout: '1m',
   retry: { ...RETRY, maximumAttempts: 25 },
 });
 
 /** Best effort, as whoever hears nothing asks again: one requester must not hold up all others. */
-export const answerActivities = proxyActivities<Pick<MergeActivities, 'answerRequesters'>>({
+export const answerActivities = proxy<Pick<MergeActivities, 'answerRequesters'>>({
   startToCloseTimeout: '5m',
   heartbeatTimeout: '20s',
   retry: { ...RETRY, maximumAttempts: 5 },
 });
 
 /** Best effort: who is not told now is reminded later, and the run waits all the same. */
-export const notifyActivities = proxyActivities<NotifyActivities>({
+export const notifyActivities = proxy<NotifyActivities>({
   startToCloseTimeout: '30s',
   scheduleToCloseTimeout: '10m',
   retry: { ...RETRY, maximumAttempts: 8 },
 });
 
 /** An exhausted limit of requests is over within an hour; then the run ends without. */
-export const deliverActivities = proxyActivities<DeliverActivities>({
+export const deliverActivities = proxy<DeliverActivities>({
   startToCloseTimeout: '10m',
   heartbeatTimeout: '20s',
   scheduleToCloseTimeout: '2h',
@@ -122,20 +173,20 @@ export const actAndThinkOptions: ActivityOptions = {
 };
 
 /** Tried as often as a brief; where the call cannot be had it gives back the brief, and `think` waits for the model. */
-export const openingActivities = proxyActivities<OpeningActivities>({
+export const openingActivities = proxy<OpeningActivities>({
   ...thinkOptions,
   retry: { ...RETRY, maximumAttempts: 10 },
 });
 
 export const turnActivities = (queue: string, options: ActivityOptions): TurnActivities =>
-  proxyActivities<TurnActivities>({ ...options, taskQueue: queue });
+  proxy<TurnActivities>({ ...options, taskQueue: queue });
 
 export const sandboxActivities = (queue: string, options: ActivityOptions): SandboxActivities =>
-  proxyActivities<SandboxActivities>({ ...options, taskQueue: queue });
+  proxy<SandboxActivities>({ ...options, taskQueue: queue });
 
 /** An external agent: bounded by its own limit of minutes; a worker that dies is noticed by its heartbeats. */
 export const commandActivities = (queue: string, options: ActivityOptions): CommandActivities =>
-  proxyActivities<CommandActivities>({
+  proxy<CommandActivities>({
     ...actOptions,
     startToCloseTimeout: '24h',
     ...options,
@@ -144,7 +195,7 @@ export const commandActivities = (queue: string, options: ActivityOptions): Comm
 
 /** A run of checks waits for a reserved slot as long as it takes; each check has a time limit of its own. */
 export const checkActivities = (queue: string, summary: string): CheckActivities =>
-  proxyActivities<CheckActivities>({
+  proxy<CheckActivities>({
     startToCloseTimeout: '8h',
     heartbeatTimeout: '20s',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -3,10 +3,13 @@ import { join } from 'node:path';
 import type { Client, WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { findStuck } from '../../../src/doctor/stuck.ts';
 import { createDescribeChains } from '../../../src/activities/support/describe-chains.ts';
+import { createEndWorkflows, createFindStuck } from '../../../src/activities/support/stuck.ts';
 import type { RunActivities } from '../../../src/shared/contracts/activities.ts';
 import { NO_METRICS, TaskResult } from '../../../src/shared/contracts/task.ts';
 import type { Chain } from '../../../src/shared/base/ids.ts';
+import { createTestLog } from '../../support/log.ts';
 import { temporal } from '../../support/temporal.ts';
 import type * as workflows from './chains-workflows.ts';
 
@@ -121,3 +124,40 @@ it('answers for many at once', async () => {
   expect(await describeChains({ chains })).toEqual(chains.map(() => ({ kind: 'running' })));
   await handle.terminate();
 });
+
+const STUCK = { type: 'cannotGoOn', reason: expect.stringContaining('the code of this worker is wrong') };
+
+it('knows one that cannot go on, with the reason, soon after its workflow task began to fail', async () => {
+  const handle = await start('cannotGoOn', [null]);
+  await expect
+    .poll(() => describeChains({ chains: [chainOf(handle)] }), { timeout: 60_000, interval: 500 })
+    .toEqual([{ kind: 'running', stuck: expect.objectContaining({ ...STUCK, workflowId: handle.workflowId }) }]);
+  await handle.terminate();
+}, 90_000);
+
+it('finds all of a run that cannot go on, and nothing of another run of a like name; ends them with what is below', async () => {
+  const run = `run-${randomUUID()}`;
+  const [above, other] = await Promise.all([start('waitsForStuck', [], run), start('waitsForStuck', [], `${run}2`)]);
+  // A run whose name is below this one's: its root is another.
+  const inside = await start('cannotGoOn', [`${run}/odd/child`], `${run}/odd`);
+  const log = createTestLog();
+  const find = createFindStuck({ client, log });
+  const found = () => find({ root: run, run, known: [], closely: [] });
+  const child = expect.objectContaining({ ...STUCK, workflowId: `${run}/child` });
+  await expect.poll(found, { timeout: 60_000, interval: 500 }).toEqual({ stuck: [child] });
+  expect(await findStuck(client, { run })).toEqual([child]);
+  const closely = [`${run}/odd`];
+  expect((await find({ root: 'none', run: 'none', known: [], closely })).stuck).toEqual([
+    expect.objectContaining({ workflowId: `${run}/odd` }),
+  ]);
+
+  const end = createEndWorkflows({ client, log });
+  await end({ runs: (await found()).stuck, below: [chainOf(inside)], reason: 'cannot go on' });
+  await expect(above.result()).rejects.toThrow();
+  const gone = [inside, client.workflow.getHandle(`${run}/odd/child`), client.workflow.getHandle(`${run}/child`)];
+  for (const handle of gone) expect((await handle.describe()).status.name).toBe('TERMINATED');
+  expect((await other.describe()).status.name).toBe('RUNNING');
+  await end({ runs: [], below: [chainOf(inside), chainOf(other)], reason: 'once more' });
+  expect(await found()).toEqual({ stuck: [] });
+  expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+}, 120_000);

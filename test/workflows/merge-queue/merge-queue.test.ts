@@ -1,7 +1,7 @@
 /** The queue as a workflow on a real server, landing on a real repository, for requesters that are workflows too. */
 import { join } from 'node:path';
 import { ApplicationFailure } from '@temporalio/common';
-import type { Client, WorkflowHandle } from '@temporalio/client';
+import { type Client, WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { bundleWorkflowCode, DefaultLogger, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -15,11 +15,13 @@ import type { BranchHealth } from '../../../src/shared/contracts/gate.ts';
 import type { MergeRequest } from '../../../src/shared/contracts/merge.ts';
 import { mergeQueueWorkflowId, repositoryKey } from '../../../src/shared/base/ids.ts';
 import { enqueueSignal, freezeUpdate, mergeQueueSnapshotQuery, thawUpdate } from '../../../src/shared/messages.ts';
+import { MERGE_TEXT } from '../../../src/shared/merge-queue/text.ts';
 import { reservedQueue } from '../../../src/shared/queues.ts';
 import { answersQuery, requester } from '../../activities/merge-queue/workflows.ts';
 import { createTestLog } from '../../support/log.ts';
 import { workOn } from '../../support/merges.ts';
 import { bareRepository, type TestRepository, temporaryFolder } from '../../support/repos.ts';
+import { refusal } from '../../support/thrown.ts';
 import { temporal, type TestTemporal } from '../../support/temporal.ts';
 
 const log = createTestLog();
@@ -35,6 +37,10 @@ let batches: string[][];
 let beforeLanding: () => Promise<void>;
 /** Called before requesters are answered. */
 let beforeAnswers: () => void;
+/** Awaited before the gate's checks say something. */
+let checking: () => Promise<void>;
+/** Awaited before the refs of composed lines are dropped. */
+let clearing: () => Promise<void>;
 /** What the gate's checks say of a commit. */
 let verdictOn: (request: ChecksRequest) => ChecksResult;
 let stop: () => Promise<void>;
@@ -53,6 +59,8 @@ beforeEach(async () => {
   batches = [];
   beforeLanding = async () => undefined;
   beforeAnswers = () => undefined;
+  checking = async () => undefined;
+  clearing = async () => undefined;
   verdictOn = ({ commit }) => ({ verdict: 'passed', commit, checks: [] });
   const real = createMergeActivities({
     mirrors: createMirrors({ dir: join(folder.dir, 'mirrors') }),
@@ -66,6 +74,10 @@ beforeEach(async () => {
       batches.push(request.entries.map(({ subject }) => subject));
       await beforeLanding();
       return await real.landBatch(request);
+    },
+    async dropRefs(request) {
+      await clearing();
+      await real.dropRefs(request);
     },
     async answerRequesters(request) {
       beforeAnswers();
@@ -83,7 +95,12 @@ beforeEach(async () => {
     await Worker.create({
       connection,
       taskQueue: reservedQueue(taskQueue),
-      activities: { runChecks: async (request: ChecksRequest) => verdictOn(request) },
+      activities: {
+        async runChecks(request: ChecksRequest) {
+          await checking();
+          return verdictOn(request);
+        },
+      },
     }),
     await Worker.create({ connection, taskQueue: `${taskQueue}-requesters`, workflowBundle: requesters }),
   ];
@@ -134,6 +151,20 @@ function gate(): { open: () => void; reached: Promise<void> } {
   };
   return { open, reached };
 }
+
+const snapshot = () => queue().query(mergeQueueSnapshotQuery);
+
+/** As the command says it: to the queue that is open, or a new one. */
+const withQueue = (update: typeof freezeUpdate, reason: string): Promise<string> =>
+  client.workflow.executeUpdateWithStart(update, {
+    startWorkflowOperation: new WithStartWorkflowOperation('mergeQueue', {
+      workflowId: queue().workflowId,
+      taskQueue,
+      args: [{ repo: repo(), target: 'main' }],
+      workflowIdConflictPolicy: 'USE_EXISTING',
+    }),
+    args: [{ reason }],
+  });
 
 const tell = (health: BranchHealth) =>
   new MockActivityEnvironment().run(activities.tellHealth, { repo: repo(), target: 'main', health }) as Promise<void>;
@@ -308,4 +339,84 @@ describe('a merge queue', () => {
     expect(await queue().result()).toEqual({ landed: 1 });
     expect(remote.refs('refs/agentswarm/')).toEqual([]);
   });
+
+  test('a freeze of a person outlives its queue, and is thawed where no queue is open', async () => {
+    const thawed = MERGE_TEXT.thawed('main');
+    expect(await withQueue(freezeUpdate, 'ops')).toBe(MERGE_TEXT.frozen('main'));
+    expect(await queue().query(mergeQueueSnapshotQuery)).toMatchObject({ freezeKept: true });
+    await queue().terminate('by a person');
+
+    const one = await asking('one');
+    await one.ask();
+    const frozen = [expect.objectContaining({ by: 'person', reason: 'ops' })];
+    await expect.poll(snapshot, { timeout: 10_000 }).toMatchObject({ frozen, waiting: [{ subject: 'one' }] });
+    await queue().cancel();
+    await queue()
+      .result()
+      .catch(() => undefined);
+    expect(batches).toEqual([]);
+
+    expect(await withQueue(thawUpdate, 'it is out')).toBe(thawed);
+    expect(remote.refs('refs/agentswarm/frozen/')).toEqual([]);
+    await one.ask();
+    await expect.poll(() => outcomesOf(one), { timeout: 10_000 }).toMatchObject([{ kind: 'landed' }]);
+    await queue().result();
+    expect((await snapshot()).frozen).toEqual([]);
+    expect(await refusal(withQueue(thawUpdate, 'once more'))).toBe(MERGE_TEXT.notFrozen('main'));
+    await queue().result();
+  });
+
+  test('freezes and thaws in one moment leave on the remote what was said last', async () => {
+    await withQueue(freezeUpdate, 'first');
+    const thaw = await queue().startUpdate(thawUpdate, { args: [{ reason: 'no' }], waitForStage: 'ACCEPTED' });
+    await Promise.all([thaw.result(), withQueue(freezeUpdate, 'second')]);
+    await queue().terminate('by a person');
+    await tell({ kind: 'green', commit: remote.tip() });
+    await expect.poll(snapshot, { timeout: 10_000 }).toMatchObject({ frozen: [{ by: 'person', reason: 'second' }] });
+    await withQueue(thawUpdate, 'over');
+    await queue().result();
+    expect(remote.refs('refs/agentswarm/frozen/')).toEqual([]);
+  });
+
+  test('says that a freeze is not kept where the remote refuses it', async () => {
+    remote.hook('update', '#!/bin/sh\necho not here >&2\nexit 1\n');
+    expect(await withQueue(freezeUpdate, 'ops')).toContain('not kept on the remote');
+    expect(await snapshot()).toMatchObject({ freezeKept: false, frozen: [{ reason: 'ops' }] });
+    await queue().terminate('by a person');
+  });
+
+  test('lands what is asked of it while it clears up to end', async () => {
+    const gated = { gate: { mode: 'batch', slots: 1, checks: 'detect', setup: null } } as const;
+    const [one, two] = [await asking('one', gated), await asking('two', gated)];
+    clearing = async () => {
+      clearing = async () => undefined;
+      await two.ask();
+    };
+    await one.ask();
+    await expect.poll(() => outcomesOf(two), { timeout: 30_000 }).toMatchObject([{ kind: 'landed' }]);
+    expect(await queue().result()).toEqual({ landed: 2 });
+  }, 60_000);
+
+  test('checks that were completed by hand with what is no result are run again', async () => {
+    let runs = 0;
+    let complete: () => void = () => undefined;
+    const completed = new Promise<void>((resolve) => (complete = resolve));
+    checking = async () => {
+      runs += 1;
+      if (runs === 1) await completed;
+    };
+    const one = await asking('one', { gate: { mode: 'batch', slots: 1, checks: 'detect', setup: null } });
+    await one.ask();
+    const pending = async () => (await queue().describe()).raw.pendingActivities ?? [];
+    const isChecking = async () => (await pending()).some(({ activityType }) => activityType?.name === 'runChecks');
+    await expect.poll(isChecking, { timeout: 10_000 }).toBe(true);
+    const [activity] = (await pending()).filter(({ activityType }) => activityType?.name === 'runChecks');
+    const { runId } = await queue().describe();
+    const { workflowId } = queue();
+    await client.activity.complete({ workflowId, runId, activityId: activity?.activityId ?? '' }, {});
+    complete();
+    await expect.poll(() => outcomesOf(one), { timeout: 20_000 }).toMatchObject([{ kind: 'landed' }]);
+    expect(runs).toBe(2);
+    await queue().result();
+  }, 60_000);
 });

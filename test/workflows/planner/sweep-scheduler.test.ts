@@ -23,7 +23,18 @@ function swept(more: Partial<CarriedSweeps>, change: (state: PlannerState) => vo
   return new PlannerState(LIMITS, JSON.parse(JSON.stringify(state.toJSON())));
 }
 const sweeps = (mode: 'run' | 'reconcile' = 'run') =>
-  new SweepScheduler({ chain: { workflowId: 'run', firstRunId: 'first' }, hear: () => undefined }, mode);
+  new SweepScheduler(
+    {
+      planning: {
+        chain: { workflowId: 'run', firstRunId: 'first' },
+        children: undefined,
+        endsStuck: true,
+        hear: () => undefined,
+      },
+      tendStuck: () => undefined,
+    },
+    mode,
+  );
 const last = (verdict: 'green' | 'red' | 'unknown' | 'none', more: object = {}) => ({
   last: { verdict, at: 5, work: 0, ...more },
 });

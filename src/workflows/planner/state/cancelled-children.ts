@@ -5,12 +5,19 @@
  */
 import type { Used } from '../../../shared/contracts/task.ts';
 import { type Chain, sameChain } from '../../../shared/base/ids.ts';
+import { WIND_MS } from '../../../shared/planner/stuck.ts';
 import type { PlannerBudget } from './budget.ts';
 import { holderOf, type TaskRecord } from './task-record.ts';
 import type { TaskTable } from './task-table.ts';
 
-/** `holds` until it has said what it used, or, by its handoff, a part of it. */
-export type CancelledChild = Chain & { holds?: { holder: string; task: string; said?: 'handoff' | 'outcome' } };
+/**
+ * `holds` until it has said what it used, or, by its handoff, a part of it. `since`: when it was first asked after, in
+ * ms since the epoch.
+ */
+export type CancelledChild = Chain & {
+  since?: number;
+  holds?: { holder: string; task: string; said?: 'handoff' | 'outcome' };
+};
 
 export class CancelledChildren {
   private open: CancelledChild[];
@@ -51,6 +58,14 @@ export class CancelledChildren {
       this.budget.ended(holder);
       delete child.holds;
     } else child.holds.said = by;
+  }
+
+  /** Those that have had their time to end. What is not even terminated in twice that time is waited for no longer. */
+  overdue(now: number): Chain[] {
+    for (const child of this.open) child.since ??= now;
+    const older = (ms: number): CancelledChild[] => this.open.filter(({ since = now }) => now - since >= ms);
+    for (const child of older(2 * WIND_MS)) this.ended(child);
+    return older(WIND_MS).map(({ workflowId, firstRunId }) => ({ workflowId, firstRunId }));
   }
 
   /** It has ended. */

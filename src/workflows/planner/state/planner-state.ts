@@ -18,6 +18,7 @@ import { type ChangedLimits, PlannerLimits, type PlanningLimits } from './limits
 import { type CarriedNews, News } from './news.ts';
 import { type CarriedProgress, PlanProgress } from './plan-progress.ts';
 import { type CarriedStatus, type ClosedBy, RunStatus } from './run-status.ts';
+import { type CarriedStuck, StuckRecord } from './stuck.ts';
 import { type CarriedSweeps, SweepRecord } from './sweeps.ts';
 import { TaskEvents } from './task-events.ts';
 import type { PackedTask } from './task-packing.ts';
@@ -46,6 +47,8 @@ export type CarriedPlanner = CarriedProgress &
     winding?: readonly CancelledChild[];
     /** Of the root. */
     sweeps?: CarriedSweeps;
+    /** Of the root. */
+    stuck?: CarriedStuck;
   };
 
 export class PlannerState {
@@ -58,6 +61,7 @@ export class PlannerState {
   readonly cancelled: CancelledChildren;
   readonly approvals: ApprovalDesk;
   readonly sweeps: SweepRecord;
+  readonly stuck: StuckRecord;
   readonly events: TaskEvents;
   readonly commands: Commands;
   readonly dispatch: Dispatch;
@@ -74,9 +78,10 @@ export class PlannerState {
     this.table = new TaskTable(from?.tasks, from);
     this.cancelled = new CancelledChildren({ tasks: this.table, budget: this.budget }, from?.winding);
     this.approvals = new ApprovalDesk(from?.approvals);
-    const { table: tasks, budget, news, status, limits, plan, cancelled } = this;
+    this.stuck = new StuckRecord(from?.stuck);
+    const { table: tasks, budget, news, status, limits, plan, cancelled, stuck } = this;
     this.sweeps = new SweepRecord({ tasks, budget, news, status }, from?.sweeps);
-    this.events = new TaskEvents({ tasks, budget, news, status, limits, cancelled });
+    this.events = new TaskEvents({ tasks, budget, news, status, limits, cancelled, stuck });
     this.commands = new Commands({ tasks, budget, news, status, limits, cancelled, plan });
     this.dispatch = new Dispatch({ tasks, budget, news, status, limits }, from?.workers);
   }
@@ -96,6 +101,7 @@ export class PlannerState {
       approvals: asked.waiting.length + asked.verdicts.length > 0 ? asked : undefined,
       winding: this.cancelled.toJSON(),
       sweeps: this.sweeps.toJSON(),
+      stuck: this.stuck.toJSON(),
     });
     return { ...others, tasks: this.table.pack(MAX_STATE_CHARS - JSON.stringify(others).length) };
   }
@@ -173,9 +179,9 @@ export class PlannerState {
     return !this.isIdle;
   }
 
-  /** Nothing more is begun; what is under way ends. */
-  closeFor(by: ClosedBy, reason: string): void {
-    this.status.close(by, reason);
+  /** Nothing more is begun; what is under way ends. @param until it may go on, in ms since the epoch. */
+  closeFor(by: ClosedBy, reason: string, until?: number): void {
+    this.status.close(by, reason, until);
     this.table.cancelPending(reason);
   }
 

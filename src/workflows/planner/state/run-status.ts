@@ -2,7 +2,8 @@
 
 /** `person`: what is under way goes on to its end. `cancel`: it hands off what there is. */
 export type ClosedBy = 'budget' | 'planning' | 'person' | 'cancel';
-export type Closing = { by: ClosedBy; reason: string };
+/** `until`: how long what is under way may go on, in ms since the epoch. */
+export type Closing = { by: ClosedBy; reason: string; until?: number };
 export type Paused = { since: number; reason: string };
 
 export type CarriedStatus = {
@@ -57,8 +58,8 @@ export class RunStatus {
     this.carried.paused = undefined;
   }
 
-  close(by: ClosedBy, reason: string): void {
-    this.carried.closing = { by, reason };
+  close(by: ClosedBy, reason: string, until?: number): void {
+    this.carried.closing = { by, reason, ...(until === undefined ? {} : { until }) };
   }
 
   reopen(): void {

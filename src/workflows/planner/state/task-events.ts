@@ -12,6 +12,7 @@ import type { CancelledChildren } from './cancelled-children.ts';
 import type { PlannerLimits } from './limits.ts';
 import type { News } from './news.ts';
 import type { RunStatus } from './run-status.ts';
+import type { StuckRecord } from './stuck.ts';
 import { holderOf, summaryOf, type TaskRecord } from './task-record.ts';
 import type { TaskTable } from './task-table.ts';
 
@@ -28,11 +29,11 @@ export type EventParts = {
 };
 
 export class TaskEvents {
-  private readonly parts: EventParts;
+  private readonly parts: EventParts & { stuck: StuckRecord };
   /** Handoffs that came before this run was told that their task has started. Empty whenever none is assigned. */
   private early: HandoffMessage[] = [];
 
-  constructor(parts: EventParts) {
+  constructor(parts: EventParts & { stuck: StuckRecord }) {
     this.parts = parts;
   }
 
@@ -110,7 +111,7 @@ export class TaskEvents {
         return;
       }
       case 'failed':
-        return this.endedSilently(task, standing.reason, now);
+        return this.endedSilently(task, this.parts.stuck.whyEnded(task) ?? standing.reason, now);
       case 'missing':
         return this.endedSilently(task, RUN_TEXT.missing, now);
     }
@@ -128,8 +129,10 @@ export class TaskEvents {
     news.event(RUN_TEXT.notDivided(task.spec.id));
   }
 
-  private handedOff(task: TaskRecord, handoff: Handoff, queued: boolean, now: number): void {
-    const { tasks, budget, news, status, limits } = this.parts;
+  private handedOff(task: TaskRecord, handedOffAs: Handoff, queued: boolean, now: number): void {
+    const { tasks, budget, news, status, limits, stuck } = this.parts;
+    const why = handedOffAs.status === 'failed' ? stuck.whyEnded(task) : undefined;
+    const handoff = why === undefined ? handedOffAs : { ...handedOffAs, summary: why };
     const { attempt, outcome } = task;
     attempt.heardAt = now;
     this.spent(task, usedBy(handoff));

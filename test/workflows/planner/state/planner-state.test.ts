@@ -64,6 +64,45 @@ function running(...ids: string[]): PlannerState {
   return state;
 }
 
+describe('what could not go on', () => {
+  const ended = (workflowId: string) => ({
+    workflowId,
+    runId: 'x',
+    type: 'agent',
+    attempts: 6,
+    reason: 'No good',
+    since: 0,
+    endsAt: 0,
+  });
+
+  test('is why its task failed, whether the task or its agent was ended', () => {
+    const state = running('a', 'b', 'c');
+    state.stuck.ends([ended('run/a.1'), ended('run/b.1/agent')]);
+    for (const id of ['a', 'b', 'c']) state.events.found(id, chain(id), { kind: 'failed', reason: 'terminated' }, 1);
+    const why = (id: string) => state.tasks.find(({ spec }) => spec.id === id)?.attempt.previous?.summary;
+    expect(why('a')).toContain('run/a.1 could not go on');
+    expect(why('b')).toContain('No good');
+    expect(why('c')).toBe('terminated');
+  });
+
+  test('is why, also where the task has handed off that it failed', () => {
+    const state = running('a');
+    state.stuck.ends([ended('run/a.1/agent')]);
+    state.events.handoff(says('a', handoff('failed'), false), 1);
+    expect(state.tasks[0]?.attempt.previous?.summary).toContain('No good');
+  });
+
+  test('is waited for no longer than it may take to end it, once it is cancelled', () => {
+    const state = running('a');
+    state.commands.cancelTask('a', 'wrong');
+    expect(state.cancelled.overdue(1_000)).toEqual([]);
+    expect(state.cancelled.overdue(120_999)).toEqual([]);
+    expect(new PlannerState(LIMITS, state.toJSON()).cancelled.overdue(121_000)).toEqual([chain('a')]);
+    expect(state.cancelled.overdue(241_000)).toEqual([]);
+    expect(state.cancelled.chains).toEqual([]);
+  });
+});
+
 describe('what a planner hears', () => {
   test('a handoff and its landing count once, however often they arrive', () => {
     const state = running('a');
