@@ -139,7 +139,7 @@ export class KeptFreeze {
   }
 
   private get isSame(): boolean {
-    const { remote, due: due } = this;
+    const { remote, due } = this;
     return remote?.since === due?.since && remote?.reason === due?.reason && remote !== undefined;
   }
 
