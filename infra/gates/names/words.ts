@@ -6,7 +6,7 @@ export function forbiddenIn(words: string): ReadonlyMap<string, string> {
   );
 }
 
-/** Properties of state that open runs carry through continue-as-new, by word: the files that may name them. */
+/** Properties of results and of state that histories of open runs hold, by word: the files that may name them. */
 export const WIRE_NAMES: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   [
     'told',
@@ -14,6 +14,15 @@ export const WIRE_NAMES: ReadonlyMap<string, ReadonlySet<string>> = new Map([
       'src/shared/planner/lending.ts',
       // How tasks were packed by an older version.
       'src/workflows/planner/state/task-packing.ts',
+    ]),
+  ],
+  [
+    'kept',
+    new Set([
+      'src/activities/run/finish.ts',
+      'src/shared/contracts/activities.ts',
+      'src/shared/contracts/results.ts',
+      'src/workflows/planner/planner.ts',
     ]),
   ],
   ['said', new Set(['src/workflows/planner/state/cancelled-children.ts'])],

@@ -17,6 +17,6 @@ export function createFinishRun({ mirrors, log }: { mirrors: Mirrors; log: Log }
       'refs of the run',
     );
     const tip = await mirror.readRemoteRef(`refs/heads/${run.target}`);
-    return { tip, retained: refs.filter((ref) => retained.has(ref)) };
+    return { tip, kept: refs.filter((ref) => retained.has(ref)) };
   };
 }

@@ -28,8 +28,8 @@ export async function stuckOf(client: Client, found: WorkflowExecutionDescriptio
   const problems = found.searchAttributes?.[PROBLEMS] ?? [];
   if (attempts < STUCK_ATTEMPT && problems.length === 0) return undefined;
   const { workflowId, runId, type } = found;
-  const statement = (await lastFailure(client, found)) ?? problems.join(', ');
-  const reason = statement === '' ? 'its workflow task fails or is not answered in time' : statement;
+  const failure = (await lastFailure(client, found)) ?? problems.join(', ');
+  const reason = failure === '' ? 'its workflow task fails or is not answered in time' : failure;
   return { workflowId, runId, type, attempts, reason: reason.slice(0, MAX_REASON_CHARS).toWellFormed() };
 }
 

@@ -132,7 +132,7 @@ export interface RunActivities {
   /** Terminates these runs, and whatever runs at or below `below`. One that has ended is no error. */
   endWorkflows(request: EndWorkflowsRequest): Promise<void>;
   /** Deletes refs of the run, reads the target back. `keep` are refs of work that did not land. */
-  finishRun(request: { run: RunContext; keep: string[] }): Promise<{ tip: CommitSha | null; retained: string[] }>;
+  finishRun(request: { run: RunContext; keep: string[] }): Promise<{ tip: CommitSha | null; kept: string[] }>;
 }
 
 /** On the run's task queue. */

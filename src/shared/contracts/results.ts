@@ -74,7 +74,7 @@ export const RESULTS: { readonly [Name in keyof Activities]: z.ZodType } = {
   endWorkflows: nothing,
   enqueueMerge: nothing,
   findStuck: z.object({ stuck: z.array(StuckWorkflow) }),
-  finishRun: z.object({ tip: CommitSha.nullable(), retained: z.array(z.string()) }),
+  finishRun: z.object({ tip: CommitSha.nullable(), kept: z.array(z.string()) }),
   handOff: nothing,
   holdSandbox: HoldResult,
   inspect: z.object({ results: z.array(ToolResult) }),

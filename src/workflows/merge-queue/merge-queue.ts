@@ -218,7 +218,7 @@ class MergeQueue {
   }
 
   private listenToPeople(): void {
-    const { state, gate, freeze: freeze } = this;
+    const { state, gate, freeze } = this;
     const { target } = this.input;
     setHandler(
       freezeUpdate,
