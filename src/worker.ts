@@ -30,6 +30,7 @@ import { createNotify, webhookOf } from './activities/notify/notify.ts';
 import { createSpawner } from './activities/process/spawner.ts';
 import { createRunActivities } from './activities/run/index.ts';
 import { createSandboxes } from './activities/sandbox/index.ts';
+import { createRegistryFinder } from './activities/sandbox/registries/find.ts';
 import { createChainWatch } from './activities/support/chain-watch.ts';
 import { createTurnActivities } from './activities/agent/act-and-think.ts';
 import { createOpeningActivities } from './activities/agent/brief-and-think.ts';
@@ -82,6 +83,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const chains = createChainWatch(client);
     const recent = new RecentMessages();
     const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), env, run: spawner.run, log });
+    const finder = createRegistryFinder({ dir: join(stateDir, 'registries'), env, log, run: spawner.run });
     const sandboxes = await createSandboxes({
       config: { ...config.sandbox, registryTokens: trustedRegistries(config) },
       stateDir,
@@ -91,6 +93,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       chains,
       hostQueue: hostQueue(taskQueue, hostId),
       processes: spawner,
+      finder,
       log,
     });
     const metrics = createLlmMetrics(meter);
@@ -119,7 +122,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const { act, collectWork } = sandboxes.activities;
     const github = createGitHub({ config: config.github, env, log });
     const sandboxUnsafe = sandboxes.unsafe;
-    const plainRun = createRunActivities({ mirrors, client, config, promptsDir, sandboxUnsafe, github, log });
+    const plainRun = createRunActivities({ mirrors, client, config, promptsDir, sandboxUnsafe, github, finder, log });
     const { run, sandbox } = remembering(recent, { run: plainRun, sandbox: sandboxes.activities });
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
     const { workflows, leases, host } = options(config, common, await workflowBundle(env));

@@ -12,6 +12,7 @@ import { runProcess } from '../../process/run-process.ts';
 import { createShells } from '../../process/shells.ts';
 import type { Processes } from '../../process/spawner.ts';
 import type { SandboxPaths, SandboxProvider } from '../provider.ts';
+import { createRegistryFinder, type RegistryFinder } from '../registries/find.ts';
 import { createExec } from './exec.ts';
 import { createExecNetwork, type NetworkRules } from './exec-network.ts';
 import { prepareHost } from './host.ts';
@@ -38,6 +39,8 @@ export async function createLocalProvider(options: {
   processes?: Processes;
   /** What commands of agents may reach, and what the worker's owner allows. Default: nothing. */
   network?: NetworkRules;
+  /** Default: one of its own, below `stateDir`. */
+  finder?: RegistryFinder;
   /** Default: by what this machine has. */
   limiter?: Limiter;
 }): Promise<SandboxProvider> {
@@ -85,7 +88,8 @@ export async function createLocalProvider(options: {
     return text.split('\n').filter((line) => line !== '');
   }
 
-  const openNetwork = createExecNetwork({ rules, host, env, log });
+  const finder = options.finder ?? createRegistryFinder({ dir: join(stateDir, 'registries'), env, log, run });
+  const openNetwork = createExecNetwork({ rules, host, finder, env, log });
   const commands = createExec({ host, limits, limiter, guard, openNetwork, openGroups, folderOf, pathsOf });
 
   /** Nothing runs in it any more, and no shell waits in it. */
