@@ -42,7 +42,9 @@ function naming(dir: string, hosts: ReadonlySet<string>): string[] {
   });
 }
 
-test('no host of a package registry stands in the repository: its clients are asked', { timeout: 180_000 }, async () => {
+test('no host of a package registry stands in the repository: its clients are asked', {
+  timeout: 180_000,
+}, async () => {
   const { HOME = '', PATH = '', RUSTUP_HOME = join(HOME, '.rustup'), PYENV_ROOT = join(HOME, '.pyenv') } = process.env;
   const bare = join(folder.dir, 'home');
   mkdirSync(bare);

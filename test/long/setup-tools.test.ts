@@ -138,7 +138,9 @@ function run(argv: readonly string[], cwd: string): void {
 /** The registries' addresses that are not public: those of a mirror, which the owner of this machine trusts. */
 async function mirrors(hosts: readonly string[]): Promise<string[]> {
   const rules = createAddressRules([]);
-  const found = await Promise.all(hosts.map((host) => lookup(host.replace(/:\d+$/, ''), { all: true }).catch(() => [])));
+  const found = await Promise.all(
+    hosts.map((host) => lookup(host.replace(/:\d+$/, ''), { all: true }).catch(() => [])),
+  );
   return found
     .flat()
     .map(({ address }) => address)

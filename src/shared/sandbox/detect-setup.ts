@@ -72,11 +72,7 @@ function node({ names, texts }: RootFiles): Part | null {
       );
     case 'yarn': {
       const modern = names.has('.yarnrc.yml') || (named === 'yarn' && Number(major) >= 2);
-      return part(
-        `yarn install ${modern ? '--immutable' : '--frozen-lockfile'}`,
-        '.yarnrc.yml',
-        '.yarnrc',
-      );
+      return part(`yarn install ${modern ? '--immutable' : '--frozen-lockfile'}`, '.yarnrc.yml', '.yarnrc');
     }
   }
 }
@@ -193,6 +189,8 @@ export function setupNote(
 
 function reachNote({ network }: Setup, found: readonly FoundRegistry[]): string {
   if (found.length > 0)
-    return found.map(({ registry, client, hosts }) => `${hosts.join(', ')} for ${registry}, named by ${client}`).join('; ');
+    return found
+      .map(({ registry, client, hosts }) => `${hosts.join(', ')} for ${registry}, named by ${client}`)
+      .join('; ');
   return typeof network === 'string' ? network : network.allow.join(', ');
 }

@@ -124,7 +124,9 @@ describe('a repository that can be used', () => {
 });
 
 describe('settings', () => {
-  it('with setup "auto" have the command that the files call for, and the registry that its client names, which a note tells', { timeout: 60_000 }, async () => {
+  it('with setup "auto" have the command that the files call for, and the registry that its client names, which a note tells', {
+    timeout: 60_000,
+  }, async () => {
     const mirror = await startMirror();
     const env = { ...process.env, npm_config_registry: `${mirror.origin}/npm/` };
     repository.commit({ 'package.json': '{}', 'package-lock.json': '{}', 'agentswarm.json': '{"setup":"auto"}' });

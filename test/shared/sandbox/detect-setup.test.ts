@@ -120,18 +120,16 @@ describe('detection of setup', () => {
     });
   });
 
+  const PROJECT = { 'pyproject.toml': '[project]' };
   test.each([
-    ['package-lock.json', 'npm', 'npm'],
-    ['pnpm-lock.yaml', 'npm', 'pnpm'],
-    ['uv.lock', 'pypi', 'uv'],
-    ['requirements.txt', 'pypi', 'pip'],
-    ['pyproject.toml', 'pypi', 'pip'],
-    ['go.mod', 'go', 'go'],
-  ])('names by %s the registry %s, and %s to say where it is', (file, registry, client) => {
-    const texts = { 'package.json': '{}', 'pyproject.toml': '[project]', 'go.mod': 'require a/b v1.0.0' };
-    const names = file.endsWith('lock.json') || file.endsWith('.yaml') ? ['package.json', file] : [file];
-    const files = Object.fromEntries([...names, ...(file === 'uv.lock' ? ['pyproject.toml'] : [])].map((name) => [name, '']));
-    expect(at({ ...files, ...(file === 'uv.lock' ? { 'pyproject.toml': texts['pyproject.toml'] } : {}), ...(file in texts ? { [file]: texts[file as keyof typeof texts] } : {}) })?.registries).toEqual([{ registry, client }]);
+    [{ 'package.json': '{}', 'package-lock.json': '' }, 'npm', 'npm'],
+    [{ 'package.json': '{}', 'pnpm-lock.yaml': '' }, 'npm', 'pnpm'],
+    [{ ...PROJECT, 'uv.lock': '' }, 'pypi', 'uv'],
+    [{ 'requirements.txt': '' }, 'pypi', 'pip'],
+    [PROJECT, 'pypi', 'pip'],
+    [{ 'go.mod': 'require a/b v1.0.0\n' }, 'go', 'go'],
+  ])('of %j names the registry %s, and %s to say where it is', (files, registry, client) => {
+    expect(at(files)?.registries).toEqual([{ registry, client }]);
   });
 });
 
@@ -202,7 +200,9 @@ describe('what a person wrote as setup', () => {
     expect(note('auto', detected)).toBe(
       'Sandboxes are prepared by `install` (detected from l; network: a.example for npm, named by npm).',
     );
-    expect(note('auto', detected, [{ ...found[0], ...npm, hosts: ['a.example'], urls: [], incomplete: 'no such package' }])).toMatch(
+    expect(
+      note('auto', detected, [{ ...found[0], ...npm, hosts: ['a.example'], urls: [], incomplete: 'no such package' }]),
+    ).toMatch(
       /npm could not install a package of our choice from there \(no such package\).*hosts of downloads may be missing.*"network"/,
     );
     expect(note({ network: { allow: ['b.example'] } }, detected, [])).toContain('network: b.example)');

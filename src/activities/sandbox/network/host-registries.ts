@@ -125,13 +125,13 @@ function uvSettings(env: Env, home: string): string | undefined {
   const taken: TomlTable = {};
   for (const key of ['index-url', 'extra-index-url', 'index']) {
     const value = read?.[key];
-    if (value !== undefined && !names(value)) taken[key] = value;
+    if (value !== undefined && !hasUserInfo(value)) taken[key] = value;
   }
   return Object.keys(taken).length === 0 ? undefined : stringify(taken);
 }
 
 /** Whether there is a user or password in any URL of it. */
-const names = (value: unknown): boolean => /:\/\/[^/?#"]*@/.test(JSON.stringify(value));
+const hasUserInfo = (value: unknown): boolean => /:\/\/[^/?#"]*@/.test(JSON.stringify(value));
 
 /** Of each table these keys, where they are texts without user info. */
 function pick(tables: unknown, keys: readonly string[]): Record<string, TomlTable> {

@@ -26,7 +26,11 @@ export type PackageClient = {
   /** @returns what installs the package; undefined when there is nowhere to ask. */
   install(answer: ClientAnswer): { argv: readonly string[]; env?: Env } | undefined;
   /** Files of the host's client, below `from`, that say where its registry is and would be looked for in `env`'s folder. */
-  settings?(host: { env: Readonly<Record<string, string | undefined>>; home: string }): { from: string; names: string[]; to: string };
+  settings?(host: { env: Readonly<Record<string, string | undefined>>; home: string }): {
+    from: string;
+    names: string[];
+    to: string;
+  };
 };
 
 const URL_LINE = /^https?:\/\/\S+$/;
@@ -37,7 +41,12 @@ const urlLines = (outputs: readonly string[]): ClientAnswer => ({
 const NOTHING_SAID = (): ClientAnswer => ({ urls: [], besides: [] });
 
 const NODE_PROJECT = {
-  'package.json': JSON.stringify({ name: 'where', version: '0.0.0', private: true, dependencies: { isarray: '2.0.5' } }),
+  'package.json': JSON.stringify({
+    name: 'where',
+    version: '0.0.0',
+    private: true,
+    dependencies: { isarray: '2.0.5' },
+  }),
 };
 const NPM_ENV: Env = {
   npm_config_fetch_retries: '0',
@@ -112,7 +121,9 @@ export const CLIENTS: Readonly<Record<RegistryClient, PackageClient>> = {
       ),
       besides: [],
     }),
-    install: () => ({ argv: [...PIP, 'download', '--no-deps', '--only-binary', ':all:', '--dest', 'files', PYTHON_PACKAGE] }),
+    install: () => ({
+      argv: [...PIP, 'download', '--no-deps', '--only-binary', ':all:', '--dest', 'files', PYTHON_PACKAGE],
+    }),
   },
   uv: {
     files: {
@@ -141,7 +152,12 @@ export const CLIENTS: Readonly<Record<RegistryClient, PackageClient>> = {
   },
   go: {
     files: { 'go.mod': 'module where.invalid\n\ngo 1.21\n\nrequire github.com/google/uuid v1.6.0\n' },
-    env: (dir) => ({ GOPATH: `${dir}/path`, GOMODCACHE: `${dir}/modules`, GOFLAGS: '-modcacherw', GOTOOLCHAIN: 'local' }),
+    env: (dir) => ({
+      GOPATH: `${dir}/path`,
+      GOMODCACHE: `${dir}/modules`,
+      GOFLAGS: '-modcacherw',
+      GOTOOLCHAIN: 'local',
+    }),
     ask: [GO_ASK],
     read: readGoEnv,
     // `direct` asks the module's own host, which is none of the registry.

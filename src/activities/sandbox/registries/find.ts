@@ -75,7 +75,9 @@ async function askClient(about: { name: RegistryClient; dir: string; env: Env; r
   const recorder = await openRecorder();
   try {
     await layOut(client, dir, env);
-    const clean = Object.entries(env).filter((entry): entry is [string, string] => PASSED_ON.test(entry[0]) && entry[1] !== undefined);
+    const clean = Object.entries(env).filter(
+      (entry): entry is [string, string] => PASSED_ON.test(entry[0]) && entry[1] !== undefined,
+    );
     const shared = { ...Object.fromEntries(clean), ...recorded(recorder.url), ...client.env(dir) };
     const command = async (argv: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<Ran> =>
       await runIn(run, dir, argv, { ...shared, ...more });
@@ -118,7 +120,8 @@ function judge(
   if (hosts.length > 0) {
     return { hosts, urls: urls.map(withoutUser), ...(installed?.ok === false ? { incomplete: installed.why } : {}) };
   }
-  const why = all.length > 0 ? `it names ${all.join(', ')}, which is no host name` : ran.findLast((each) => !each.ok)?.why;
+  const why =
+    all.length > 0 ? `it names ${all.join(', ')}, which is no host name` : ran.findLast((each) => !each.ok)?.why;
   throw terminal(
     FailureType.BadInput,
     `setup is detected, but ${name} of the worker's host does not say where its registry is: ${why ?? 'its settings name no host'}.`,

@@ -59,7 +59,11 @@ async function failure(promise: Promise<unknown>): Promise<ApplicationFailure> {
 }
 
 /** By client: the setting of a company's mirror, in the file in which a person writes it. */
-const SETTINGS: readonly [client: RegistryClient, program: string, files: (origin: string) => Record<string, string>][] = [
+const SETTINGS: readonly [
+  client: RegistryClient,
+  program: string,
+  files: (origin: string) => Record<string, string>,
+][] = [
   ['npm', 'npm', (origin) => ({ '.npmrc': `registry=${origin}/npm/\n` })],
   ['pnpm', 'pnpm', (origin) => ({ '.npmrc': `registry=${origin}/npm/\n` })],
   ['yarn', 'yarn', (origin) => ({ '.npmrc': `registry=${origin}/npm/\n`, '.yarnrc': `registry "${origin}/npm/"\n` })],
@@ -77,17 +81,24 @@ const SETTINGS: readonly [client: RegistryClient, program: string, files: (origi
 
 describe("a company's mirror in the host's own settings", () => {
   for (const [client, program, files] of SETTINGS)
-    it.skipIf(!has(program))(`is found by ${client}, with the host of its downloads`, { timeout: 120_000 }, async () => {
-      const { finder, left } = finderOf(files(mirror.origin));
-      const [found] = await finder.find([question(client)]);
-      expect(found?.hosts).toEqual([mirror.index, mirror.files]);
-      // Its files are not there.
-      expect(found?.incomplete).toMatch(/ended with code \d+: ./);
-      expect(left()).toEqual([]);
-    });
+    it.skipIf(!has(program))(
+      `is found by ${client}, with the host of its downloads`,
+      { timeout: 120_000 },
+      async () => {
+        const { finder, left } = finderOf(files(mirror.origin));
+        const [found] = await finder.find([question(client)]);
+        expect(found?.hosts).toEqual([mirror.index, mirror.files]);
+        // Its files are not there.
+        expect(found?.incomplete).toMatch(/ended with code \d+: ./);
+        expect(left()).toEqual([]);
+      },
+    );
 
   it.skipIf(!has('go'))('is all that go names: not the hosts of modules, and no data base that is off', async () => {
-    const { finder } = finderOf({}, { GOPROXY: `${mirror.origin}/go|direct`, GOSUMDB: 'sums.example+key https://sums.test/x' });
+    const { finder } = finderOf(
+      {},
+      { GOPROXY: `${mirror.origin}/go|direct`, GOSUMDB: 'sums.example+key https://sums.test/x' },
+    );
     const [found] = await finder.find([question('go')]);
     expect(found?.urls).toEqual([`${mirror.origin}/go`]);
     expect(found?.hosts.slice(0, 2)).toEqual([mirror.index, 'sums.test']);
@@ -111,7 +122,9 @@ describe('what is not found', () => {
     const bare = createRegistryFinder({ dir: join(home, 'state'), env, log: createTestLog() });
     const failed = await failure(bare.find([question('uv')]));
     expect([failed.type, failed.nonRetryable]).toEqual(['BadInput', true]);
-    expect(failed.message).toMatch(/uv of the worker's host .*uv is not on the worker's PATH\.\n.*"setup": \{"network": \{"allow"/);
+    expect(failed.message).toMatch(
+      /uv of the worker's host .*uv is not on the worker's PATH\.\n.*"setup": \{"network": \{"allow"/,
+    );
     expect(finder).toBeDefined();
   });
 
@@ -122,13 +135,16 @@ describe('what is not found', () => {
 
   it('fails for a registry that has an address for a name, which no allowlist takes', { timeout: 60_000 }, async () => {
     const { finder } = finderOf({}, { npm_config_registry: 'http://127.0.0.1:9/' });
-    expect((await failure(finder.find([question('npm')]))).message).toMatch(/it names 127\.0\.0\.1:9, which is no host name/);
+    expect((await failure(finder.find([question('npm')]))).message).toMatch(
+      /it names 127\.0\.0\.1:9, which is no host name/,
+    );
   });
 });
 
 describe('a client', () => {
   /** Says where it is, and writes its environment and folder down. */
-  const CLIENT = '#!/bin/sh\nenv >> "$HOME/seen"; pwd >> "$HOME/ran"\n[ "$1" = config ] && echo http://npm.example/\nexit 0\n';
+  const CLIENT =
+    '#!/bin/sh\nenv >> "$HOME/seen"; pwd >> "$HOME/ran"\n[ "$1" = config ] && echo http://npm.example/\nexit 0\n';
 
   it('gets its own settings and nothing else of the worker', async () => {
     const { finder, home, left } = finderOf(
@@ -167,7 +183,8 @@ describe('the recorder', () => {
     const { port, username, password } = new URL(recorder.url);
     const ask = async (login?: string) => {
       const path = `${mirror.origin}/npm/isarray`;
-      const headers = login === undefined ? {} : { 'Proxy-Authorization': `Basic ${Buffer.from(login).toString('base64')}` };
+      const headers =
+        login === undefined ? {} : { 'Proxy-Authorization': `Basic ${Buffer.from(login).toString('base64')}` };
       const [answer] = (await once(get({ host: '127.0.0.1', port, path, headers }), 'response')) as [IncomingMessage];
       answer.resume();
       return answer.statusCode;

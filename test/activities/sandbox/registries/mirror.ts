@@ -5,18 +5,21 @@ import type { AddressInfo } from 'node:net';
 
 const HASH = '0'.repeat(64);
 
-async function serve(listener: RequestListener): Promise<{ server: Server; origin: string; entry: string }> {
+async function serve(
+  name: string,
+  listener: RequestListener,
+): Promise<{ server: Server; origin: string; entry: string }> {
   const server = createServer(listener);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const entry = `localhost:${(server.address() as AddressInfo).port}`;
+  const entry = `${name}:${(server.address() as AddressInfo).port}`;
   return { server, origin: `http://${entry}`, entry };
 }
 
-/** @returns `index` and `files`: entries of an allowlist. The files themselves are not there. */
-export async function startMirror() {
+/** @param name by which it is asked. @returns `index` and `files`: entries of an allowlist. The files themselves are not there. */
+export async function startMirror(name = 'localhost') {
   const asked: string[] = [];
-  const files = await serve((_request, response) => void response.writeHead(404).end());
+  const files = await serve(name, (_request, response) => void response.writeHead(404).end());
   const module = '/go/github.com/google/uuid/@v/v1.6.0';
   const answers: Record<string, string> = {
     '/npm/isarray': JSON.stringify({
@@ -36,13 +39,16 @@ export async function startMirror() {
     [`${module}.info`]: JSON.stringify({ Version: 'v1.6.0', Time: '2024-01-16T00:00:00Z' }),
     [`${module}.mod`]: 'module github.com/google/uuid\n',
   };
-  const index = await serve((request, response) => {
+  const index = await serve(name, (request, response) => {
     const path = request.url ?? '';
     asked.push(path);
     const text = answers[path];
     if (path === `${module}.zip`) response.writeHead(302, { Location: `${files.origin}/uuid.zip` }).end();
     else if (text === undefined) response.writeHead(404).end();
-    else response.writeHead(200, { 'Content-Type': path.startsWith('/simple') ? 'text/html' : 'application/json' }).end(text);
+    else
+      response
+        .writeHead(200, { 'Content-Type': path.startsWith('/simple') ? 'text/html' : 'application/json' })
+        .end(text);
   });
   return {
     origin: index.origin,
