@@ -98,7 +98,7 @@ async function main(): Promise<number> {
   const { dir, name } = openFolder(options);
   const example = await loadExample(name);
   writeFileSync(join(dir, 'example.txt'), `${name}\n`);
-  await allowRegistries(dir);
+  if (!options.look) await allowRegistries(example, dir);
   const apiKey = randomBytes(16).toString('hex');
   const model = await startScriptedModel({
     script: example.script,

@@ -29,6 +29,7 @@ import { createNotify, webhookOf } from './activities/notify/notify.ts';
 import { createSpawner } from './activities/process/spawner.ts';
 import { createRunActivities } from './activities/run/index.ts';
 import { createSandboxes } from './activities/sandbox/index.ts';
+import { createRegistryFinder } from './activities/sandbox/registries/find.ts';
 import { createChainWatch } from './activities/support/chain-watch.ts';
 import { createTurnActivities } from './activities/agent/act-and-think.ts';
 import { createOpeningActivities } from './activities/agent/brief-and-think.ts';
@@ -70,6 +71,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const chains = createChainWatch(client);
     const recent = new RecentMessages();
     const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), env, run: spawner.run, log });
+    const finder = createRegistryFinder({ dir: join(stateDir, 'registries'), env, log, run: spawner.run });
     const sandboxes = await createSandboxes({
       config: { ...config.sandbox, registryTokens: trustedRegistries(config) },
       stateDir,
@@ -79,6 +81,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
       chains,
       hostQueue: hostQueue(taskQueue, hostId),
       processes: spawner,
+      finder,
       log,
     });
     const metrics = createLlmMetrics(meter);
@@ -107,7 +110,7 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
     const { act } = sandboxes.activities;
     const github = createGitHub({ config: config.github, env, log });
     const sandboxUnsafe = sandboxes.unsafe;
-    const plainRun = createRunActivities({ mirrors, client, config, promptsDir, sandboxUnsafe, github, log });
+    const plainRun = createRunActivities({ mirrors, client, config, promptsDir, sandboxUnsafe, github, finder, log });
     const { run, sandbox } = remembering(recent, { run: plainRun, sandbox: sandboxes.activities });
     const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
     const { workflows, leases, host } = options(config, common, await workflowBundle(env));

@@ -42,7 +42,8 @@ try {
 
 async function withSwarm(taskQueue: string, script: Script, body: (swarm: Swarm) => Promise<void>): Promise<RunHistory[]> {
   const { client, address } = server;
-  const config = { sandbox: { privateAddresses: await registryAddresses() } };
+  const example = await loadExample('ts-library');
+  const config = { sandbox: { privateAddresses: await registryAddresses(example, join(folder.dir, 'registries')) } };
   const swarm = await Swarm.start({ client, address, taskQueue, script, latencyMs: 100, config });
   try {
     await body(swarm);

@@ -8,26 +8,29 @@ import { lookup } from 'node:dns/promises';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { check, type Play, step, write } from '../../examples/scripted-model/steps.ts';
 import { readRootFiles } from '../../src/activities/run/root-files.ts';
 import { checkOut } from '../../src/activities/sandbox/checkpoints/checkout.ts';
 import { createAddressRules } from '../../src/activities/sandbox/network/addresses.ts';
 import { createLocalProvider } from '../../src/activities/sandbox/local/provider.ts';
 import type { SandboxProvider } from '../../src/activities/sandbox/provider.ts';
+import { createRegistryFinder } from '../../src/activities/sandbox/registries/find.ts';
 import { createSetups } from '../../src/activities/sandbox/setup.ts';
 import { Config } from '../../src/shared/config/worker-config.ts';
-import { completeSetup, detectSetup } from '../../src/shared/sandbox/detect-setup.ts';
-import { PUBLIC_REGISTRIES } from '../../src/shared/sandbox/public-registries.ts';
+import { completeSetup, detectSetup, registriesToFind } from '../../src/shared/sandbox/detect-setup.ts';
+import type { RegistryQuestion } from '../../src/shared/sandbox/registries.ts';
 import { testHost } from '../activities/sandbox/support.ts';
+import { fileOn } from '../support/branches.ts';
 import { createTestLog } from '../support/log.ts';
 import { temporaryFolder } from '../support/repos.ts';
+import { planned, type Scenario, scenarioScript } from '../support/scenarios.ts';
+import { useSwarm } from '../support/use-swarm.ts';
 
 type Case = {
   name: string;
   /** The program that must be on the PATH, as seen with the tools of this test. */
   program: string;
-  registry: string;
   files: Readonly<Record<string, string>>;
   /** Writes these on the host, by the tool itself. */
   lock?: { argv: readonly string[]; files: readonly string[] };
@@ -36,11 +39,10 @@ type Case = {
   use: string;
 };
 
-const NPM = { registry: PUBLIC_REGISTRIES.npm[0], use: `node -p "require('is-odd')(3) && 'works'"` };
+const NPM = { use: `node -p "require('is-odd')(3) && 'works'"` };
 const manifest = (more: object = {}) =>
   JSON.stringify({ name: 'x', version: '1.0.0', private: true, dependencies: { 'is-odd': '3.0.1' }, ...more });
 const PYTHON = {
-  registry: PUBLIC_REGISTRIES.pypi[0],
   use: `.venv/bin/python -c 'import six; print("works", six.__version__)'`,
 };
 
@@ -65,7 +67,6 @@ const CASES: Case[] = [
     ...NPM,
     name: 'yarn 1',
     program: 'yarn',
-    registry: PUBLIC_REGISTRIES.yarn[0],
     files: { 'package.json': manifest() },
     lock: { argv: ['yarn', 'install', '--non-interactive'], files: ['yarn.lock'] },
     detected: /^yarn install --frozen-lockfile/,
@@ -91,7 +92,6 @@ const CASES: Case[] = [
   {
     name: 'cargo',
     program: 'cargo',
-    registry: PUBLIC_REGISTRIES.cargo[0],
     files: {
       'Cargo.toml': '[package]\nname = "x"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\nitoa = "=1.0.11"\n',
       'src/main.rs': 'fn main() { println!("works {}", itoa::Buffer::new().format(1)); }\n',
@@ -104,7 +104,6 @@ const CASES: Case[] = [
   {
     name: 'go',
     program: 'go',
-    registry: PUBLIC_REGISTRIES.go[0],
     files: {
       'go.mod': 'module example.com/x\n\ngo 1.21\n\nrequire github.com/google/uuid v1.6.0\n',
       'main.go':
@@ -126,8 +125,6 @@ const tools = mkdtempSync(join(cache, 'agentswarm-test-tools-'));
 const env: NodeJS.ProcessEnv = {
   ...process.env,
   PATH: [`${tools}/bin`, `${tools}/uv/bin`, dirname(process.execPath), process.env.PATH].join(':'),
-  // go.sum is what modules are checked with; its data base is one more host.
-  GOSUMDB: 'off',
   XDG_CACHE_HOME: join(folder.dir, 'cache'),
 };
 
@@ -141,25 +138,28 @@ function run(argv: readonly string[], cwd: string): void {
 /** The registries' addresses that are not public: those of a mirror, which the owner of this machine trusts. */
 async function mirrors(hosts: readonly string[]): Promise<string[]> {
   const rules = createAddressRules([]);
-  const found = await Promise.all(hosts.map((host) => lookup(host, { all: true }).catch(() => [])));
+  const found = await Promise.all(
+    hosts.map((host) => lookup(host.replace(/:\d+$/, ''), { all: true }).catch(() => [])),
+  );
   return found
     .flat()
     .map(({ address }) => address)
     .filter((address) => rules.refusal(address) !== undefined);
 }
 
-const answers = async (host: string): Promise<boolean> => {
-  const answered = fetch(`https://${host}/`, { method: 'HEAD' }).then(
-    () => true,
+const finder = createRegistryFinder({ dir: join(folder.dir, 'registries'), env, log: createTestLog() });
+
+/** Whether this machine's client names its registry, and installs from there. */
+const answers = async (question: RegistryQuestion): Promise<boolean> =>
+  await finder.find([question]).then(
+    ([found]) => found?.incomplete === undefined,
     () => false,
   );
-  return await Promise.race([answered, sleep(10_000, false)]);
-};
 
 beforeAll(async () => {
-  if (!(await answers(NPM.registry))) return;
+  if (!(await answers({ registry: 'npm', client: 'npm' }))) return;
   run(['npm', 'install', '--global', '--prefix', tools, 'pnpm@10', 'yarn@1'], folder.dir);
-  if (!(await answers(PYTHON.registry))) return;
+  if (!(await answers({ registry: 'pypi', client: 'pip' }))) return;
   run(['python3', '-m', 'venv', join(tools, 'uv')], folder.dir);
   run([join(tools, 'uv/bin/pip'), 'install', '--quiet', 'uv'], folder.dir);
 }, 300_000);
@@ -202,21 +202,26 @@ function locked(name: string, { files, lock }: Case): Record<string, string> {
 
 describe('setup, detected, by', () => {
   test.for(CASES)('$name', { timeout: 300_000 }, async (tool, { skip }) => {
-    const { name, program, registry, detected, use } = tool;
+    const { name, program, detected, use } = tool;
     if (spawnSync('/bin/sh', ['-c', `command -v ${program}`], { env }).status !== 0) skip(`no ${program} is here`);
-    if (!(await answers(registry))) skip(`${registry} does not answer`);
+    const names = new Set([...Object.keys(tool.files), ...(tool.lock?.files ?? [])]);
+    for (const question of registriesToFind({ timeoutMinutes: 5 }, detectSetup({ names, texts: tool.files })))
+      if (!(await answers(question))) skip(`${question.client} does not get packages on this machine`);
     const files = locked(name, tool);
     const stateDir = join(folder.dir, `state-${name.replace(' ', '-')}`);
     const host = await testHost({ files });
     const mirror = await host.mirrors.open(host.run.repo);
     const tip = await mirror.fetchBranch('main');
     const found = detectSetup(await readRootFiles(mirror, tip));
-    const setup = completeSetup({ timeoutMinutes: 5 }, found);
+    const questions = registriesToFind({ timeoutMinutes: 5 }, found);
+    expect(questions).toHaveLength(1);
+    const setup = completeSetup({ timeoutMinutes: 5 }, found, await finder.find(questions));
     expect(setup?.command).toMatch(detected);
-    if (setup === null || found === null) return;
-    expect(setup.network).toEqual({ allow: found.hosts });
+    if (setup === null || typeof setup.network === 'string') throw new Error('it has no list of hosts');
+    const hosts = setup.network.allow;
+    expect(hosts.length).toBeGreaterThan(0);
 
-    const first = await worker(stateDir, found.hosts);
+    const first = await worker(stateDir, hosts);
     const made = await createSetups({ provider: first, stateDir, log: host.log }).ensure(setup, mirror, tip, never);
     const begun = () => host.log.lines.filter(({ message }) => message === 'setup begins').length;
     expect(begun()).toBe(1);
@@ -241,5 +246,46 @@ describe('setup, detected, by', () => {
     for (const id of await provider.list()) await provider.terminate(id);
     expect(existsSync(made.folder)).toBe(true);
     await host.close();
+  });
+});
+
+const LANDED = CASES.filter(({ name }) => ['cargo', 'uv', 'go'].includes(name));
+
+/** Its check is what was installed, in a sandbox without network. */
+const scenarioOf = ({ name, use }: Case): Scenario => {
+  const works = `${use} | grep -q '^works'`;
+  const play: Play = {
+    steps: [step('I write.', write('NOTES.md', `${name} works\n`)), check('Does what was installed work?', works)],
+    handoff: { status: 'complete', summary: 'Written.' },
+  };
+  const task = planned(`notes-${name}`, { acceptance: [{ text: 'What was installed works.', command: works }] });
+  return { plan: () => ({ tasks: [task], done: true }), tasks: { [task.id]: () => play } };
+};
+
+describe('a repository without a host in its settings, by', () => {
+  const questions = (['cargo', 'uv', 'go'] as const).map((client) => ({
+    registry: client === 'uv' ? ('pypi' as const) : client,
+    client,
+  }));
+  const swarm = useSwarm(async () => {
+    const found = await Promise.allSettled(questions.map((question) => finder.find([question])));
+    const hosts = found.flatMap((end) => (end.status === 'fulfilled' ? end.value.flatMap((each) => each.hosts) : []));
+    return {
+      script: scenarioScript(Object.fromEntries(LANDED.map((tool) => [tool.name, scenarioOf(tool)]))),
+      env,
+      config: { sandbox: { privateAddresses: await mirrors(hosts) } },
+    };
+  });
+
+  test.for(LANDED)('$name, lands', { timeout: 300_000 }, async (tool, { skip }) => {
+    const { name } = tool;
+    for (const question of questions.filter(({ client }) => client === name))
+      if (!(await answers(question))) skip(`${name} does not get packages on this machine`);
+    const files = { ...locked(`landed-${name}`, tool), 'agentswarm.json': '{ "setup": "auto" }\n' };
+    const { report, origin } = await swarm.runScenario(`landed-${name}`, name, { files });
+    expect(report.status).toBe('complete');
+    expect(fileOn(origin.dir, 'main', 'NOTES.md')).toBe(`${name} works\n`);
+    const [found] = await finder.find(questions.filter(({ client }) => client === name));
+    expect(found?.hosts.every((host) => report.notes.some((note) => note.includes(host)))).toBe(true);
   });
 });

@@ -14,6 +14,7 @@ import { createFinishRun } from './finish.ts';
 import { createInspect } from './inspect.ts';
 import { createReadLandedWork } from '../prompts/landed-work.ts';
 import { createPrepareRun } from './prepare.ts';
+import type { RegistryFinder } from '../sandbox/network/registry-finder.ts';
 import { loadPrompts } from '../prompts/prompts.ts';
 
 /**
@@ -29,12 +30,13 @@ export function createRunActivities(deps: {
   promptsDir: string;
   sandboxUnsafe: boolean;
   github: Pick<GitHub, 'check'>;
+  finder: RegistryFinder;
   log: Log;
 }): RunActivities {
-  const { mirrors, client, config, sandboxUnsafe, github, log } = deps;
+  const { mirrors, client, config, sandboxUnsafe, github, finder, log } = deps;
   const prompts = loadPrompts(deps.promptsDir, config.sandbox.network);
   return {
-    prepareRun: createPrepareRun({ mirrors, config, sandboxUnsafe, github, log }),
+    prepareRun: createPrepareRun({ mirrors, config, sandboxUnsafe, github, finder, log }),
     briefPlanner: createBriefPlanner({ mirrors, prompts }),
     briefReplan: createBriefReplan({ mirrors }),
     briefWorker: createBriefWorker({ mirrors, prompts }),

@@ -5,7 +5,7 @@ import { repositoryOf } from '../../host/repository.ts';
 import type { RunContext } from '../../shared/contracts/run.ts';
 import { type CommitSha, runRefPrefix } from '../../shared/base/ids.ts';
 import { keepGate } from '../../shared/merge-queue/gate-terms.ts';
-import { completeSetup, detectSetup, setupNote } from '../../shared/sandbox/detect-setup.ts';
+import { completeSetup, detectSetup, registriesToFind, setupNote } from '../../shared/sandbox/detect-setup.ts';
 import { layerRunSettings, RunSettings, type RunSettingsInput } from '../../shared/contracts/run-settings.ts';
 import { FailureType, terminal } from '../../shared/base/failures.ts';
 import type { GitHub } from '../deliver/github.ts';
@@ -13,6 +13,7 @@ import type { Mirror, Mirrors } from '../git/contract.ts';
 import { createBranch, resolveBase } from '../git/refs.ts';
 import type { Log } from '../support/log.ts';
 import { onRemote } from '../git/remote-failures.ts';
+import type { RegistryFinder } from '../sandbox/network/registry-finder.ts';
 import { readRepositorySettings } from './repository-settings.ts';
 import { readRootFiles } from './root-files.ts';
 import { checkSpec } from '../prompts/spec.ts';
@@ -27,9 +28,11 @@ export function createPrepareRun(deps: {
   config: Pick<Config, 'run'>;
   sandboxUnsafe: boolean;
   github: Pick<GitHub, 'check'>;
+  /** Asked only where `setup` is detected and nobody has said what it may reach. */
+  finder: RegistryFinder;
   log: Log;
 }): RunActivities['prepareRun'] {
-  const { mirrors, config, sandboxUnsafe, github, log } = deps;
+  const { mirrors, config, sandboxUnsafe, github, finder, log } = deps;
   return async ({ input, root }) => {
     const location = await repositoryOf(input.repo);
     const { repo } = location;
@@ -42,7 +45,7 @@ export function createPrepareRun(deps: {
     const repositorySettings = await readRepositorySettings(mirror, base);
     const asked = keepGate(input.settings, repositorySettings);
     const layers = [asked.settings, repositorySettings, config.run];
-    const { settings, note: setupSaid } = await resolveSettings(mirror, base, layers);
+    const { settings, note: setupSaid } = await resolveSettings({ mirror, base, layers, finder });
     const pullRequest = settings.deliver === 'pull-request' ? { into: baseBranch(into, input.base) } : undefined;
     if (pullRequest !== undefined) await github.check(repo.location);
     const choice = chooseTarget({ location, runId: root.workflowId, branch: input.branch, into: pullRequest?.into });
@@ -71,17 +74,20 @@ function baseBranch(branch: string | null, base: string | undefined): string {
   );
 }
 
-async function resolveSettings(
-  mirror: Mirror,
-  base: CommitSha,
-  layers: readonly (RunSettingsInput | undefined)[],
-): Promise<{ settings: RunSettings; note: string | undefined }> {
+async function resolveSettings(of: {
+  mirror: Mirror;
+  base: CommitSha;
+  layers: readonly (RunSettingsInput | undefined)[];
+  finder: RegistryFinder;
+}): Promise<{ settings: RunSettings; note: string | undefined }> {
+  const { mirror, base, layers, finder } = of;
   const layered = layerRunSettings(...layers);
   const written = layers.some((layer) => layer?.setup !== undefined) ? layered.setup : undefined;
   const given = written === null || written?.command !== undefined;
   const detected = given ? null : detectSetup(await readRootFiles(mirror, base));
-  const setup = completeSetup(layered.setup, detected);
-  return { settings: RunSettings.parse({ ...layered, setup }), note: setupNote(written, detected, setup) };
+  const found = await finder.find(registriesToFind(layered.setup, detected));
+  const setup = completeSetup(layered.setup, detected, found);
+  return { settings: RunSettings.parse({ ...layered, setup }), note: setupNote(written, detected, setup, found) };
 }
 
 /** Only creating and deleting a ref shows the right to: a dry run does not reach the rules of a host. */

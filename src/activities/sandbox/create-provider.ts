@@ -5,6 +5,7 @@ import type { Processes } from '../process/spawner.ts';
 import { createLocalProvider } from './local/provider.ts';
 import { createModalProvider } from './modal/provider.ts';
 import type { SandboxProvider } from './provider.ts';
+import type { RegistryFinder } from './network/registry-finder.ts';
 
 /** @throws SandboxUnavailable when what the configuration asks for cannot be had here. */
 export async function createSandboxProvider(options: {
@@ -16,8 +17,9 @@ export async function createSandboxProvider(options: {
   owner: string;
   log: Log;
   processes?: Processes;
+  finder?: RegistryFinder;
 }): Promise<SandboxProvider> {
-  const { config, stateDir, env, owner, log, processes } = options;
+  const { config, stateDir, env, owner, log, processes, finder } = options;
   const { limits, unsafe, network, privateAddresses, registryTokens } = config;
   switch (config.provider) {
     case 'local':
@@ -29,6 +31,7 @@ export async function createSandboxProvider(options: {
         log,
         network: { network, privateAddresses, registryTokens },
         ...(processes === undefined ? {} : { processes }),
+        ...(finder === undefined ? {} : { finder }),
       });
     case 'modal':
       return await createModalProvider({ stateDir, owner, config: config.modal, limits, network, env, log });

@@ -19,6 +19,7 @@ import { createSandboxProvider } from './create-provider.ts';
 import { adoptSandbox, type HoldDeps, holdSandbox } from './lease/hold.ts';
 import { reapLeftovers } from './lease/reaper.ts';
 import type { ExecOptions, SandboxProvider, SandboxResult } from './provider.ts';
+import type { RegistryFinder } from './network/registry-finder.ts';
 import { createScratch, type Scratch } from './scratch.ts';
 import { createSetups } from './setup.ts';
 import { createTurnLog } from './state/journal.ts';
@@ -39,6 +40,8 @@ export type SandboxDeps = {
   log: Log;
   /** How processes are started; in this process unless given. */
   processes?: Processes;
+  /** Where registries are; the provider's own unless given. */
+  finder?: RegistryFinder;
   /** Default: bubblewrap on this host. */
   provider?: SandboxProvider;
 };

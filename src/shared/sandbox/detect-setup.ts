@@ -3,7 +3,7 @@
  * pip, cargo, go. Pure. What needs no installing (no lockfile, no dependencies, vendored modules) is not detected.
  */
 import type { NetworkSetting } from '../contracts/network.ts';
-import { PUBLIC_REGISTRIES } from './public-registries.ts';
+import type { FoundRegistry, RegistryQuestion } from './registries.ts';
 import type { Setup, SetupFields } from '../contracts/run-settings.ts';
 
 export type DetectedSetup = {
@@ -11,8 +11,8 @@ export type DetectedSetup = {
   from: string[];
   command: string;
   keyFiles: string[];
-  /** Host names of the public registries that the command asks. */
-  hosts: string[];
+  /** The registries that the command asks, each by the client whose settings say where it is. */
+  registries: RegistryQuestion[];
 };
 
 /** The files whose text is looked at, not only their name. */
@@ -25,7 +25,7 @@ export type RootFiles = {
   texts: Readonly<Partial<Record<(typeof DETECTION_TEXTS)[number], string>>>;
 };
 
-type Part = Pick<DetectedSetup, 'from' | 'command'> & { keys: readonly string[]; hosts: readonly string[] };
+type Part = Pick<DetectedSetup, 'from' | 'command'> & { keys: readonly string[]; registry: RegistryQuestion };
 
 /** All that is found, one command after the other; null when nothing is. */
 export function detectSetup(root: RootFiles): DetectedSetup | null {
@@ -36,7 +36,7 @@ export function detectSetup(root: RootFiles): DetectedSetup | null {
     from: all((part) => part.from),
     command: parts.map(({ command }) => command).join(' && '),
     keyFiles: all((part) => part.keys).filter((name) => root.names.has(name)),
-    hosts: all((part) => part.hosts),
+    registries: parts.map(({ registry }) => registry),
   };
 }
 
@@ -54,31 +54,25 @@ function node({ names, texts }: RootFiles): Part | null {
   const found = there.find(({ tool }) => tool === named) ?? there[0];
   if (found === undefined) return null;
   const { lock, tool } = found;
-  const part = (command: string, hosts: readonly string[], ...keys: string[]): Part => ({
+  const part = (command: string, ...keys: string[]): Part => ({
     from: [lock],
     command,
-    hosts,
+    registry: { registry: tool === 'yarn' ? 'yarn' : 'npm', client: tool },
     keys: ['package.json', lock, '.npmrc', ...keys],
   });
   switch (tool) {
     case 'npm':
-      return part('npm ci --no-audit --no-fund', PUBLIC_REGISTRIES.npm);
+      return part('npm ci --no-audit --no-fund');
     case 'pnpm':
       // A store in the home would be copied into each sandbox beside node_modules.
       return part(
         'pnpm install --frozen-lockfile --store-dir "$TMPDIR/pnpm-store"',
-        PUBLIC_REGISTRIES.npm,
         'pnpm-workspace.yaml',
         '.pnpmfile.cjs',
       );
     case 'yarn': {
       const modern = names.has('.yarnrc.yml') || (named === 'yarn' && Number(major) >= 2);
-      return part(
-        `yarn install ${modern ? '--immutable' : '--frozen-lockfile'}`,
-        PUBLIC_REGISTRIES.yarn,
-        '.yarnrc.yml',
-        '.yarnrc',
-      );
+      return part(`yarn install ${modern ? '--immutable' : '--frozen-lockfile'}`, '.yarnrc.yml', '.yarnrc');
     }
   }
 }
@@ -92,14 +86,14 @@ function python({ names, texts }: RootFiles): Part | null {
       from: ['uv.lock'],
       command: 'uv sync --frozen',
       keys: ['pyproject.toml', 'uv.lock', '.python-version'],
-      hosts: PUBLIC_REGISTRIES.pypi,
+      registry: { registry: 'pypi', client: 'uv' },
     };
   }
   const install = (from: string[], what: string): Part => ({
     from,
     command: `python3 -m venv .venv && .venv/bin/pip install --quiet --disable-pip-version-check ${what}`,
     keys: [...from, 'constraints.txt', 'setup.py', 'setup.cfg'],
-    hosts: PUBLIC_REGISTRIES.pypi,
+    registry: { registry: 'pypi', client: 'pip' },
   });
   const lists = [...names].filter((name) => name === 'requirements.txt' || DEVELOPMENT.test(name)).sort();
   if (lists.length > 0) return install(lists, lists.map((name) => `-r ${name}`).join(' '));
@@ -121,7 +115,7 @@ function cargo({ names }: RootFiles): Part | null {
     from: ['Cargo.toml'],
     command: names.has('Cargo.lock') ? 'cargo fetch --locked' : 'cargo fetch',
     keys: ['Cargo.toml', 'Cargo.lock', 'rust-toolchain', 'rust-toolchain.toml'],
-    hosts: PUBLIC_REGISTRIES.cargo,
+    registry: { registry: 'cargo', client: 'cargo' },
   };
 }
 
@@ -131,21 +125,35 @@ function go({ names, texts }: RootFiles): Part | null {
     from: ['go.mod'],
     command: 'go mod download',
     keys: ['go.mod', 'go.sum'],
-    hosts: PUBLIC_REGISTRIES.go,
+    registry: { registry: 'go', client: 'go' },
   };
 }
 
 /**
+ * What must be found out before `completeSetup`: where the registries of a detected command are, unless a person wrote
+ * a command or said what it may reach.
+ */
+export const registriesToFind = (written: SetupFields | null, detected: DetectedSetup | null): RegistryQuestion[] =>
+  written === null || written.command !== undefined || written.network !== undefined || detected === null
+    ? []
+    : detected.registries;
+
+/**
  * What a person wrote, with what was left out filled in. A `command` of theirs is taken as it is, without network
  * unless they gave some; a detected one may reach its registries unless they said otherwise.
+ * @param found the answers to `registriesToFind`.
  * @returns null when there is nothing to run.
  */
-export function completeSetup(written: SetupFields | null, detected: DetectedSetup | null): Setup | null {
+export function completeSetup(
+  written: SetupFields | null,
+  detected: DetectedSetup | null,
+  found: readonly FoundRegistry[],
+): Setup | null {
   if (written === null) return null;
   const { command, keyFiles, network, ...rest } = written;
   if (command !== undefined) return { ...rest, command, keyFiles: keyFiles ?? [], network: network ?? 'none' };
   if (detected === null) return null;
-  const registries: NetworkSetting = { allow: detected.hosts };
+  const registries: NetworkSetting = { allow: [...new Set(found.flatMap(({ hosts }) => hosts))] };
   return {
     ...rest,
     command: detected.command,
@@ -159,6 +167,7 @@ export function setupNote(
   written: SetupFields | null | undefined,
   detected: DetectedSetup | null,
   setup: Setup | null,
+  found: readonly FoundRegistry[],
 ): string | undefined {
   if (written === undefined) {
     if (detected === null) return undefined;
@@ -167,6 +176,21 @@ export function setupNote(
   if (written === null || written.command !== undefined) return undefined;
   if (setup === null || detected === null)
     return 'setup is "auto", but no lockfile or list of dependencies was found at the root of the repository: nothing is installed.';
-  const reach = typeof setup.network === 'string' ? setup.network : setup.network.allow.join(', ');
-  return `Sandboxes are prepared by \`${setup.command}\` (detected from ${detected.from.join(', ')}; network: ${reach}).`;
+  const prepared = `Sandboxes are prepared by \`${setup.command}\` (detected from ${detected.from.join(', ')}; network: ${reachNote(setup, found)}).`;
+  const incomplete = found.flatMap(({ client, incomplete: why }) =>
+    why === undefined
+      ? []
+      : [
+          `${client} could not install a package of our choice from there (${why}), so that hosts of downloads may be missing: "setup": {"network": {"allow": [...]}} names them all.`,
+        ],
+  );
+  return [prepared, ...incomplete].join(' ');
+}
+
+function reachNote({ network }: Setup, found: readonly FoundRegistry[]): string {
+  if (found.length > 0)
+    return found
+      .map(({ registry, client, hosts }) => `${hosts.join(', ')} for ${registry}, named by ${client}`)
+      .join('; ');
+  return typeof network === 'string' ? network : network.allow.join(', ');
 }

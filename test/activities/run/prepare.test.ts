@@ -5,15 +5,16 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createGitHub } from '../../../src/activities/deliver/github.ts';
 import { createMirrors } from '../../../src/activities/git/mirrors.ts';
 import { createPrepareRun } from '../../../src/activities/run/prepare.ts';
+import { createRegistryFinder } from '../../../src/activities/sandbox/registries/find.ts';
 import { Config, type ConfigInput } from '../../../src/shared/config/worker-config.ts';
 import { PlannerInput } from '../../../src/shared/contracts/run.ts';
 import { failureTypeOf } from '../../../src/shared/base/failures.ts';
-import { PUBLIC_REGISTRIES } from '../../../src/shared/sandbox/public-registries.ts';
 import type { RunSettingsInput } from '../../../src/shared/contracts/run-settings.ts';
 import { type GitHttpServer, serveGit } from '../../support/git-http.ts';
 import { startGitHubDouble } from '../../support/github-double.ts';
 import { bareRepository, gitIn, temporaryFolder, type TestRepository } from '../../support/repos.ts';
 import { recordingLog } from '../../support/run-context.ts';
+import { startMirror } from '../sandbox/registries/mirror.ts';
 
 const folder = temporaryFolder();
 let count = 0;
@@ -35,7 +36,7 @@ const root = { workflowId: 'run-1', firstRunId: 'first-1' };
 
 function prepare(
   input: Partial<PlannerInput> = {},
-  options: { run?: RunSettingsInput; unsafe?: boolean; github?: ConfigInput['github'] } = {},
+  options: { run?: RunSettingsInput; unsafe?: boolean; github?: ConfigInput['github']; env?: NodeJS.ProcessEnv } = {},
 ) {
   const activity = createPrepareRun({
     mirrors: createMirrors({ dir: join(dir, 'mirrors') }),
@@ -44,6 +45,11 @@ function prepare(
     github: createGitHub({
       config: Config.parse({ github: options.github ?? {} }).github,
       env: { AGENTSWARM_GITHUB_TOKEN: 'token' },
+      log: recordingLog(),
+    }),
+    finder: createRegistryFinder({
+      dir: join(dir, 'registries'),
+      env: options.env ?? process.env,
       log: recordingLog(),
     }),
     log: recordingLog(),
@@ -118,19 +124,38 @@ describe('a repository that can be used', () => {
 });
 
 describe('settings', () => {
-  it('with setup "auto" have the command that the files call for, which a note tells', async () => {
+  it('with setup "auto" have the command that the files call for, and the registry that its client names, which a note tells', {
+    timeout: 60_000,
+  }, async () => {
+    const mirror = await startMirror();
+    const env = { ...process.env, npm_config_registry: `${mirror.origin}/npm/` };
     repository.commit({ 'package.json': '{}', 'package-lock.json': '{}', 'agentswarm.json': '{"setup":"auto"}' });
-    const { context, notes } = await prepare();
+    const { context, notes } = await prepare({}, { env });
     expect(context.settings.setup).toEqual({
       command: 'npm ci --no-audit --no-fund',
       keyFiles: ['package.json', 'package-lock.json'],
-      network: { allow: PUBLIC_REGISTRIES.npm },
+      network: { allow: [mirror.index, mirror.files] },
       timeoutMinutes: 15,
     });
-    const [registry] = PUBLIC_REGISTRIES.npm;
-    expect(notes).toEqual([expect.stringMatching(`npm ci.*detected from package-lock\\.json.*${registry}`)]);
+    expect(notes).toEqual([
+      expect.stringMatching(
+        `npm ci.*detected from package-lock\\.json; network: ${mirror.index}, ${mirror.files} for npm, named by npm`,
+      ),
+    ]);
+    mirror.close();
     const off = await prepare({ settings: { setup: null } });
     expect([off.context.settings.setup, off.notes]).toEqual([null, []]);
+  });
+
+  it('that are detected and whose registry nobody names fail before anything is made, with the setting to write', async () => {
+    repository.commit({ 'pyproject.toml': '[project]', 'uv.lock': '', 'agentswarm.json': '{"setup":"auto"}' });
+    const { type, retryable, message } = await failure(prepare({}, { env: { PATH: dir } }));
+    expect([type, retryable]).toEqual(['BadInput', false]);
+    expect(message).toMatch(/uv is not on the worker's PATH[\s\S]*"setup": \{"network": \{"allow": \[/);
+    expect(repository.refs()).toEqual(['refs/heads/main']);
+    const said = { setup: { network: { allow: ['pypi.example'] }, timeoutMinutes: 15 } };
+    const { context } = await prepare({ settings: said }, { env: { PATH: dir } });
+    expect(context.settings.setup).toMatchObject({ command: 'uv sync --frozen', network: { allow: ['pypi.example'] } });
   });
 
   it('without setup install nothing, and a note says what could be', async () => {

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLocalProvider } from '../../../src/activities/sandbox/local/provider.ts';
 import { probeIsolation } from '../../../src/activities/sandbox/local/isolation.ts';
@@ -261,5 +261,50 @@ it('registry settings carry URLs and certificates, and never a token, user or pa
   });
   expect(settings.binds).toContainEqual({ from: certificate, to: settings.env.NODE_EXTRA_CA_CERTS });
   expect(settings.env.SSL_CERT_FILE).toBeUndefined();
+  folder.remove();
+});
+
+it('of the settings of cargo, uv and go come the registries, and no credential', () => {
+  const folder = temporaryFolder();
+  const put = (path: string, text: string) => {
+    mkdirSync(dirname(join(folder.dir, path)), { recursive: true });
+    writeFileSync(join(folder.dir, path), text);
+  };
+  put(
+    '.cargo/config.toml',
+    `[source.crates-io]
+replace-with = "company"
+[source.company]
+registry = "sparse+https://u:${CANARY}@crates.example/index/"
+[registries.company]
+index = "sparse+https://crates.example/index/"
+token = "${CANARY}"
+[registry]
+token = "${CANARY}"
+[build]
+rustc-wrapper = "/usr/bin/wrapper"
+`,
+  );
+  put('.config/go/env', `GOPROXY=https://u:${CANARY}@go.example,direct\nGOSUMDB=off\nGOFLAGS=-mod=mod\n`);
+  put('.config/uv/uv.toml', '[[index]]\nurl = "https://uv.example/simple"\ndefault = true\n');
+  const settings = registrySettings({}, folder.dir);
+  expect(settings.cargo).toEqual({
+    source: {
+      'crates-io': { 'replace-with': 'company' },
+      company: { registry: 'sparse+https://crates.example/index/' },
+    },
+    registries: { company: { index: 'sparse+https://crates.example/index/' } },
+  });
+  expect(settings.env).toEqual({ GOPROXY: 'https://go.example,direct', GOSUMDB: 'off' });
+  expect(settings.uv).toContain('https://uv.example/simple');
+  expect(JSON.stringify(settings)).not.toMatch(new RegExp(`${CANARY}|wrapper|mod=mod`));
+
+  put('.config/uv/uv.toml', `index-url = "https://u:${CANARY}@uv.example/simple"\n`);
+  expect(registrySettings({ GOPROXY: 'https://own.example' }, folder.dir)).toMatchObject({
+    env: { GOPROXY: 'https://own.example', GOSUMDB: 'off' },
+  });
+  expect(JSON.stringify(registrySettings({}, folder.dir))).not.toContain(CANARY);
+  put('.cargo/config.toml', 'not = [toml\n');
+  expect(registrySettings({}, folder.dir).cargo).toBeUndefined();
   folder.remove();
 });

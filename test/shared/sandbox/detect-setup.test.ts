@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { completeSetup, type DetectedSetup, detectSetup, setupNote } from '../../../src/shared/sandbox/detect-setup.ts';
-import { PUBLIC_REGISTRIES } from '../../../src/shared/sandbox/public-registries.ts';
+import {
+  completeSetup,
+  type DetectedSetup,
+  detectSetup,
+  registriesToFind,
+  setupNote,
+} from '../../../src/shared/sandbox/detect-setup.ts';
+import type { FoundRegistry } from '../../../src/shared/sandbox/registries.ts';
 import { RunSettingsInput, type SetupFields } from '../../../src/shared/contracts/run-settings.ts';
 
 /** Names, or names with their text. */
@@ -107,13 +113,30 @@ describe('detection of setup', () => {
   test('says which files told, and whose registries are asked', () => {
     expect(at({ 'package.json': '{}', 'yarn.lock': '', 'Cargo.toml': '', 'Cargo.lock': '' })).toMatchObject({
       from: ['yarn.lock', 'Cargo.toml'],
-      hosts: [...PUBLIC_REGISTRIES.yarn, ...PUBLIC_REGISTRIES.cargo],
+      registries: [
+        { registry: 'yarn', client: 'yarn' },
+        { registry: 'cargo', client: 'cargo' },
+      ],
     });
+  });
+
+  const PROJECT = { 'pyproject.toml': '[project]' };
+  test.each([
+    [{ 'package.json': '{}', 'package-lock.json': '' }, 'npm', 'npm'],
+    [{ 'package.json': '{}', 'pnpm-lock.yaml': '' }, 'npm', 'pnpm'],
+    [{ ...PROJECT, 'uv.lock': '' }, 'pypi', 'uv'],
+    [{ 'requirements.txt': '' }, 'pypi', 'pip'],
+    [PROJECT, 'pypi', 'pip'],
+    [{ 'go.mod': 'require a/b v1.0.0\n' }, 'go', 'go'],
+  ])('of %j names the registry %s, and %s to say where it is', (files, registry, client) => {
+    expect(at(files)?.registries).toEqual([{ registry, client }]);
   });
 });
 
 describe('what a person wrote as setup', () => {
-  const detected: DetectedSetup = { from: ['l'], command: 'install', keyFiles: ['l'], hosts: ['a.example'] };
+  const npm = { registry: 'npm', client: 'npm' } as const;
+  const detected: DetectedSetup = { from: ['l'], command: 'install', keyFiles: ['l'], registries: [npm] };
+  const found: FoundRegistry[] = [{ ...npm, hosts: ['a.example'], urls: ['https://a.example/'] }];
   const read = (setup: unknown): SetupFields | null => {
     const parsed = RunSettingsInput.parse({ setup }).setup;
     if (parsed === undefined) throw new Error('it was not read');
@@ -122,29 +145,39 @@ describe('what a person wrote as setup', () => {
 
   test('"auto" and an empty object take what is detected, with the network of its registries', () => {
     const made = { command: 'install', keyFiles: ['l'], network: { allow: ['a.example'] }, timeoutMinutes: 15 };
-    expect(completeSetup(read('auto'), detected)).toEqual(made);
-    expect(completeSetup(read({}), detected)).toEqual(made);
+    expect(completeSetup(read('auto'), detected, found)).toEqual(made);
+    expect(completeSetup(read({}), detected, found)).toEqual(made);
   });
 
   test('"none" and null run nothing, whatever is detected; neither does "auto" where nothing is', () => {
-    expect(completeSetup(read('none'), detected)).toBeNull();
-    expect(completeSetup(read(null), detected)).toBeNull();
-    expect(completeSetup(read('auto'), null)).toBeNull();
+    expect(completeSetup(read('none'), detected, [])).toBeNull();
+    expect(completeSetup(read(null), detected, [])).toBeNull();
+    expect(completeSetup(read('auto'), null, [])).toBeNull();
   });
 
   test('goes before what is detected, key by key, and a command of its own has no network unless given', () => {
-    expect(completeSetup(read({ network: 'none', timeoutMinutes: 5 }), detected)).toMatchObject({
+    expect(completeSetup(read({ network: 'none', timeoutMinutes: 5 }), detected, [])).toMatchObject({
       command: 'install',
       network: 'none',
       timeoutMinutes: 5,
     });
-    expect(completeSetup(read({ keyFiles: ['x'] }), detected)).toMatchObject({ command: 'install', keyFiles: ['x'] });
-    expect(completeSetup(read({ command: 'make deps' }), detected)).toEqual({
+    expect(completeSetup(read({ keyFiles: ['x'] }), detected, found)).toMatchObject({
+      command: 'install',
+      keyFiles: ['x'],
+    });
+    expect(completeSetup(read({ command: 'make deps' }), detected, [])).toEqual({
       command: 'make deps',
       keyFiles: [],
       network: 'none',
       timeoutMinutes: 15,
     });
+  });
+
+  test('has clients asked only where it is detected and says nothing of the network', () => {
+    expect(registriesToFind(read('auto'), detected)).toEqual([npm]);
+    expect(registriesToFind(read('auto'), null)).toEqual([]);
+    for (const setup of ['none', { command: 'make' }, { network: 'full' }, { network: { allow: [] } }])
+      expect(registriesToFind(read(setup), detected)).toEqual([]);
   });
 
   test('is refused where it is neither, with the key that is wrong', () => {
@@ -160,11 +193,19 @@ describe('what a person wrote as setup', () => {
   });
 
   test('is told at the start where it was worked out, or could have been', () => {
-    const note = (written: unknown, found: DetectedSetup | null) => {
+    const note = (written: unknown, from: DetectedSetup | null, answers: readonly FoundRegistry[] = found) => {
       const fields = written === undefined ? undefined : read(written);
-      return setupNote(fields, found, completeSetup(fields ?? null, found));
+      return setupNote(fields, from, completeSetup(fields ?? null, from, answers), answers);
     };
-    expect(note('auto', detected)).toBe('Sandboxes are prepared by `install` (detected from l; network: a.example).');
+    expect(note('auto', detected)).toBe(
+      'Sandboxes are prepared by `install` (detected from l; network: a.example for npm, named by npm).',
+    );
+    expect(
+      note('auto', detected, [{ ...found[0], ...npm, hosts: ['a.example'], urls: [], incomplete: 'no such package' }]),
+    ).toMatch(
+      /npm could not install a package of our choice from there \(no such package\).*hosts of downloads may be missing.*"network"/,
+    );
+    expect(note({ network: { allow: ['b.example'] } }, detected, [])).toContain('network: b.example)');
     expect(note('auto', null)).toContain('nothing is installed');
     expect(note(undefined, detected)).toMatch(
       /^Sandboxes have no dependencies: l is there.*"setup": "auto".*`install`/,

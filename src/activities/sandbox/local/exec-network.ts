@@ -6,6 +6,7 @@ import type { Log } from '../../support/log.ts';
 import { gone } from '../gone.ts';
 import { createSandboxNetwork, type NetworkSession, type SandboxNetworkDeps } from '../network/index.ts';
 import type { ExecOptions } from '../provider.ts';
+import type { RegistryFinder } from '../network/registry-finder.ts';
 import { isSetupSandbox } from '../setup.ts';
 import type { LocalHost } from './host.ts';
 import { INSTALL_BUBBLEWRAP } from './isolation.ts';
@@ -19,11 +20,12 @@ export type OpenNetwork = (id: string, folder: string, exec: ExecOptions) => Pro
 export function createExecNetwork(deps: {
   rules: NetworkRules;
   host: LocalHost;
+  finder: RegistryFinder;
   env: Readonly<Record<string, string | undefined>>;
   log: Log;
 }): OpenNetwork {
-  const { rules, host, env, log } = deps;
-  const networks = createSandboxNetwork({ ...rules, env, home: host.home, node: host.node, log });
+  const { rules, host, finder, env, log } = deps;
+  const networks = createSandboxNetwork({ ...rules, env, home: host.home, node: host.node, finder, log });
 
   return async (id, folder, { network = 'none', registries = [], service }) => {
     const { unisolated } = host;

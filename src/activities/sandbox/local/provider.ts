@@ -14,6 +14,8 @@ import { type RunProcess, runProcess } from '../../process/run-process.ts';
 import { createShells, type Shells } from '../../process/shells.ts';
 import type { Processes } from '../../process/spawner.ts';
 import type { ExecOptions, SandboxPaths, SandboxProvider, SandboxResult, SandboxSpec } from '../provider.ts';
+import { createRegistryFinder } from '../registries/find.ts';
+import { type RegistryFinder } from '../network/registry-finder.ts';
 import { createExec, type LocalExec } from './exec.ts';
 import { createExecNetwork, type NetworkRules } from './exec-network.ts';
 import { type LocalHost, prepareHost } from './host.ts';
@@ -37,6 +39,8 @@ type LocalProviderOptions = {
   processes?: Processes;
   /** What the agents' commands may reach, and what the worker's owner allows. Default: nothing. */
   network?: NetworkRules;
+  /** Default: one of its own, below `stateDir`. */
+  finder?: RegistryFinder;
   /** Default: by what this machine has. */
   limiter?: Limiter;
 };
@@ -77,13 +81,14 @@ class LocalProvider implements SandboxProvider {
     const limiter = options.limiter ?? createLimiter(limits);
     this.limiter = limiter;
     const bwrap = host.isolation?.bwrap;
+    const finder = options.finder ?? createRegistryFinder({ dir: join(stateDir, 'registries'), env, log, run });
     this.guard = createGuard({ limits, limiter, run, shells, log, ...(bwrap === undefined ? {} : { bwrap }) });
     this.commands = createExec({
       host,
       limits,
       limiter,
       guard: this.guard,
-      openNetwork: createExecNetwork({ rules, host, env, log }),
+      openNetwork: createExecNetwork({ rules, host, finder, env, log }),
       openGroups: (id) => this.openGroups(id),
       folderOf: (id) => this.folderOf(id),
       pathsOf: (id) => this.paths(id),

@@ -1,9 +1,8 @@
 /** How programs inside learn of the proxy and of the registries: their usual variables and files. */
+import { stringify, type TomlTable } from 'smol-toml';
 import { kindOf, type Registry } from '../../../shared/contracts/network.ts';
-import { PUBLIC_REGISTRIES } from '../../../shared/sandbox/public-registries.ts';
 import type { RegistrySettings } from './host-registries.ts';
 import { NETWORK_INSIDE, PROXY_PORT } from './forwarder.ts';
-import { type Reach, reaches } from './reach.ts';
 
 export type ClientSettings = {
   env: Record<string, string>;
@@ -22,9 +21,8 @@ export const localRegistries = (registries: readonly Registry[]): LocalRegistry[
     return { ...registry, port, localUrl: `http://127.0.0.1:${port}${new URL(registry.url).pathname}` };
   });
 
-/** HTTP's, for all that reads them; Node's own fetch does so only when told. */
-export function proxySettings(): Record<string, string> {
-  const url = `http://127.0.0.1:${PROXY_PORT}`;
+/** HTTP's, for all that reads them; Node's own fetch does so only when told. @param url the proxy's. */
+export function proxySettings(url = `http://127.0.0.1:${PROXY_PORT}`): Record<string, string> {
   const local = 'localhost,127.0.0.1,::1';
   const inside: Record<string, string> = {
     NODE_USE_ENV_PROXY: '1',
@@ -54,11 +52,21 @@ export const withoutProxies = (settings: RegistrySettings): RegistrySettings => 
   pipConf: settings.pipConf.filter((line) => !PROXY_LINE.test(line)),
 });
 
+/** What may be asked beside private registries, where those would stand in for all. */
+export type BesidePrivate = {
+  /** Of the worker's GOPROXY. */
+  goProxies: readonly string[];
+  /** Whether the index may be reached that cargo has as crates-io. */
+  cratesIo: boolean;
+};
+
+export const ONLY_PRIVATE: BesidePrivate = { goProxies: [], cratesIo: false };
+
 /** The host's registries (without secrets), and over them those of the run. */
 export function clientSettings(
   host: RegistrySettings,
   registries: readonly LocalRegistry[],
-  reach: Reach,
+  beside: BesidePrivate,
 ): ClientSettings {
   const settings: ClientSettings = { env: { ...host.env }, oddEnv: {}, files: {} };
   const { env: inside, files } = settings;
@@ -68,14 +76,14 @@ export function clientSettings(
   const of = (kind: ReturnType<typeof kindOf>) => registries.filter((registry) => kindOf(registry) === kind);
   npm(of('npm'), settings, npmrc);
   pip(of('pip'), inside);
-  const cargo = cargoConfig(of('cargo'), reach);
+  const cargo = cargoConfig(host.cargo, of('cargo'), beside);
   if (cargo !== undefined) files['cargo.toml'] = cargo;
-  const go = of('go').map(({ localUrl }) => localUrl.replace(/\/$/, ''));
-  if (go.length > 0) {
-    const [publicProxy] = PUBLIC_REGISTRIES.go;
-    const open = reaches(reach, publicProxy, 443) ? [`https://${publicProxy}`] : [];
-    inside.GOPROXY = [...go, ...open].join(',');
+  if (host.uv !== undefined) {
+    files['xdg/uv/uv.toml'] = host.uv;
+    inside.XDG_CONFIG_DIRS = `${NETWORK_INSIDE}/xdg:/etc/xdg`;
   }
+  const go = of('go').map(({ localUrl }) => localUrl.replace(/\/$/, ''));
+  if (go.length > 0) inside.GOPROXY = [...go, ...beside.goProxies].join(',');
   files.npmrc = joined(npmrc);
   files['pip.conf'] = joined(['[global]', ...host.pipConf]);
   return settings;
@@ -106,18 +114,19 @@ function pip(registries: readonly LocalRegistry[], inside: Record<string, string
 }
 
 /** Cargo keeps names of registries by URL: what a lockfile names is replaced by the local one. */
-function cargoConfig(registries: readonly LocalRegistry[], reach: Reach): string | undefined {
-  if (registries.length === 0) return undefined;
-  const text = registries.flatMap(({ url, localUrl }, i) => [
-    `[source.agentswarm-${i}]`,
-    `registry = "sparse+${localUrl}"`,
-    `[source.agentswarm-${i}-origin]`,
-    `registry = "sparse+${url}"`,
-    `replace-with = "agentswarm-${i}"`,
-  ]);
-  const [publicIndex] = PUBLIC_REGISTRIES.cargo;
-  if (!reaches(reach, publicIndex, 443)) text.push('[source.crates-io]', 'replace-with = "agentswarm-0"');
-  return joined(text);
+function cargoConfig(
+  host: RegistrySettings['cargo'],
+  registries: readonly LocalRegistry[],
+  { cratesIo }: BesidePrivate,
+): string | undefined {
+  if (registries.length === 0 && host === undefined) return undefined;
+  const source: Record<string, TomlTable> = { ...host?.source };
+  registries.forEach(({ url, localUrl }, i) => {
+    source[`agentswarm-${i}`] = { registry: `sparse+${localUrl}` };
+    source[`agentswarm-${i}-origin`] = { registry: `sparse+${url}`, 'replace-with': `agentswarm-${i}` };
+  });
+  if (registries.length > 0 && !cratesIo) source['crates-io'] = { 'replace-with': 'agentswarm-0' };
+  return stringify({ source, ...(host === undefined ? {} : { registries: host.registries }) });
 }
 
 const joined = (all: readonly string[]): string => [...all, ''].join('\n');

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parse, stringify, type TomlTable } from 'smol-toml';
 import { ifReadable, isReadableFolder } from '../../support/readable.ts';
 
 export type RegistrySettings = {
@@ -13,6 +14,10 @@ export type RegistrySettings = {
   /** Lines of ~/.npmrc and of pip.conf's [global]. */
   npmrc: string[];
   pipConf: string[];
+  /** Tables of cargo's configuration that say where registries are; undefined where it has none. */
+  cargo?: { source: Record<string, TomlTable>; registries: Record<string, TomlTable> };
+  /** uv.toml with the host's indexes; undefined where it has none. */
+  uv?: string;
 };
 
 const URL_VARIABLES =
@@ -86,7 +91,72 @@ export function registrySettings(env: Env, home: string): RegistrySettings {
     if (key === 'find-links' && value.startsWith('/')) taken = bindFolder(value);
     if (taken !== undefined) settings.pipConf.push(`${key} = ${taken}`);
   }
+  goSettings(env, home, settings);
+  const cargo = cargoSettings(env, home);
+  if (cargo !== undefined) settings.cargo = cargo;
+  const uv = uvSettings(env, home);
+  if (uv !== undefined) settings.uv = uv;
   return settings;
+}
+
+/** What `go env -w` has written; the environment goes before it. */
+function goSettings(env: Env, home: string, { env: taken }: RegistrySettings): void {
+  const file = env.GOENV ?? join(env.XDG_CONFIG_HOME ?? join(home, '.config'), 'go', 'env');
+  for (const [name, value] of readSettings(file)) {
+    if (!/^(?:GOPROXY|GOSUMDB|GONOSUMDB)$/.test(name) || (env[name] ?? '') !== '') continue;
+    const clean = name === 'GOPROXY' || !value.includes('://') ? withoutUser(value) : undefined;
+    if (clean !== undefined) taken[name] = clean;
+  }
+}
+
+/** Of `source` what is a registry or replaced by one, and the indexes of `registries`; never a token of theirs. */
+function cargoSettings(env: Env, home: string): RegistrySettings['cargo'] {
+  const dir = env.CARGO_HOME ?? join(home, '.cargo');
+  const read = readToml(join(dir, 'config.toml')) ?? readToml(join(dir, 'config'));
+  const source = pick(read?.source, ['registry', 'replace-with']);
+  const registries = pick(read?.registries, ['index']);
+  return Object.keys(source).length + Object.keys(registries).length === 0 ? undefined : { source, registries };
+}
+
+/** The indexes of the user's or the system's uv.toml: the user's goes before. */
+function uvSettings(env: Env, home: string): string | undefined {
+  const file = join(env.XDG_CONFIG_HOME ?? join(home, '.config'), 'uv', 'uv.toml');
+  const read = readToml(env.UV_CONFIG_FILE ?? file) ?? readToml('/etc/uv/uv.toml');
+  const taken: TomlTable = {};
+  for (const key of ['index-url', 'extra-index-url', 'index']) {
+    const value = read?.[key];
+    if (value !== undefined && !hasUserInfo(value)) taken[key] = value;
+  }
+  return Object.keys(taken).length === 0 ? undefined : stringify(taken);
+}
+
+/** Whether there is a user or password in any URL of it. */
+const hasUserInfo = (value: unknown): boolean => /:\/\/[^/?#"]*@/.test(JSON.stringify(value));
+
+/** Of each table these keys, where they are texts without user info. */
+function pick(tables: unknown, keys: readonly string[]): Record<string, TomlTable> {
+  const picked: Record<string, TomlTable> = {};
+  if (typeof tables !== 'object' || tables === null) return picked;
+  for (const [name, table] of Object.entries(tables as Record<string, unknown>)) {
+    if (typeof table !== 'object' || table === null) continue;
+    const passed = Object.entries(table as Record<string, unknown>).flatMap(([key, value]) => {
+      const clean = typeof value === 'string' && keys.includes(key) ? cleanValue(value) : undefined;
+      return clean === undefined ? [] : [[key, clean] as const];
+    });
+    if (passed.length > 0) picked[name] = Object.fromEntries(passed);
+  }
+  return picked;
+}
+
+/** Undefined for what is not there, and for what its own client cannot read either. */
+function readToml(file: string): TomlTable | undefined {
+  const text = readText(file);
+  if (text.trim() === '') return undefined;
+  try {
+    return parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Each URL of a list without user info; a value with anything else that looks like one is not taken. */

@@ -3,18 +3,27 @@ import { mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { constants } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import { join } from 'node:path';
-import type { NetworkSetting, Registry } from '../../../shared/contracts/network.ts';
+import { dirname, join } from 'node:path';
+import { kindOf, type NetworkSetting, parseAllowEntry, type Registry } from '../../../shared/contracts/network.ts';
 import { FailureType, terminal } from '../../../shared/base/failures.ts';
 import type { Log } from '../../support/log.ts';
+import type { RegistryFinder } from './registry-finder.ts';
 import { registrySettings } from './host-registries.ts';
 import { Account, NETWORK_LIMITS, type NetworkLimits } from './account.ts';
 import { createAddressRules } from './addresses.ts';
-import { clientSettings, hasProxy, localRegistries, proxySettings, withoutProxies } from './client-settings.ts';
+import {
+  type BesidePrivate,
+  clientSettings,
+  hasProxy,
+  localRegistries,
+  ONLY_PRIVATE,
+  proxySettings,
+  withoutProxies,
+} from './client-settings.ts';
 import { type Connect, connectByTcp, createDialer, type Resolve, resolveBySystem } from './dial.ts';
 import { NETWORK_INSIDE, PROXY_PORT, startForwarder } from './forwarder.ts';
 import { createProxy, type Gateway } from './proxy.ts';
-import { reachOf } from './reach.ts';
+import { type Reach, reaches, reachOf } from './reach.ts';
 import { badRequest, overLimit, type NetworkRefusal } from './refusal.ts';
 import { createGateway, type RegistryAccess } from './registry.ts';
 
@@ -66,6 +75,8 @@ export type SandboxNetworkDeps = {
   privateAddresses: readonly string[];
   /** URLs by the variable whose token they may be given. */
   registryTokens: Readonly<Record<string, readonly string[]>>;
+  /** Where the registries are that private ones of cargo and go would stand in for. */
+  finder: RegistryFinder;
   log: Log;
   limits?: NetworkLimits;
   resolve?: Resolve;
@@ -109,7 +120,7 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
     const registries = access(request);
     const reach = reachOf(request.network);
     const host = withoutProxies(registrySettings(env, home));
-    const client = clientSettings(host, registries, reach);
+    const client = clientSettings(host, registries, await besidePrivate(deps.finder, registries, reach));
     const dir = await makeFolder(request.folder, client.files);
     const refusals = createRefusals(request.sandbox, log);
     const account = new Account(limits, () => refusals.add(overLimit(`${limits.bytes} bytes`)));
@@ -166,7 +177,7 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
       }
       if (!sharesHost(request)) return await openProxy(request);
       const host = registrySettings(env, home);
-      const client = clientSettings(host, [], 'public');
+      const client = clientSettings(host, [], ONLY_PRIVATE);
       const dir = await makeFolder(request.folder, client.files);
       return {
         ...NOTHING,
@@ -203,6 +214,27 @@ const NOTHING: NetworkSession = {
   close: () => Promise.resolve(),
 };
 
+/** A client that is not there, or says nothing, has no registry that could be reached. */
+async function besidePrivate(
+  finder: RegistryFinder,
+  registries: readonly Registry[],
+  reach: Reach,
+): Promise<BesidePrivate> {
+  const found = async (kind: 'cargo' | 'go') =>
+    (reach === 'public' || reach.length > 0) && registries.some((registry) => kindOf(registry) === kind)
+      ? (await finder.find([{ registry: kind, client: kind }]).catch(() => []))[0]
+      : undefined;
+  const [cargo, go] = await Promise.all([found('cargo'), found('go')]);
+  const index = parseAllowEntry(cargo?.hosts[0] ?? '');
+  return {
+    cratesIo: index.ok && index.rule.ports.some((port) => reaches(reach, index.rule.host, port)),
+    goProxies: (go?.urls ?? []).filter((text) => {
+      const { hostname, port, protocol } = new URL(text);
+      return reaches(reach, hostname, Number(port || (protocol === 'https:' ? 443 : 80)));
+    }),
+  };
+}
+
 /** Fails with ENOENT when the sandbox is gone: it must not be made again by this. */
 async function makeFolder(folder: string, files: Readonly<Record<string, string>>): Promise<string> {
   const parent = join(folder, 'network');
@@ -211,7 +243,10 @@ async function makeFolder(folder: string, files: Readonly<Record<string, string>
   });
   const dir = join(parent, randomUUID());
   await mkdir(dir, { mode: 0o700 });
-  for (const [name, text] of Object.entries(files)) await writeFile(join(dir, name), text);
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(dir, name)), { recursive: true });
+    await writeFile(join(dir, name), text);
+  }
   return dir;
 }
 

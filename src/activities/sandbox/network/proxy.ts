@@ -4,6 +4,7 @@
  * 2. No redirect is followed; the client gets it, and asks again.
  * 3. A request is written anew from what was parsed: no byte of its framing goes through.
  */
+import { timingSafeEqual } from 'node:crypto';
 import {
   createServer,
   type IncomingMessage,
@@ -30,6 +31,8 @@ export type ProxyDeps = {
   dial: Dialer;
   account: Account;
   gateway?: Gateway;
+  /** `user:password` that each request must give. Default: none, where only those can connect who may. */
+  login?: string;
   onRefused(refusal: NetworkRefusal): void;
 };
 
@@ -81,6 +84,7 @@ export function createProxy(deps: ProxyDeps): Server {
 
 async function tunnel(deps: ProxyDeps, request: IncomingMessage, client: Socket, head: Buffer): Promise<void> {
   checkVersion(request.httpVersion, request.rawHeaders);
+  checkLogin(deps, request);
   const target = connectTarget(request.url ?? '', request.rawHeaders);
   const upstream = await dialAllowed(deps, target);
   if (client.destroyed) {
@@ -104,6 +108,7 @@ async function tunnel(deps: ProxyDeps, request: IncomingMessage, client: Socket,
 
 async function plain(deps: ProxyDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
   checkVersion(request.httpVersion, request.rawHeaders);
+  checkLogin(deps, request);
   const target = absoluteTarget(request.url ?? '', request.rawHeaders);
   const socket = await dialAllowed(deps, target);
   await forward(deps.account, request, response, { ...target, socket });
@@ -114,6 +119,14 @@ async function local(deps: ProxyDeps, request: IncomingMessage, response: Server
     throw badRequest('no proxy request', 'This is a proxy: ask it by CONNECT host:port, or for http://host/path.');
   }
   await deps.gateway(request, response);
+}
+
+function checkLogin({ login }: ProxyDeps, { headers }: IncomingMessage): void {
+  if (login === undefined) return;
+  const given = Buffer.from(headers['proxy-authorization'] ?? '');
+  const expected = Buffer.from(`Basic ${Buffer.from(login).toString('base64')}`);
+  if (given.length === expected.length && timingSafeEqual(given, expected)) return;
+  throw new NetworkRefusal({ status: 407, reason: 'no login', message: 'This proxy is for one command only.' });
 }
 
 async function dialAllowed(deps: ProxyDeps, target: Target): Promise<Socket> {
@@ -172,6 +185,7 @@ function refuse(deps: ProxyDeps, response: ServerResponse, refusal: NetworkRefus
     return;
   }
   const headers = { 'Content-Type': 'text/plain; charset=utf-8', Connection: 'close' };
+  if (refusal.status === 407) response.setHeader('Proxy-Authenticate', 'Basic');
   response.writeHead(refusal.status, asReason(refusal.message), headers).end(`AgentSwarm: ${refusal.message}\n`);
 }
 
@@ -183,6 +197,7 @@ function asText({ status, message }: NetworkRefusal): string {
     'Content-Type: text/plain; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
+    ...(status === 407 ? ['Proxy-Authenticate: Basic'] : []),
     '',
     body,
   ].join('\r\n');
