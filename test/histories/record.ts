@@ -32,7 +32,8 @@ const server = await OwnServer.start(folder.dir);
 const git = await serveGit(folder.dir);
 try {
   const recorded = [...(await library()), ...(await ledger())];
-  for (const { name } of recordedHistories()) rmSync(new URL(`${name}.json.gz`, import.meta.url));
+  // What an earlier version wrote stays: the branches of `patched` are replayed with it.
+  for (const { name } of recordedHistories()) if (!name.startsWith('earlier_')) rmSync(new URL(`${name}.json.gz`, import.meta.url));
   for (const [name, history] of named(recorded)) keep(name, history);
 } finally {
   await git.close();
