@@ -18,7 +18,7 @@ describe('lines that others landed are lost', () => {
       ['call()'],
     ],
   ])('%s', (_, files, lines) => {
-    expect(linesLost(files)).toEqual([{ path: 'a.ts', lines }]);
+    expect(linesLost(files)).toEqual([{ path: 'a.ts', lostLines: lines }]);
   });
 });
 
@@ -38,7 +38,7 @@ describe('nothing is lost', () => {
 
 test('a line is told as often as it is lost, where several are the same', () => {
   const before = text('twice', 'kept', 'twice', 'twice');
-  expect(linesLost([file('', before, text('kept', 'twice'))])).toEqual([{ path: 'a.ts', lines: ['twice', 'twice'] }]);
+  expect(linesLost([file('', before, text('kept', 'twice'))])).toEqual([{ path: 'a.ts', lostLines: ['twice', 'twice'] }]);
 });
 
 const LINE = fc.constantFrom('alpha', 'beta', 'gamma', 'delta', '  alpha', '}');
