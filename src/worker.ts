@@ -51,6 +51,7 @@ import { workflowBundle } from './host/workflow-source.ts';
 import { lookoutWorker } from './host/lookout-worker.ts';
 
 /** Runs until `signal` is aborted. Throws, before anything is polled, when models or isolation are unusable. */
+// eslint-disable-next-line max-lines-per-function -- one list: what a worker is composed of, in the order in which it is needed
 export async function runWorker(request: WorkerRequest): Promise<void> {
   const { env, signal } = request;
   const { config, stateDir } = await loadConfig(request);

@@ -35,6 +35,7 @@ export async function runCli(argv: readonly string[], io: Io, dependencies: Depe
   }
 }
 
+// eslint-disable-next-line max-lines-per-function -- one list: the subcommands that start and show runs
 function createProgram(io: Io, dependencies: Dependencies, onExit: (code: ExitCode) => void): Command {
   const program = new Command('agentswarm')
     .description(helpText.program)

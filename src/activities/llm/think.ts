@@ -10,7 +10,7 @@ import { type ChainWatch, orphaned, waitUntilWanted } from '../support/chain-wat
 import { idempotencyKey, questionKey, toResult } from './answer.ts';
 import type { Endpoint } from './endpoints.ts';
 import { type Flight, Flights, type Ticket } from './single-flight.ts';
-import { createAnswerJournal } from './journal.ts';
+import { type AnswerJournal, createAnswerJournal } from './journal.ts';
 import { createModels, type Models } from './models.ts';
 import { toolDefinitions } from './providers/tools.ts';
 import { RecentMessages } from './recent-messages.ts';
@@ -44,12 +44,81 @@ export type Thinker = (request: ThinkRequest, added?: readonly Message[]) => Pro
  * run is paused. It wants a heartbeat timeout (of 20 s or more) and a long startToClose.
  */
 export function createThinker(deps: LlmDeps): Thinker {
-  const { chains, recent = new RecentMessages(), stopping, log, models = createModels(deps) } = deps;
-  const transcripts = new Transcripts(deps.transcript);
-  const journal = createAnswerJournal(deps.journalDir, ThinkResult, log);
-  const flights = new Flights<ThinkResult>();
+  const thinking = new Thinking(deps);
+  return async (request, added = []) => await thinking.think(request, added);
+}
 
-  async function answer(request: ThinkRequest, messages: Message[], key: string, flight: Flight): Promise<ThinkResult> {
+class Thinking {
+  private readonly chains: LlmDeps['chains'];
+  private readonly recent: RecentMessages;
+  private readonly stopping: LlmDeps['stopping'];
+  private readonly log: LlmDeps['log'];
+  private readonly models: Models;
+  private readonly transcripts: Transcripts;
+  private readonly journal: AnswerJournal<ThinkResult>;
+  private readonly flights = new Flights<ThinkResult>();
+
+  constructor(deps: LlmDeps) {
+    const { chains, recent = new RecentMessages(), stopping, log, models = createModels(deps) } = deps;
+    this.chains = chains;
+    this.recent = recent;
+    this.stopping = stopping;
+    this.log = log;
+    this.models = models;
+    this.transcripts = new Transcripts(deps.transcript);
+    this.journal = createAnswerJournal(deps.journalDir, ThinkResult, log);
+  }
+
+  async think(input: ThinkRequest, added: readonly Message[]): Promise<ThinkResult> {
+    const { stopping, transcripts, recent, flights, chains } = this;
+    const parsed = ThinkRequest.safeParse(input);
+    if (!parsed.success) throw terminal(FailureType.Invariant, `think was asked wrongly: ${parsed.error.message}`);
+    const asked = parsed.data;
+    const context = Context.current();
+    const { workflowExecution } = context.info;
+    if (workflowExecution === undefined) throw terminal(FailureType.Invariant, 'think runs for a workflow only.');
+    let status = 'reading the transcript';
+    let ticket: Ticket<ThinkResult> | undefined;
+    const stopBeats = startBeats(() => {
+      const since = ticket?.waitingSince;
+      return {
+        status: ticket?.status ?? status,
+        ...(since === undefined ? {} : { waitingForModelSince: new Date(since).toISOString() }),
+      };
+    }, HEARTBEAT_MS);
+    const leave = (): void => ticket?.release(attemptEnded());
+    stopping?.addEventListener('abort', leave, { once: true });
+    try {
+      const transcript = await transcripts.get({
+        ...workflowExecution,
+        conversation: asked.conversation,
+        count: asked.messageCount,
+        tail: asked.tail,
+        made: recent.of(workflowExecution),
+      });
+      throwIfEnded(context);
+      const messages = [...transcript, ...added];
+      // The same question, however its messages came here.
+      const request = { ...asked, messageCount: messages.length };
+      for (const message of added) recent.add(workflowExecution, message);
+      const key = questionKey(request, messages);
+      status = 'starting';
+      ticket = flights.join(key, (flight) => this.answer(request, messages, key, flight));
+      followCancellation(context, ticket, request, chains);
+      if (stopping?.aborted === true) leave();
+      const result = await ticket.answer;
+      recent.add(workflowExecution, result.message);
+      return result;
+    } finally {
+      stopBeats();
+      stopping?.removeEventListener('abort', leave);
+      ticket?.release(attemptEnded());
+    }
+  }
+
+  /** The journal's answer to this question, or the models'. */
+  private async answer(request: ThinkRequest, messages: Message[], key: string, flight: Flight): Promise<ThinkResult> {
+    const { journal, log, models, chains } = this;
     const fields = { workflowId: request.agent.workflowId, turn: request.turn, role: request.role };
     const asker = `${request.agent.workflowId}/${request.agent.firstRunId}`;
     const journalled = await journal.read(asker, key);
@@ -96,52 +165,6 @@ export function createThinker(deps: LlmDeps): Thinker {
     );
     return result;
   }
-
-  return async (input, added = []) => {
-    const parsed = ThinkRequest.safeParse(input);
-    if (!parsed.success) throw terminal(FailureType.Invariant, `think was asked wrongly: ${parsed.error.message}`);
-    const asked = parsed.data;
-    const context = Context.current();
-    const { workflowExecution } = context.info;
-    if (workflowExecution === undefined) throw terminal(FailureType.Invariant, 'think runs for a workflow only.');
-    let status = 'reading the transcript';
-    let ticket: Ticket<ThinkResult> | undefined;
-    const stopBeats = startBeats(() => {
-      const since = ticket?.waitingSince;
-      return {
-        status: ticket?.status ?? status,
-        ...(since === undefined ? {} : { waitingForModelSince: new Date(since).toISOString() }),
-      };
-    }, HEARTBEAT_MS);
-    const leave = (): void => ticket?.release(attemptEnded());
-    stopping?.addEventListener('abort', leave, { once: true });
-    try {
-      const transcript = await transcripts.get({
-        ...workflowExecution,
-        conversation: asked.conversation,
-        count: asked.messageCount,
-        tail: asked.tail,
-        made: recent.of(workflowExecution),
-      });
-      throwIfEnded(context);
-      const messages = [...transcript, ...added];
-      // The same question, however its messages came here.
-      const request = { ...asked, messageCount: messages.length };
-      for (const message of added) recent.add(workflowExecution, message);
-      const key = questionKey(request, messages);
-      status = 'starting';
-      ticket = flights.join(key, (flight) => answer(request, messages, key, flight));
-      followCancellation(context, ticket, request, chains);
-      if (stopping?.aborted === true) leave();
-      const result = await ticket.answer;
-      recent.add(workflowExecution, result.message);
-      return result;
-    } finally {
-      stopBeats();
-      stopping?.removeEventListener('abort', leave);
-      ticket?.release(attemptEnded());
-    }
-  };
 }
 
 /**

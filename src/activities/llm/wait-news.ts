@@ -28,21 +28,54 @@ export interface WaitNews {
 type Waiting = { since: number; why: string };
 type Run = { root: Chain; waits: Map<symbol, Waiting>; toldAt: number | undefined; quietSince: number | undefined };
 
-/** `tell` signals the root; what it throws is logged, and tried again. */
-export function createWaitNews(options: {
+export type WaitNewsOptions = {
   worker: string;
+  /** Signals the root; what it throws is logged, and tried again. */
   tell: (root: Chain, news: ModelWait) => Promise<void>;
   toldAfterMs: number;
   log: Log;
   clock?: Clock;
-}): WaitNews {
-  const { worker, tell, toldAfterMs, log, clock = systemClock } = options;
-  const runs = new Map<string, Run>();
-  let cancelLook: (() => void) | undefined;
-  let stopped = false;
+};
 
-  async function say(run: Run, waiting: ModelWait['waiting']): Promise<void> {
-    const at = clock.now();
+export const createWaitNews = (options: WaitNewsOptions): WaitNews => new RunsThatWait(options);
+
+class RunsThatWait implements WaitNews {
+  private readonly options: WaitNewsOptions;
+  private readonly clock: Clock;
+  private readonly runs = new Map<string, Run>();
+  private cancelLook: (() => void) | undefined;
+  private stopped = false;
+
+  constructor(options: WaitNewsOptions) {
+    this.options = options;
+    this.clock = options.clock ?? systemClock;
+  }
+
+  of(root: Chain): ReturnType<WaitNews['of']> {
+    const { runs } = this;
+    const id = Symbol(root.workflowId);
+    const key = JSON.stringify(root);
+    return {
+      waits: (since, why) => {
+        const run = runs.get(key) ?? { root, waits: new Map(), toldAt: undefined, quietSince: undefined };
+        runs.set(key, run);
+        run.waits.set(id, { since, why });
+        this.lookLater();
+      },
+      over: () => void runs.get(key)?.waits.delete(id),
+    };
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.cancelLook?.();
+    const known = [...this.runs.values()].filter(({ toldAt }) => toldAt !== undefined);
+    await Promise.all(known.map((run) => this.say(run, undefined)));
+  }
+
+  private async say(run: Run, waiting: ModelWait['waiting']): Promise<void> {
+    const { worker, tell, log } = this.options;
+    const at = this.clock.now();
     run.toldAt = waiting === undefined ? undefined : at;
     try {
       await tell(run.root, { worker, at, ...(waiting === undefined ? {} : { waiting }) });
@@ -53,59 +86,39 @@ export function createWaitNews(options: {
     }
   }
 
-  async function look(): Promise<void> {
-    const now = clock.now();
+  private async look(): Promise<void> {
+    const now = this.clock.now();
     const news: Promise<void>[] = [];
-    for (const [key, run] of runs) {
+    for (const [key, run] of this.runs) {
       const waits = [...run.waits.values()].toSorted((a, b) => a.since - b.since);
       const [longest] = waits;
       if (longest === undefined) {
         run.quietSince ??= now;
-        if (run.toldAt === undefined) runs.delete(key);
+        if (run.toldAt === undefined) this.runs.delete(key);
         else if (now - run.quietSince >= OVER_AFTER_MS) {
-          runs.delete(key);
-          news.push(say(run, undefined));
+          this.runs.delete(key);
+          news.push(this.say(run, undefined));
         }
         continue;
       }
       run.quietSince = undefined;
       const due =
-        run.toldAt === undefined ? now - longest.since >= toldAfterMs : now - run.toldAt >= MODEL_WAIT_EVERY_MS;
-      if (due) news.push(say(run, { since: longest.since, calls: waits.length, why: longest.why.slice(0, 1_000) }));
+        run.toldAt === undefined
+          ? now - longest.since >= this.options.toldAfterMs
+          : now - run.toldAt >= MODEL_WAIT_EVERY_MS;
+      const { since, why } = longest;
+      if (due) news.push(this.say(run, { since, calls: waits.length, why: why.slice(0, 1_000) }));
     }
     await Promise.all(news);
   }
 
-  function lookLater(): void {
-    if (stopped || cancelLook !== undefined || runs.size === 0) return;
-    cancelLook = clock.after(Math.min(LOOK_EVERY_MS, toldAfterMs), () => {
-      void look().finally(() => {
-        cancelLook = undefined;
-        lookLater();
+  private lookLater(): void {
+    if (this.stopped || this.cancelLook !== undefined || this.runs.size === 0) return;
+    this.cancelLook = this.clock.after(Math.min(LOOK_EVERY_MS, this.options.toldAfterMs), () => {
+      void this.look().finally(() => {
+        this.cancelLook = undefined;
+        this.lookLater();
       });
     });
   }
-
-  return {
-    of(root) {
-      const id = Symbol(root.workflowId);
-      const key = JSON.stringify(root);
-      return {
-        waits(since, why) {
-          const run = runs.get(key) ?? { root, waits: new Map(), toldAt: undefined, quietSince: undefined };
-          runs.set(key, run);
-          run.waits.set(id, { since, why });
-          lookLater();
-        },
-        over: () => void runs.get(key)?.waits.delete(id),
-      };
-    },
-    async stop() {
-      stopped = true;
-      cancelLook?.();
-      await Promise.all(
-        [...runs.values()].filter(({ toldAt }) => toldAt !== undefined).map((run) => say(run, undefined)),
-      );
-    },
-  };
 }

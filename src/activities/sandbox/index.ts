@@ -63,6 +63,7 @@ export type Sandboxes = {
 };
 
 /** @throws SandboxUnavailable when nothing can be isolated here and `config.unsafe` is not set. */
+// eslint-disable-next-line max-lines-per-function -- one list: the parts of the sandboxes of a host, each given to those after it
 export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const { config, stateDir, mirrors, client, chains, hostQueue, log } = deps;
   const { limits } = config;

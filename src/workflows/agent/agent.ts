@@ -18,7 +18,7 @@ import { AgentInput, AgentMessage, type AgentResult } from '../../shared/contrac
 import { rootMessage } from '../../shared/base/failures.ts';
 import { messageSignal, sandboxSignal, saidQuery, transcriptQuery, usedSignal } from '../../shared/messages.ts';
 import { HandoffChecks } from './handoff-checks.ts';
-import { ownChain } from './think.ts';
+import { type Asker, ownChain } from './think.ts';
 import { runExternal } from './external-agent.ts';
 import { compacted } from './compaction.ts';
 import { type Conversation, newConversation } from './conversation.ts';
@@ -29,51 +29,72 @@ import { AgentSandbox } from './sandbox.ts';
 import { parseInput, parseSignal } from '../support/input.ts';
 
 export async function agent(raw: AgentInput): Promise<AgentResult> {
-  const input = parseInput(AgentInput, raw, 'agent');
-  const { run, brief } = input;
-  const { settings } = run;
-  const sandbox = new AgentSandbox(input);
-  // eslint-disable-next-line prefer-const -- a query may read it before there is one
-  let talk: Conversation | undefined;
+  return await new AgentRun(parseInput(AgentInput, raw, 'agent')).run();
+}
 
-  setHandler(sandboxSignal, (raw) => {
-    const next = parseSignal(SandboxRef, raw, 'sandbox');
-    if (next !== undefined) sandbox.moved(next);
-  });
-  const inbox = new AgentInbox(input.carry?.inbox);
-  setHandler(messageSignal, (raw) => {
-    const message = parseSignal(AgentMessage, raw, 'message');
-    if (message !== undefined) inbox.put(message);
-  });
-  setHandler(saidQuery, () => inbox.toJSON());
-  setHandler(transcriptQuery, (range) => talk?.messages.slice(range?.from ?? 0, range?.to) ?? []);
+/** One run of an agent: from its opening, or from what continue-as-new carries, to its handoff or the next compaction. */
+class AgentRun {
+  private readonly input: AgentInput;
+  private readonly sandbox: AgentSandbox;
+  private readonly inbox: AgentInbox;
+  private readonly conversation: Conversation;
+  private readonly asker: Asker;
+  private readonly checks: HandoffChecks;
 
-  const conversation: Conversation =
-    input.carry === undefined ? newConversation([], Date.now()) : { ...input.carry, inputTokens: 0 };
-  talk = conversation;
-  const asker = {
-    role: brief.role,
-    conversation,
-    agent: ownChain(),
-    ancestors: input.ancestors,
-    maxOutputTokens: settings.maxOutputTokens,
-  };
-  const first = input.carry === undefined ? await paid(() => opened(input, asker, inbox)) : undefined;
-  const checks = new HandoffChecks({
-    task: input.task,
-    settings,
-    rounds: input.carry?.checkRounds ?? 0,
-    act: (calls) => sandbox.act(conversation.turn, calls),
-  });
-  const { engine, argv } = settings.agent;
-  if (engine === 'command' && argv !== undefined) {
-    return resultOf(await paid(() => runExternal({ input, argv, conversation, sandbox, checks, inbox })));
+  constructor(input: AgentInput) {
+    const { run, brief, carry, ancestors, task } = input;
+    this.input = input;
+    this.sandbox = new AgentSandbox(input);
+    this.inbox = new AgentInbox(carry?.inbox);
+    this.conversation = carry === undefined ? newConversation([], Date.now()) : { ...carry, inputTokens: 0 };
+    this.asker = {
+      role: brief.role,
+      conversation: this.conversation,
+      agent: ownChain(),
+      ancestors,
+      maxOutputTokens: run.settings.maxOutputTokens,
+    };
+    this.checks = new HandoffChecks({
+      task,
+      settings: run.settings,
+      rounds: carry?.checkRounds ?? 0,
+      act: (calls) => this.sandbox.act(this.conversation.turn, calls),
+    });
+    this.listen();
   }
-  const limits = settings.agent[brief.role];
-  const timeIsOver = conversation.startedAt + limits.minutes * 60_000;
 
-  const end = await paid(() =>
-    runAgent<AgentHandoff>({
+  async run(): Promise<AgentResult> {
+    const { input, conversation, sandbox, checks, inbox, asker } = this;
+    const first = input.carry === undefined ? await this.paid(() => opened(input, asker, inbox)) : undefined;
+    const { engine, argv } = input.run.settings.agent;
+    if (engine === 'command' && argv !== undefined) {
+      return this.resultOf(await this.paid(() => runExternal({ input, argv, conversation, sandbox, checks, inbox })));
+    }
+    const end = await this.paid(() => this.loop(first));
+    return end.kind === 'compact' ? await this.compact(end) : this.resultOf(handoffOf(end));
+  }
+
+  /** All that an agent hears. */
+  private listen(): void {
+    const { sandbox, inbox, conversation } = this;
+    setHandler(sandboxSignal, (raw) => {
+      const next = parseSignal(SandboxRef, raw, 'sandbox');
+      if (next !== undefined) sandbox.moved(next);
+    });
+    setHandler(messageSignal, (raw) => {
+      const message = parseSignal(AgentMessage, raw, 'message');
+      if (message !== undefined) inbox.put(message);
+    });
+    setHandler(saidQuery, () => inbox.toJSON());
+    setHandler(transcriptQuery, (range) => conversation.messages.slice(range?.from ?? 0, range?.to));
+  }
+
+  private async loop(first: Parameters<typeof runAgent>[0]['first']): Promise<LoopEnd<AgentHandoff>> {
+    const { input, asker, conversation, sandbox, checks, inbox } = this;
+    const { settings } = input.run;
+    const limits = settings.agent[input.brief.role];
+    const timeIsOver = conversation.startedAt + limits.minutes * 60_000;
+    return await runAgent<AgentHandoff>({
       ...asker,
       limits,
       compactTokens: settings.compactTokens,
@@ -82,11 +103,13 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
       first,
       act: (turn, calls, next) => sandbox.act(turn, calls, { ...(next && { next }), until: timeIsOver }),
       close: (call, at) => checks.close(call, at),
-    }),
-  );
+    });
+  }
 
-  if (end.kind === 'compact') {
-    const messages = await paid(async () => {
+  /** Begins anew with a summary in place of the conversation so far. */
+  private async compact(end: Parameters<typeof compacted>[1]): Promise<never> {
+    const { input, conversation, sandbox, checks, inbox, asker } = this;
+    const messages = await this.paid(async () => {
       const all = await compacted(asker, end);
       // A cancellation that came with the summary would end with this run.
       const scope = CancellationScope.current();
@@ -94,7 +117,7 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
       return all;
     });
     const { turn, number, metrics, startedAt } = conversation;
-    return continueAsNew<typeof agent>({
+    return await continueAsNew<typeof agent>({
       ...input,
       sandbox: sandbox.ref,
       carry: {
@@ -109,23 +132,27 @@ export async function agent(raw: AgentInput): Promise<AgentResult> {
       },
     });
   }
-  return resultOf(handoffOf(end));
 
   /** A failure says what was spent before it, and a cancellation is told of it. */
-  async function paid<T>(work: () => Promise<T>): Promise<T> {
+  private async paid<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (!isCancellation(error)) throw agentFailure(error, conversation.metrics);
-      await CancellationScope.nonCancellable(() => tellUsed(conversation));
+      if (!isCancellation(error)) throw agentFailure(error, this.conversation.metrics);
+      await CancellationScope.nonCancellable(() => tellUsed(this.conversation));
       throw error;
     }
   }
 
-  function resultOf(handoff: AgentHandoff): AgentResult {
-    const { metrics } = conversation;
-    const { results } = checks;
-    return { handoff, metrics, checkpoint: sandbox.checkpoint, ...(results === undefined ? {} : { checks: results }) };
+  private resultOf(handoff: AgentHandoff): AgentResult {
+    const { metrics } = this.conversation;
+    const { results } = this.checks;
+    return {
+      handoff,
+      metrics,
+      checkpoint: this.sandbox.checkpoint,
+      ...(results === undefined ? {} : { checks: results }),
+    };
   }
 }
 

@@ -5,7 +5,7 @@
  * 2. A turn number is used for one think only: it is part of the call's Idempotency-Key.
  * 3. The loop ends: by the closing call, a limit, a stall, or answers that are no use.
  */
-import type { Limits, ThinkRequest, ThinkResult, ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
+import type { Limits, Message, ThinkRequest, ThinkResult, ToolCall, ToolResult } from '../../shared/contracts/agent.ts';
 import type { Budget } from '../../shared/contracts/budget.ts';
 import { ROLE_TOOLS, type ToolName } from '../../shared/agent/tools.ts';
 import { LOOP_TEXT } from '../../shared/agent/text.ts';
@@ -73,87 +73,134 @@ const RESULT_TOKENS = 10_000;
 const TURN_TOKENS = MAX_CALLS * RESULT_TOKENS;
 
 export async function runAgent<T>(options: LoopOptions<T>): Promise<LoopEnd<T>> {
-  const { role, conversation: talk, limits, act, close, budget, maxOutputTokens, now = () => Date.now() } = options;
-  // The same in each call: a provider's cache holds nothing of a conversation whose tools have changed.
-  const { closing, tools } = ROLE_TOOLS[role];
-  const since = options.since ?? { turns: 0, tokens: 0, costUsd: 0, at: talk.startedAt };
-  const repeats = new Repeats();
-  let withoutCall = 0;
-  let empty = 0;
-  let lastChance = false;
-  let warned = false;
+  return await new Loop(options).run();
+}
+
+class Loop<T> {
+  private readonly options: LoopOptions<T>;
+  private readonly talk: Conversation;
+  private readonly closing: ToolName;
+  /** The same in each call: a provider's cache holds nothing of a conversation whose tools have changed. */
+  private readonly tools: readonly ToolName[];
+  private readonly since: NonNullable<LoopOptions<T>['since']>;
+  private readonly now: () => number;
+  private readonly repeats = new Repeats();
+  private answersWithoutCall = 0;
+  private emptyAnswers = 0;
+  private lastChance = false;
+  private warned = false;
   /** The model's answer, where the last turn's tools brought it along. */
-  let early = options.first;
+  private early: ThinkResult | undefined;
 
-  for (;;) {
-    if (early === undefined) {
-      const inboxMessages = options.inbox?.take();
-      for (const text of inboxMessages?.texts ?? []) talk.messages.push({ role: 'user', text });
-      const room = roomOf(talk, budget, maxOutputTokens);
-      if (room === 'none') return { kind: 'stopped', by: 'budget', reason: LOOP_TEXT.budgetSpent };
-      const reached =
-        limitReached(limits, talk, since, now()) ??
-        (room === 'last' ? LOOP_TEXT.budgetSpent : (inboxMessages?.handOff ?? null));
-      // A limit first: a model that does not close could be compacted for ever, each time with a last turn anew.
-      if (reached === null && needsCompaction(talk, options.compactTokens)) return { kind: 'compact', tooLong: false };
-      const near = warned || reached !== null ? null : limitNear(limits, talk, since, now());
-      if (near !== null) {
-        warned = true;
-        talk.messages.push({ role: 'user', text: LOOP_TEXT.limitNear(near, closing) });
-      }
-      if (reached !== null) {
-        if (lastChance) return { kind: 'stopped', by: room === 'free' ? 'limit' : 'budget', reason: reached };
-        lastChance = true;
-        talk.messages.push({ role: 'user', text: LOOP_TEXT.lastTurn(reached, closing) });
-      }
-    }
-    const answer = early ?? (await thinkOrCompact(options, tools));
-    if (answer === 'too-long') return { kind: 'compact', tooLong: true };
-    if (early !== undefined) count(talk, early);
-    early = undefined;
-    const { text, toolCalls } = answer.message;
+  constructor(options: LoopOptions<T>) {
+    const { role, conversation, since, now = () => Date.now(), first } = options;
+    const { closing, tools } = ROLE_TOOLS[role];
+    this.options = options;
+    this.talk = conversation;
+    this.closing = closing;
+    this.tools = tools;
+    this.since = since ?? { turns: 0, tokens: 0, costUsd: 0, at: conversation.startedAt };
+    this.now = now;
+    this.early = first;
+  }
 
-    if (toolCalls.length === 0 && text.trim() === '') {
-      if (++empty > 1) return { kind: 'stopped', by: 'useless', reason: 'The model answered nothing, twice.' };
-      continue;
-    }
-    empty = 0;
-    talk.messages.push(answer.message);
-    if (toolCalls.length === 0) {
-      if (++withoutCall >= MAX_ANSWERS_WITHOUT_CALL) {
-        const reason = `The model answered ${withoutCall} times without calling a tool.`;
-        return { kind: 'stopped', by: 'useless', reason };
+  async run(): Promise<LoopEnd<T>> {
+    for (;;) {
+      if (this.early === undefined) {
+        const end = this.beforeCall();
+        if (end !== undefined) return end;
       }
-      talk.messages.push({ role: 'user', text: LOOP_TEXT.callATool(closing) });
-      continue;
+      const answer = this.early ?? (await thinkOrCompact(this.options, this.tools));
+      if (answer === 'too-long') return { kind: 'compact', tooLong: true };
+      if (this.early !== undefined) count(this.talk, this.early);
+      this.early = undefined;
+      const { message } = answer;
+      const end = message.toolCalls.length === 0 ? this.withoutCall(message) : await this.withCalls(message);
+      if (end !== undefined) return end;
     }
-    withoutCall = 0;
+  }
 
-    const late = lastChance ? null : timeReached(limits, talk, since, now());
+  /** What people said, limits and compaction, in this order, before the model is asked. */
+  private beforeCall(): LoopEnd<T> | undefined {
+    const { talk, closing, options, since } = this;
+    const { limits, budget, maxOutputTokens, compactTokens, inbox } = options;
+    const inboxMessages = inbox?.take();
+    for (const text of inboxMessages?.texts ?? []) talk.messages.push({ role: 'user', text });
+    const room = roomOf(talk, budget, maxOutputTokens);
+    if (room === 'none') return { kind: 'stopped', by: 'budget', reason: LOOP_TEXT.budgetSpent };
+    const reached =
+      limitReached(limits, talk, since, this.now()) ??
+      (room === 'last' ? LOOP_TEXT.budgetSpent : (inboxMessages?.handOff ?? null));
+    // A limit first: a model that does not close could be compacted for ever, each time with a last turn anew.
+    if (reached === null && needsCompaction(talk, compactTokens)) return { kind: 'compact', tooLong: false };
+    const near = this.warned || reached !== null ? null : limitNear(limits, talk, since, this.now());
+    if (near !== null) {
+      this.warned = true;
+      talk.messages.push({ role: 'user', text: LOOP_TEXT.limitNear(near, closing) });
+    }
+    if (reached === null) return undefined;
+    if (this.lastChance) return { kind: 'stopped', by: room === 'free' ? 'limit' : 'budget', reason: reached };
+    this.lastChance = true;
+    talk.messages.push({ role: 'user', text: LOOP_TEXT.lastTurn(reached, closing) });
+    return undefined;
+  }
+
+  private withoutCall(message: Extract<Message, { role: 'assistant' }>): LoopEnd<T> | undefined {
+    const { talk, closing } = this;
+    if (message.text.trim() === '') {
+      this.emptyAnswers += 1;
+      if (this.emptyAnswers <= 1) return undefined;
+      return { kind: 'stopped', by: 'useless', reason: 'The model answered nothing, twice.' };
+    }
+    this.emptyAnswers = 0;
+    talk.messages.push(message);
+    this.answersWithoutCall += 1;
+    if (this.answersWithoutCall >= MAX_ANSWERS_WITHOUT_CALL) {
+      const reason = `The model answered ${this.answersWithoutCall} times without calling a tool.`;
+      return { kind: 'stopped', by: 'useless', reason };
+    }
+    talk.messages.push({ role: 'user', text: LOOP_TEXT.callATool(closing) });
+    return undefined;
+  }
+
+  private async withCalls(message: Extract<Message, { role: 'assistant' }>): Promise<LoopEnd<T> | undefined> {
+    const { talk, closing, options, since, repeats, lastChance } = this;
+    const { limits, act, close } = options;
+    const { toolCalls } = message;
+    this.emptyAnswers = 0;
+    talk.messages.push(message);
+    this.answersWithoutCall = 0;
+    const late = lastChance ? null : timeReached(limits, talk, since, this.now());
     if (late !== null && toolCalls[0]?.name !== closing) {
       // It gets its last turn, with nothing begun that might take long.
       talk.messages.push({ role: 'tool', results: toolCalls.map((call) => notRun(call, LOOP_TEXT.tooLate(late))) });
-      continue;
+      return undefined;
     }
-
-    // Where something must be said or decided before the next call, the tools run by themselves.
-    const plain =
-      !lastChance &&
-      !repeats.near(toolCalls) &&
-      limitReached(limits, talk, since, now()) === null &&
-      options.inbox?.waiting !== true &&
-      roomOf(talk, budget, maxOutputTokens, TURN_TOKENS) === 'free' &&
-      (warned || limitNear(limits, talk, since, now()) === null) &&
-      !needsCompaction(talk, options.compactTokens);
-    const next = plain ? questionOf(options, talk.turn + 1, tools) : undefined;
+    const next = this.mayAskAtOnce(toolCalls) ? questionOf(options, talk.turn + 1, this.tools) : undefined;
     const ended = await takeTurn({ talk, toolCalls, closing, last: lastChance, next, act, close });
     if (ended.closed !== undefined) return { kind: 'closed', value: ended.closed.value };
-    early = ended.answer;
+    this.early = ended.answer;
     const times = repeats.seen(toolCalls, ended.results);
     if (times > STALL_REPEATS) {
       return { kind: 'stopped', by: 'stall', reason: `The same call gave the same result ${times} times.` };
     }
     if (times === STALL_REPEATS) talk.messages.push({ role: 'user', text: LOOP_TEXT.stall(times, closing) });
+    return undefined;
+  }
+
+  /** Where something must be said or decided before the next call, the tools run by themselves. */
+  private mayAskAtOnce(toolCalls: readonly ToolCall[]): boolean {
+    const { talk, options, since } = this;
+    const { limits, inbox, budget, maxOutputTokens, compactTokens } = options;
+    return (
+      !this.lastChance &&
+      !this.repeats.near(toolCalls) &&
+      limitReached(limits, talk, since, this.now()) === null &&
+      inbox?.waiting !== true &&
+      roomOf(talk, budget, maxOutputTokens, TURN_TOKENS) === 'free' &&
+      (this.warned || limitNear(limits, talk, since, this.now()) === null) &&
+      !needsCompaction(talk, compactTokens)
+    );
   }
 }
 

@@ -88,16 +88,103 @@ export type SandboxNetworkDeps = {
 const MAX_TOLD = 10;
 const MAX_LOGGED = 200;
 
-export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
-  const { env, home, log, resolve = resolveBySystem, connect = connectByTcp, limits = NETWORK_LIMITS } = deps;
-  const dial = createDialer({ addresses: createAddressRules(deps.privateAddresses), resolve, connect });
+export const createSandboxNetwork = (deps: SandboxNetworkDeps): SandboxNetwork => new HostNetwork(deps);
 
-  function access(request: NetworkRequest): RegistryAccess[] {
+class HostNetwork implements SandboxNetwork {
+  private readonly deps: SandboxNetworkDeps;
+  private readonly dial: ReturnType<typeof createDialer>;
+
+  constructor(deps: SandboxNetworkDeps) {
+    const { privateAddresses, resolve = resolveBySystem, connect = connectByTcp } = deps;
+    this.deps = deps;
+    this.dial = createDialer({ addresses: createAddressRules(privateAddresses), resolve, connect });
+  }
+
+  async open(request: NetworkRequest): Promise<NetworkSession> {
+    const { network, registries, service } = request;
+    if (network === 'none' && registries.length === 0 && service === undefined) return NOTHING;
+    if (network === 'full' && service !== undefined) {
+      throw terminal(
+        FailureType.SandboxUnavailable,
+        'An external agent cannot be run with sandbox.network "full": its port would be open to the whole host.',
+        'Name the hosts that it needs: sandbox.network: { allow: [...] }.',
+      );
+    }
+    return this.sharesHost(request) ? await this.openShared(request) : await this.openProxy(request);
+  }
+
+  /**
+   * `full` of a repository's `setup` is the public internet, not the worker's own network: unless its owner gives
+   * agents that, or the worker itself gets out through a proxy only.
+   */
+  private sharesHost({ network, setting }: NetworkRequest): boolean {
+    const { deps } = this;
+    return network === 'full' && (setting === 'sandbox.network' || deps.network === 'full' || hasProxy(deps.env));
+  }
+
+  private async openShared(request: NetworkRequest): Promise<NetworkSession> {
+    const host = registrySettings(this.deps.env, this.deps.home);
+    const client = clientSettings(host, [], ONLY_PRIVATE);
+    const dir = await makeFolder(request.folder, client.files);
+    return {
+      ...NOTHING,
+      shared: true,
+      binds: [...host.binds, ...bindsOf(dir, client.files)],
+      env: client.env,
+      close: () => rm(dir, { recursive: true, force: true }),
+    };
+  }
+
+  private async openProxy(request: NetworkRequest): Promise<NetworkSession> {
+    const { env, home, log, node, finder, ca, resolve = resolveBySystem, limits = NETWORK_LIMITS } = this.deps;
+    const registries = this.access(request);
+    const reach = reachOf(request.network);
+    const host = withoutProxies(registrySettings(env, home));
+    const client = clientSettings(host, registries, await besidePrivate(finder, registries, reach));
+    const dir = await makeFolder(request.folder, client.files);
+    const refusals = createRefusals(request.sandbox, log);
+    const account = new Account(limits, () => refusals.add(overLimit(`${limits.bytes} bytes`)));
+    const { service } = request;
+    const toRegistries =
+      registries.length === 0
+        ? undefined
+        : createGateway({ registries, account, resolve, ...(ca === undefined ? {} : { ca }) });
+    const proxy = createProxy({
+      reach,
+      setting: request.setting,
+      dial: this.dial,
+      account,
+      onRefused: refusals.add,
+      ...(service === undefined ? optional(toRegistries) : { gateway: withService(service, toRegistries) }),
+    });
+    const stopListening = await listenIn(dir, proxy);
+    return {
+      shared: false,
+      binds: [...host.binds, ...bindsOf(dir, client.files)],
+      env: { ...client.env, ...proxySettings() },
+      start: startForwarder({
+        node,
+        ports: [PROXY_PORT, ...registries.map(({ port }) => port), ...(service === undefined ? [] : [service.port])],
+        variables: client.oddEnv,
+      }),
+      refused: refusals.descriptions,
+      async close() {
+        account.close();
+        await stopListening();
+        refusals.end();
+        await rm(dir, { recursive: true, force: true });
+      },
+    };
+  }
+
+  /** @throws SetupFailed when a registry's token may not be used or is not there. */
+  private access(request: NetworkRequest): RegistryAccess[] {
+    const { registryTokens, env } = this.deps;
     return localRegistries(request.registries).map((registry, i) => {
       const { url, tokenEnv } = registry;
       const failed = (what: string, remedy: string) =>
         terminal(FailureType.SetupFailed, `setup.registries[${i}] (${url}): ${what}`, remedy);
-      if (!(deps.registryTokens[tokenEnv] ?? []).some((trusted) => url.startsWith(trusted))) {
+      if (!(registryTokens[tokenEnv] ?? []).some((trusted) => url.startsWith(trusted))) {
         throw failed(
           `the worker's configuration does not trust this URL with the variable ${tokenEnv}.`,
           `Whoever owns the worker can allow it in temporal.config.ts: sandbox: { registryTokens: { ${tokenEnv}: ['${url}'] } }.`,
@@ -115,79 +202,6 @@ export function createSandboxNetwork(deps: SandboxNetworkDeps): SandboxNetwork {
       return { ...registry, secret };
     });
   }
-
-  async function openProxy(request: NetworkRequest): Promise<NetworkSession> {
-    const registries = access(request);
-    const reach = reachOf(request.network);
-    const host = withoutProxies(registrySettings(env, home));
-    const client = clientSettings(host, registries, await besidePrivate(deps.finder, registries, reach));
-    const dir = await makeFolder(request.folder, client.files);
-    const refusals = createRefusals(request.sandbox, log);
-    const account = new Account(limits, () => refusals.add(overLimit(`${limits.bytes} bytes`)));
-    const { service } = request;
-    const toRegistries =
-      registries.length === 0
-        ? undefined
-        : createGateway({ registries, account, resolve, ...(deps.ca === undefined ? {} : { ca: deps.ca }) });
-    const proxy = createProxy({
-      reach,
-      setting: request.setting,
-      dial,
-      account,
-      onRefused: refusals.add,
-      ...(service === undefined ? optional(toRegistries) : { gateway: withService(service, toRegistries) }),
-    });
-    const stopListening = await listenIn(dir, proxy);
-    return {
-      shared: false,
-      binds: [...host.binds, ...bindsOf(dir, client.files)],
-      env: { ...client.env, ...proxySettings() },
-      start: startForwarder({
-        node: deps.node,
-        ports: [PROXY_PORT, ...registries.map(({ port }) => port), ...(service === undefined ? [] : [service.port])],
-        variables: client.oddEnv,
-      }),
-      refused: refusals.descriptions,
-      async close() {
-        account.close();
-        await stopListening();
-        refusals.end();
-        await rm(dir, { recursive: true, force: true });
-      },
-    };
-  }
-
-  /**
-   * `full` of a repository's `setup` is the public internet, not the worker's own network: unless its owner gives
-   * agents that, or the worker itself gets out through a proxy only.
-   */
-  const sharesHost = ({ network, setting }: NetworkRequest): boolean =>
-    network === 'full' && (setting === 'sandbox.network' || deps.network === 'full' || hasProxy(env));
-
-  return {
-    async open(request) {
-      const { network, registries, service } = request;
-      if (network === 'none' && registries.length === 0 && service === undefined) return NOTHING;
-      if (network === 'full' && service !== undefined) {
-        throw terminal(
-          FailureType.SandboxUnavailable,
-          'An external agent cannot be run with sandbox.network "full": its port would be open to the whole host.',
-          'Name the hosts that it needs: sandbox.network: { allow: [...] }.',
-        );
-      }
-      if (!sharesHost(request)) return await openProxy(request);
-      const host = registrySettings(env, home);
-      const client = clientSettings(host, [], ONLY_PRIVATE);
-      const dir = await makeFolder(request.folder, client.files);
-      return {
-        ...NOTHING,
-        shared: true,
-        binds: [...host.binds, ...bindsOf(dir, client.files)],
-        env: client.env,
-        close: () => rm(dir, { recursive: true, force: true }),
-      };
-    },
-  };
 }
 
 const optional = (gateway: Gateway | undefined) => (gateway === undefined ? {} : { gateway });

@@ -36,28 +36,31 @@ const FOR_REGISTRY = new Set([
 /** Metadata that is longer is not read. */
 const MAX_TEXT_BYTES = 64 * 1024 * 1024;
 
-/** @param deps.ca certificates besides the system's. The gateway's agent ends with the account's sockets. */
-export function createGateway(deps: {
+export type RegistryGatewayDeps = {
   registries: readonly RegistryAccess[];
   account: Account;
   resolve: Resolve;
+  /** Certificates besides the system's. */
   ca?: string;
-}): Gateway {
-  const { registries, account } = deps;
-  const agent = new Agent({ maxSockets: 32, keepAlive: true, timeout: account.limits.idleMs });
-  const lookup: LookupFunction = (host, options, callback) => {
-    deps.resolve(host).then(
-      (all) => {
-        const [first] = all;
-        if (first === undefined) callback(Object.assign(new Error('no address'), { code: 'ENOTFOUND' }), '');
-        else if (options.all === true) callback(null, [...all]);
-        else callback(null, first.address, first.family);
-      },
-      (error: NodeJS.ErrnoException) => callback(error, ''),
-    );
-  };
+};
 
-  return async (request, response) => {
+/** Its agent ends with the account's sockets. */
+export function createGateway(deps: RegistryGatewayDeps): Gateway {
+  const gateway = new RegistryGateway(deps);
+  return async (request, response) => await gateway.handle(request, response);
+}
+
+class RegistryGateway {
+  private readonly deps: RegistryGatewayDeps;
+  private readonly agent: Agent;
+
+  constructor(deps: RegistryGatewayDeps) {
+    this.deps = deps;
+    this.agent = new Agent({ maxSockets: 32, keepAlive: true, timeout: deps.account.limits.idleMs });
+  }
+
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { registries, account } = this.deps;
     const registry = registryOf(registries, request);
     const path = registryPath(registry, request.url ?? '/');
     checkFraming(request.rawHeaders);
@@ -71,11 +74,25 @@ export function createGateway(deps: {
     if (account.isOverBytes) throw overLimit(`${account.limits.bytes} bytes`);
     const url = new URL(registry.url);
     const to = { host: url.hostname, port: url.port === '' ? 443 : Number(url.port) };
-    const answer = await ask(request, to, path);
-    await respond(registry, new URL(path, url), answer, response);
+    const answer = await this.ask(request, to, path);
+    await this.respond(registry, new URL(path, url), answer, response);
+  }
+
+  private readonly lookup: LookupFunction = (host, options, callback) => {
+    this.deps.resolve(host).then(
+      (all) => {
+        const [first] = all;
+        if (first === undefined) callback(Object.assign(new Error('no address'), { code: 'ENOTFOUND' }), '');
+        else if (options.all === true) callback(null, [...all]);
+        else callback(null, first.address, first.family);
+      },
+      (error: NodeJS.ErrnoException) => callback(error, ''),
+    );
   };
 
-  function ask(request: IncomingMessage, to: { host: string; port: number }, path: string): Promise<IncomingMessage> {
+  private ask(request: IncomingMessage, to: { host: string; port: number }, path: string): Promise<IncomingMessage> {
+    const { registries, account, ca } = this.deps;
+    const { agent, lookup } = this;
     const registry = registryOf(registries, request);
     const headers = endToEnd(request.rawHeaders);
     const passed = headers.flatMap((name, i) =>
@@ -97,7 +114,7 @@ export function createGateway(deps: {
           ...['Authorization', authorization(registry)],
         ],
         setHost: false,
-        ...(deps.ca === undefined ? {} : { ca: deps.ca }),
+        ...(ca === undefined ? {} : { ca }),
       });
       upstream.once('socket', (socket) => account.own(socket));
       upstream.once('response', resolve);
@@ -110,12 +127,13 @@ export function createGateway(deps: {
     });
   }
 
-  async function respond(
+  private async respond(
     registry: RegistryAccess,
     asked: URL,
     answer: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
+    const { account } = this.deps;
     answer.on('data', (chunk: Buffer) => account.count(chunk.length));
     const rewrite = registryText(registry);
     const headers = endToEnd(answer.rawHeaders, ['set-cookie', 'set-cookie2', 'location', 'content-length']).map(

@@ -168,8 +168,9 @@ export const CLIENTS: Readonly<Record<RegistryClient, PackageClient>> = {
 
 /** GOPROXY is a list of URLs, `direct` and `off`; GOSUMDB is `off`, or a name (with its key), or that and a URL. */
 function readGoEnv(outputs: readonly string[]): ClientAnswer {
-  const answer = outputs.map((text) => JSON.parse(text) as Partial<Record<'GOPROXY' | 'GOSUMDB', string>>)[0];
-  const urls = (answer?.GOPROXY ?? '').split(/[,|]/).filter((part) => URL_LINE.test(part.trim()));
-  const [name = 'off', url = `https://${name.split('+')[0]}`] = (answer?.GOSUMDB ?? '').split(/\s+/).filter(Boolean);
+  const [text = '{}'] = outputs;
+  const answer = JSON.parse(text) as Partial<Record<'GOPROXY' | 'GOSUMDB', string>>;
+  const urls = (answer.GOPROXY ?? '').split(/[,|]/).filter((part) => URL_LINE.test(part.trim()));
+  const [name = 'off', url = `https://${name.split('+')[0]}`] = (answer.GOSUMDB ?? '').split(/\s+/).filter(Boolean);
   return { urls: urls.map((part) => part.trim()), besides: name === 'off' ? [] : [url] };
 }

@@ -10,7 +10,7 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { FailureType, terminal } from '../../../shared/base/failures.ts';
 import { parseAllowEntry } from '../../../shared/contracts/network.ts';
-import type { FoundRegistry, RegistryClient, RegistryQuestion } from '../../../shared/sandbox/registries.ts';
+import type { FoundRegistry, RegistryClient } from '../../../shared/sandbox/registries.ts';
 import { type RunProcess, runProcess } from '../../process/run-process.ts';
 import type { Log } from '../../support/log.ts';
 import { proxySettings } from '../network/client-settings.ts';
