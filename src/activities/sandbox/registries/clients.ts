@@ -171,6 +171,7 @@ function readGoEnv(outputs: readonly string[]): ClientAnswer {
   const [text = '{}'] = outputs;
   const answer = JSON.parse(text) as Partial<Record<'GOPROXY' | 'GOSUMDB', string>>;
   const urls = (answer.GOPROXY ?? '').split(/[,|]/).filter((part) => URL_LINE.test(part.trim()));
-  const [name = 'off', url = `https://${name.split('+')[0]}`] = (answer.GOSUMDB ?? '').split(/\s+/).filter(Boolean);
+  const [name = 'off', address] = (answer.GOSUMDB ?? '').split(/\s+/).filter(Boolean);
+  const url = address ?? `https://${name.split('+')[0]}`;
   return { urls: urls.map((part) => part.trim()), besides: name === 'off' ? [] : [url] };
 }
