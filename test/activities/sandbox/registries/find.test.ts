@@ -87,7 +87,8 @@ describe("a company's mirror in the host's own settings", () => {
       async () => {
         const { finder, left } = finderOf(files(mirror.origin));
         const [found] = await finder.find([question(client)]);
-        expect(found?.hosts).toEqual([mirror.index, mirror.files]);
+        // Go asks loopback addresses without a proxy: where this mirror sends it for files is not recorded.
+        expect(found?.hosts).toEqual(client === 'go' ? [mirror.index] : [mirror.index, mirror.files]);
         // Its files are not there.
         expect(found?.incomplete).toMatch(/ended with code \d+: ./);
         expect(left()).toEqual([]);
@@ -183,8 +184,10 @@ describe('the recorder', () => {
     const { port, username, password } = new URL(recorder.url);
     const ask = async (login?: string) => {
       const path = `${mirror.origin}/npm/isarray`;
-      const headers =
-        login === undefined ? {} : { 'Proxy-Authorization': `Basic ${Buffer.from(login).toString('base64')}` };
+      const headers = {
+        Host: new URL(path).host,
+        ...(login === undefined ? {} : { 'Proxy-Authorization': `Basic ${Buffer.from(login).toString('base64')}` }),
+      };
       const [answer] = (await once(get({ host: '127.0.0.1', port, path, headers }), 'response')) as [IncomingMessage];
       answer.resume();
       return answer.statusCode;
