@@ -74,7 +74,7 @@ const run = (argv: readonly string[], serve: boolean) =>
   provider.exec('agent', argv, {
     timeoutMs: 60_000,
     combine: true,
-    ...(serve ? { service: { port: 3100, handle: gateway.handle } } : {}),
+    ...(serve ? { service: { port: 3100, handle: (request, response) => gateway.handle(request, response) } } : {}),
     env: { OPENAI_API_KEY: TOKEN, AGENTSWARM_TASK_FILE: '/tmp/task.md' },
   });
 
