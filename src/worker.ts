@@ -30,7 +30,7 @@ import { createSpawner } from './activities/process/spawner.ts';
 import { createRunActivities } from './activities/run/index.ts';
 import { createSandboxes } from './activities/sandbox/index.ts';
 import { createRegistryFinder } from './activities/sandbox/registries/find.ts';
-import { createChainWatch } from './activities/support/chain-watch.ts';
+import { type ChainWatch, createChainWatch } from './activities/support/chain-watch.ts';
 import { createTurnActivities } from './activities/agent/act-and-think.ts';
 import { createOpeningActivities } from './activities/agent/brief-and-think.ts';
 import { remembering } from './activities/agent/remember.ts';
@@ -51,9 +51,39 @@ import { workflowBundle } from './host/workflow-source.ts';
 import { lookoutWorker } from './host/lookout-worker.ts';
 
 /** Runs until `signal` is aborted. Throws, before anything is polled, when models or isolation are unusable. */
-// eslint-disable-next-line max-lines-per-function -- one list: what a worker is composed of, in the order in which it is needed
 export async function runWorker(request: WorkerRequest): Promise<void> {
-  const { env, signal } = request;
+  const { signal } = request;
+  const base = await connect(request);
+  const { config, stateDir, log, target } = base;
+  try {
+    const services = await createServices(base, signal);
+    const workers = await createWorkers(base, services.hostId, composeActivities(base, services));
+    const { sandboxes, llm, hostId } = services;
+    const stopReaping = sandboxes.reapRegularly();
+    const stopPublishing = publishEndpoints({ router: llm.models.router, stateDir, log, metrics: llm.metrics });
+    try {
+      await runAll(workers, signal, () => {
+        const { address, namespace } = target;
+        log.info({ address, namespace, taskQueue: config.taskQueue, hostId }, 'worker is ready');
+        request.onReady?.();
+      });
+    } finally {
+      stopReaping();
+      await stopPublishing();
+      await llm.waits.stop();
+    }
+  } finally {
+    await base.connection.close();
+    base.spawner.close();
+    await base.tracing.stop();
+  }
+}
+
+type Base = Awaited<ReturnType<typeof connect>>;
+
+/** Checks the configuration and its models, and connects to Temporal. */
+async function connect(request: WorkerRequest) {
+  const { env } = request;
   const { config, stateDir } = await loadConfig(request);
   const log = createLogger(env);
   const { endpoints, unreachable } = await checkModels({ config, env, log });
@@ -64,133 +94,155 @@ export async function runWorker(request: WorkerRequest): Promise<void> {
   const tracing = startTracing(env);
   const spawner = createSpawner();
   const connection = await NativeConnection.connect(target.connection);
-  try {
-    const { namespace, dataConverter } = target;
-    const client = new Client({ connection, namespace, dataConverter, interceptors: tracing.client });
-    const hostId = await hostIdOf(stateDir);
-    const { taskQueue } = config;
-    const chains = createChainWatch(client);
-    const recent = new RecentMessages();
-    const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), env, run: spawner.run, log });
-    const finder = createRegistryFinder({ dir: join(stateDir, 'registries'), env, log, run: spawner.run });
-    const sandboxes = await createSandboxes({
-      config: { ...config.sandbox, registryTokens: trustedRegistries(config) },
-      stateDir,
-      env,
-      mirrors,
-      client,
-      chains,
-      hostQueue: hostQueue(taskQueue, hostId),
-      processes: spawner,
-      finder,
-      log,
-    });
-    const metrics = createLlmMetrics(meter);
-    const waits = createWaitNews({
-      worker: `${hostId}/${process.pid}`,
-      tell: async ({ workflowId, firstRunId }, news) =>
-        await client.workflow
-          .getHandle(workflowId, undefined, { firstExecutionRunId: firstRunId })
-          .signal(modelWaitSignal, news),
-      toldAfterMs: config.llm.tellWaitSeconds * 1_000,
-      log,
-    });
-    const models = createModels({ endpoints, unreachable, config: config.llm, log, metrics, waits });
-    const think = createThinker({
-      endpoints,
-      models,
-      journalDir: join(stateDir, 'journal'),
-      transcript: createTranscriptSource(client),
-      chains,
-      config: config.llm,
-      recent,
-      stopping: signal,
-      log,
-    });
-    const promptsDir = fileURLToPath(new URL('../prompts', import.meta.url));
-    const { act } = sandboxes.activities;
-    const github = createGitHub({ config: config.github, env, log });
-    const sandboxUnsafe = sandboxes.unsafe;
-    const plainRun = createRunActivities({ mirrors, client, config, promptsDir, sandboxUnsafe, github, finder, log });
-    const { run, sandbox } = remembering(recent, { run: plainRun, sandbox: sandboxes.activities });
-    const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
-    const { workflows, leases, host } = options(config, common, await workflowBundle(env));
-    const workflowWorker = guardedAfterTrouble({
-      stateDir,
-      log,
-      traced: tracing.exports,
-      thread: config.worker.workflowThread,
-    });
-    const workers = await Promise.all([
-      workflowWorker.create({
-        ...workflows,
-        taskQueue,
-        activities: {
-          ...withHeartbeats(run),
-          think,
-          ...createOpeningActivities({
-            run: withHeartbeats(plainRun),
-            think,
-            journalDir: join(stateDir, 'briefs'),
-            log,
-          }),
-          ...createNotify({ webhook: webhookOf(env), log }),
-          ...createMergeActivities({ mirrors, client, taskQueue, log }),
-          ...createDeliverActivities({ github, mirrors, render: renderReport }),
-          ...withHeartbeats(createSweepActivities({ mirrors, promptsDir, network: config.sandbox.network, log })),
-        },
+  return { env, config, stateDir, log, endpoints, unreachable, target, meter, tracing, spawner, connection };
+}
+
+type Services = Awaited<ReturnType<typeof createServices>>;
+
+/** What the activities of this process share. */
+async function createServices(base: Base, stopping: AbortSignal) {
+  const { env, config, stateDir, log, target, tracing, spawner, connection } = base;
+  const { namespace, dataConverter } = target;
+  const client = new Client({ connection, namespace, dataConverter, interceptors: tracing.client });
+  const hostId = await hostIdOf(stateDir);
+  const chains = createChainWatch(client);
+  const recent = new RecentMessages();
+  const mirrors = createMirrors({ dir: join(stateDir, 'mirrors'), env, run: spawner.run, log });
+  const finder = createRegistryFinder({ dir: join(stateDir, 'registries'), env, log, run: spawner.run });
+  const sandboxes = await createSandboxes({
+    config: { ...config.sandbox, registryTokens: trustedRegistries(config) },
+    stateDir,
+    env,
+    mirrors,
+    client,
+    chains,
+    hostQueue: hostQueue(config.taskQueue, hostId),
+    processes: spawner,
+    finder,
+    log,
+  });
+  const llm = createLlm(base, { client, hostId, chains, recent, stopping });
+  const github = createGitHub({ config: config.github, env, log });
+  return { client, hostId, chains, recent, mirrors, finder, sandboxes, llm, github };
+}
+
+/** The models, how they are asked, and who hears that they are waited for. */
+function createLlm(
+  { endpoints, unreachable, config, stateDir, log, meter }: Base,
+  shared: { client: Client; hostId: string; chains: ChainWatch; recent: RecentMessages; stopping: AbortSignal },
+) {
+  const { client, hostId, chains, recent, stopping } = shared;
+  const metrics = createLlmMetrics(meter);
+  const waits = createWaitNews({
+    worker: `${hostId}/${process.pid}`,
+    tell: async ({ workflowId, firstRunId }, news) =>
+      await client.workflow
+        .getHandle(workflowId, undefined, { firstExecutionRunId: firstRunId })
+        .signal(modelWaitSignal, news),
+    toldAfterMs: config.llm.tellWaitSeconds * 1_000,
+    log,
+  });
+  const models = createModels({ endpoints, unreachable, config: config.llm, log, metrics, waits });
+  const think = createThinker({
+    endpoints,
+    models,
+    journalDir: join(stateDir, 'journal'),
+    transcript: createTranscriptSource(client),
+    chains,
+    config: config.llm,
+    recent,
+    stopping,
+    log,
+  });
+  return { metrics, waits, models, think };
+}
+
+type ActivitiesByQueue = ReturnType<typeof composeActivities>;
+
+/**
+ * The activities of each of the four Temporal workers.
+ *
+ * `recent` holds the last few messages of each conversation, so an activity must not add one twice. `think` adds its
+ * answer, and the messages that it is given beside the transcript. So the activities that end with a call of the model
+ * (`briefAndThink`, `actAndThink`) are made of the plain briefs and the plain `act`. The ones that a workflow calls by
+ * themselves add their messages: those are the remembered ones.
+ */
+function composeActivities(base: Base, services: Services) {
+  const { env, config, stateDir, log } = base;
+  const { client, chains, recent, mirrors, finder, sandboxes, llm, github } = services;
+  const { models, think } = llm;
+  const { taskQueue } = config;
+  const promptsDir = fileURLToPath(new URL('../prompts', import.meta.url));
+  const sandboxUnsafe = sandboxes.unsafe;
+  const plain = {
+    run: withHeartbeats(
+      createRunActivities({ mirrors, client, config, promptsDir, sandboxUnsafe, github, finder, log }),
+    ),
+    sandbox: sandboxes.activities,
+  };
+  const remembered = remembering(recent, plain);
+  return {
+    workflows: {
+      ...remembered.run,
+      think,
+      ...createOpeningActivities({ run: plain.run, think, journalDir: join(stateDir, 'briefs'), log }),
+      ...createNotify({ webhook: webhookOf(env), log }),
+      ...createMergeActivities({ mirrors, client, taskQueue, log }),
+      ...createDeliverActivities({ github, mirrors, render: renderReport }),
+      ...withHeartbeats(createSweepActivities({ mirrors, promptsDir, network: config.sandbox.network, log })),
+    },
+    leases: { holdSandbox: plain.sandbox.holdSandbox },
+    reservedLeases: {
+      holdSandbox: sandboxes.reserved.holdSandbox,
+      ...createCheckActivities({ mirrors, scratch: sandboxes.scratch, log }),
+    },
+    host: {
+      ...remembered.sandbox,
+      ...createTurnActivities({ act: plain.sandbox.act, think, log }),
+      ...createCommandActivities({
+        exec: sandboxes.exec,
+        models,
+        chains,
+        inbox: createInboxSource(client, log),
+        log,
       }),
-      Worker.create({
-        ...leases(config.sandbox.maxSandboxes),
-        taskQueue: sandboxQueue(taskQueue),
-        activities: { holdSandbox: sandboxes.activities.holdSandbox },
-      }),
-      Worker.create({
-        ...leases(config.sandbox.reservedSlots),
-        taskQueue: reservedQueue(taskQueue),
-        activities: {
-          holdSandbox: sandboxes.reserved.holdSandbox,
-          ...createCheckActivities({ mirrors, scratch: sandboxes.scratch, log }),
-        },
-      }),
-      Worker.create({
-        ...host,
-        taskQueue: hostQueue(taskQueue, hostId),
-        activities: {
-          ...sandbox,
-          ...createTurnActivities({ act, think, log }),
-          ...createCommandActivities({
-            exec: sandboxes.exec,
-            models,
-            chains,
-            inbox: createInboxSource(client, log),
-            log,
-          }),
-        },
-      }),
-    ]);
-    const stopReaping = sandboxes.reapRegularly();
-    const stopPublishing = publishEndpoints({ router: models.router, stateDir, log, metrics });
-    try {
-      await runAll(workers, signal, () => {
-        log.info({ address: target.address, namespace, taskQueue, hostId }, 'worker is ready');
-        request.onReady?.();
-      });
-    } finally {
-      stopReaping();
-      await stopPublishing();
-      await waits.stop();
-    }
-  } finally {
-    await connection.close();
-    spawner.close();
-    await tracing.stop();
-  }
+    },
+  };
+}
+
+/** One Temporal worker a queue; none polls yet. */
+async function createWorkers(base: Base, hostId: string, activities: ActivitiesByQueue): Promise<Worker[]> {
+  const { env, config, stateDir, log, target, tracing, connection } = base;
+  const { namespace, dataConverter } = target;
+  const { taskQueue, sandbox } = config;
+  const common = { connection, namespace, dataConverter, sinks: tracing.sinks, interceptors: tracing.worker };
+  const { workflows, leases, host } = workerOptions(config, common, await workflowBundle(env));
+  const workflowWorker = guardedAfterTrouble({
+    stateDir,
+    log,
+    traced: tracing.exports,
+    thread: config.worker.workflowThread,
+  });
+  return await Promise.all([
+    workflowWorker.create({ ...workflows, taskQueue, activities: activities.workflows }),
+    Worker.create({
+      ...leases(sandbox.maxSandboxes),
+      taskQueue: sandboxQueue(taskQueue),
+      activities: activities.leases,
+    }),
+    Worker.create({
+      ...leases(sandbox.reservedSlots),
+      taskQueue: reservedQueue(taskQueue),
+      activities: activities.reservedLeases,
+    }),
+    Worker.create({ ...host, taskQueue: hostQueue(taskQueue, hostId), activities: activities.host }),
+  ]);
 }
 
 type Common = Pick<WorkerOptions, 'connection' | 'namespace' | 'dataConverter' | 'sinks' | 'interceptors'>;
 
-function options(config: Config, common: Common, bundle: { codePath: string }) {
+/** How many tasks each kind of Temporal worker takes at once, and how it polls and ends. */
+function workerOptions(config: Config, common: Common, bundle: { codePath: string }) {
   const { maxActivities, maxCachedWorkflows, shutdownGraceSeconds } = config.worker;
   // A cancellation arrives with the answer to a heartbeat.
   const beats = { maxHeartbeatThrottleInterval: '200ms', defaultHeartbeatThrottleInterval: '200ms' } as const;

@@ -63,7 +63,6 @@ export type Sandboxes = {
 };
 
 /** @throws SandboxUnavailable when nothing can be isolated here and `config.unsafe` is not set. */
-// eslint-disable-next-line max-lines-per-function -- one list: the parts of the sandboxes of a host, each given to those after it
 export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
   const { config, stateDir, mirrors, client, chains, hostQueue, log } = deps;
   const { limits } = config;
@@ -124,25 +123,38 @@ export async function createSandboxes(deps: SandboxDeps): Promise<Sandboxes> {
     scratch: createScratch({ provider, records, setups, places: reservedPlaces, held, turnstile, log }),
     async exec(sandbox, argv, options) {
       await records.expectEpoch(sandbox.id, sandbox.epoch);
-      if (options.service !== undefined && provider.remote === true) {
-        throw terminal(
-          FailureType.SandboxUnavailable,
-          `External agents cannot be run in ${provider.kind} sandboxes: the models' gateway is on this host.`,
-          'Set sandbox.provider to "local", or agent.engine to "loop".',
-        );
-      }
-      return await provider.exec(sandbox.id, argv, { network: provider.agentNetwork ?? 'none', ...options });
+      return await execByAgent(provider, sandbox.id, argv, options);
     },
     unsafe: !provider.isolated,
     reapLeftovers: reap,
-    reapRegularly(everyMs = 60_000) {
-      const look = () => {
-        reap().catch((error: unknown) => log.warn({ error: String(error) }, 'leftover sandboxes could not be listed'));
-      };
-      look();
-      const timer = setInterval(look, everyMs);
-      timer.unref();
-      return () => clearInterval(timer);
-    },
+    reapRegularly: (everyMs = 60_000) => repeatedly(reap, everyMs, log),
   };
+}
+
+/** Runs an external agent's command. @throws SandboxUnavailable when it needs a service of this host, and the sandbox is elsewhere. */
+async function execByAgent(
+  provider: SandboxProvider,
+  id: string,
+  argv: readonly string[],
+  options: ExecOptions,
+): Promise<SandboxResult> {
+  if (options.service !== undefined && provider.remote === true) {
+    throw terminal(
+      FailureType.SandboxUnavailable,
+      `External agents cannot be run in ${provider.kind} sandboxes: the models' gateway is on this host.`,
+      'Set sandbox.provider to "local", or agent.engine to "loop".',
+    );
+  }
+  return await provider.exec(id, argv, { network: provider.agentNetwork ?? 'none', ...options });
+}
+
+/** Reaps now and every `everyMs`, whether or not it succeeds. @returns what ends it. */
+function repeatedly(reap: () => Promise<unknown>, everyMs: number, log: Log): () => void {
+  const look = (): void => {
+    reap().catch((error: unknown) => log.warn({ error: String(error) }, 'leftover sandboxes could not be listed'));
+  };
+  look();
+  const timer = setInterval(look, everyMs);
+  timer.unref();
+  return () => clearInterval(timer);
 }
