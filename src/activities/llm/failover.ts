@@ -63,9 +63,12 @@ export async function completeSomewhere(request: FailoverRequest, deps: Failover
   const call = new Call(request, deps);
   for (;;) {
     await request.gate();
-    if (call.hasWaitedLongEnough()) throw call.nobodyLeft(new Map());
     const turn = await call.turn();
-    if (turn.kind === 'again') continue;
+    if (turn.kind === 'again') {
+      // After a look at the endpoints: a gate may have been closed for longer than any patience.
+      if (call.hasWaitedLongEnough()) throw call.nobodyLeft(new Map());
+      continue;
+    }
     if (turn.kind === 'nobody') throw call.nobodyLeft(turn.refusals);
     const answered = await call.ask(turn.lease);
     if (answered !== undefined) return answered;

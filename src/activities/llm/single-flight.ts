@@ -104,13 +104,16 @@ export class Flights<T> {
     };
     const entry: Entry<T> = { answer: begin(flight), flight, cancelled, abandoned, holders: 0 };
     this.#open.set(key, entry);
-    const settle = (ttl?: number): void => {
-      if (this.#open.get(key) === entry) this.#open.delete(key);
-      if (ttl !== undefined) this.#settled.set(key, entry, { ttl });
+    const settle = (ttl: number | undefined, isKeptWhenSuperseded: boolean): void => {
+      const isOpen = this.#open.get(key) === entry;
+      if (isOpen) this.#open.delete(key);
+      if (ttl !== undefined && (isOpen || isKeptWhenSuperseded)) this.#settled.set(key, entry, { ttl });
     };
     entry.answer.then(
-      () => settle(KEEP_MS),
-      (error: unknown) => settle(failureTypeOf(error) === FailureType.RequestRefused ? KEEP_REFUSAL_MS : undefined),
+      () => settle(KEEP_MS, true),
+      // Where another flight has taken over, its answer counts, and not this refusal.
+      (error: unknown) =>
+        settle(failureTypeOf(error) === FailureType.RequestRefused ? KEEP_REFUSAL_MS : undefined, false),
     );
     return entry;
   }

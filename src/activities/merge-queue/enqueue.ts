@@ -9,7 +9,7 @@ import type { Log } from '../support/log.ts';
 /** A server that does not answer is asked again by the next attempt. */
 const DEADLINE_MS = 20_000;
 
-/** After so many attempts a handoff that cannot be delivered keeps no work from its queue. */
+/** After so many attempts a handoff that cannot be delivered no longer keeps its work from the merge queue. */
 const HANDOFF_TRIES = 5;
 
 export type EnqueueDeps = {
@@ -45,7 +45,8 @@ export async function deliverHandoff(deps: EnqueueDeps, { parent, message, merge
       await client.workflow.getHandle(parent.workflowId).signal(handoffSignal, message);
     });
   } catch (error) {
-    if (!(error instanceof WorkflowNotFoundError) && activityInfo().attempt < HANDOFF_TRIES) throw error;
+    const goesOn = merge !== undefined && activityInfo().attempt >= HANDOFF_TRIES;
+    if (!(error instanceof WorkflowNotFoundError) && !goesOn) throw error;
     log?.warn({ parent, task: message.sender, error: String(error) }, 'a handoff could not be delivered');
   }
   if (merge !== undefined) await enqueue(deps, merge);

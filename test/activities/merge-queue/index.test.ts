@@ -181,6 +181,13 @@ describe('handOff', () => {
     await expect(untold.describe()).rejects.toThrow(WorkflowNotFoundError);
   });
 
+  test('of work that is not to land is tried for as long as the activity is', async () => {
+    const { handle, chain } = await start();
+    const handOff = { parent: { ...chain, workflowId: '' }, message };
+    await expect(new MockActivityEnvironment({ attempt: 9 }).run(activities.handOff, handOff)).rejects.toThrow();
+    await handle.terminate();
+  });
+
   test('asks in the end for a parent that cannot be told', async () => {
     const { handle, chain } = await start();
     const nobody = { ...chain, workflowId: '' };

@@ -38,7 +38,9 @@ describe('nothing is lost', () => {
 
 test('a line is told as often as it is lost, where several are the same', () => {
   const before = text('twice', 'kept', 'twice', 'twice');
-  expect(linesLost([file('', before, text('kept', 'twice'))])).toEqual([{ path: 'a.ts', lostLines: ['twice', 'twice'] }]);
+  expect(linesLost([file('', before, text('kept', 'twice'))])).toEqual([
+    { path: 'a.ts', lostLines: ['twice', 'twice'] },
+  ]);
 });
 
 const LINE = fc.constantFrom('alpha', 'beta', 'gamma', 'delta', '  alpha', '}');

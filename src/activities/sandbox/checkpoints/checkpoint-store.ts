@@ -1,6 +1,6 @@
 /**
  * Checkpoints in a folder of the host's state, which a lost sandbox does not take along: as objects where the
- * sandbox's files are on this host (kept-trees.ts), as packs where they are not. Most are superseded within seconds,
+ * sandbox's files are on this host (fast/object-store.ts), as packs where they are not. Most are superseded within seconds,
  * so only what is needed goes into the mirror: what is pushed, restored or handed off.
  */
 import { rmSync, writeFileSync } from 'node:fs';

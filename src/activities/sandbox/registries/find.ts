@@ -8,6 +8,7 @@ import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { withLock } from '../../../../infra/lib/lock.mjs';
 import { FailureType, terminal } from '../../../shared/base/failures.ts';
 import { parseAllowEntry } from '../../../shared/contracts/network.ts';
 import type { FoundRegistry, RegistryClient } from '../../../shared/sandbox/registries.ts';
@@ -41,7 +42,9 @@ export function createRegistryFinder(deps: { dir: string; env: Env; log: Log; ru
   function answerOf(client: RegistryClient): Promise<Answer> {
     const before = cached.get(client);
     if (before !== undefined && Date.now() < before.until) return before.answer;
-    const answer = askClient({ name: client, dir: join(dir, client), env, run });
+    const folder = join(dir, client);
+    // A worker that ends may ask at the same time as the one that takes its place.
+    const answer = withLock(`${folder}.lock`, () => askClient({ name: client, dir: folder, env, run }));
     const entry = { answer, until: Number.POSITIVE_INFINITY };
     cached.set(client, entry);
     answer.then(

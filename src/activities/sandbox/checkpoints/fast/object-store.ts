@@ -54,7 +54,7 @@ export class TooLarge extends Error {
 
 /** What was kept of a checkpoint is not there, or not whole. */
 export class CheckpointLost extends Error {
-  override readonly name = 'KeptIsLost';
+  override readonly name = 'CheckpointLost';
 }
 
 const tooLarge = (maxBytes: number) => new TooLarge(`File too large: more than ${maxBytes} bytes are new`);
